@@ -1,0 +1,91 @@
+//! Where to look next, and how long to run. Pure: algorithms are told history and asked for points; they hold no
+//! service, file, clock or global random source.
+//!
+//! Entry points: [`Sampler`] and [`Scheduler`], the traits; [`rng::Streams`], where all chance comes from. Each
+//! algorithm has one settings struct that is checked once and then trusted.
+
+pub mod rng;
+
+use std::ops::Range;
+
+use study::{HistoryEvent, Suggestion, Trial, TrialIdx};
+
+use crate::rng::Streams;
+
+/// Chooses points.
+///
+/// A suggestion is a pure function of (settings, space, seed, trial index, history told, running trials).
+pub trait Sampler: Send {
+    /// Takes in what happened: trials started, reported at a step, ended. However it is split into calls, the state
+    /// is the same.
+    fn tell(&mut self, events: &[HistoryEvent]);
+
+    /// Proposes for these trial indices; fewer means the space is exhausted, which is not an error. Changes nothing.
+    ///
+    /// `running` are the trials that have begun and not ended, in the order of their numbers. Asking for n trials
+    /// equals asking n times for one with the earlier ones counted as running.
+    fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion>;
+}
+
+/// Chooses how long trials run.
+pub trait Scheduler: Send {
+    /// Takes in what happened, as [`Sampler::tell`].
+    fn tell(&mut self, events: &[HistoryEvent]);
+
+    /// For running trials: what should happen to them. Those not named go on.
+    fn decide(&self, streams: &Streams) -> Vec<Decision>;
+
+    /// Rules that whoever watches a new trial applies on the spot, as Katib's sidecars do; empty: none yet.
+    fn rules(&self) -> Vec<Rule>;
+}
+
+/// What a [`Scheduler`] wants done with a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Which trial.
+    pub trial: TrialIdx,
+    /// What.
+    pub verdict: Verdict,
+    /// Why, in one line for people.
+    pub reason: String,
+}
+
+/// The fates a trial can meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Goes on.
+    Continue,
+    /// Waits with its checkpoint.
+    Pause,
+    /// Ends now, its result so far counts.
+    Stop,
+    /// A paused one goes on.
+    Resume,
+    /// Begins anew from another's checkpoint.
+    CopyFrom(TrialIdx),
+}
+
+/// A rule for the spot: once the compared value of `metric` meets it at or after `start_step` rows, the trial stops.
+/// For an objective the compared value is the best so far, in the metric's own units.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Metric.
+    pub metric: String,
+    /// Threshold.
+    pub value: f64,
+    /// How the metric's value is compared with the threshold, strictly.
+    pub comparison: Comparison,
+    /// Rows of this metric before which the rule is not looked at.
+    pub start_step: u32,
+}
+
+/// How a value is compared with a rule's threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// Stop when equal.
+    Equal,
+    /// Stop when less.
+    Less,
+    /// Stop when greater.
+    Greater,
+}
