@@ -8,6 +8,7 @@ pub mod rng;
 
 use std::ops::Range;
 
+pub use study::{Comparison, Rule};
 use study::{HistoryEvent, Suggestion, Trial, TrialIdx};
 
 use crate::rng::Streams;
@@ -63,29 +64,4 @@ pub enum Verdict {
     Resume,
     /// Begins anew from another's checkpoint.
     CopyFrom(TrialIdx),
-}
-
-/// A rule for the spot: once the compared value of `metric` meets it at or after `start_step` rows, the trial stops.
-/// For an objective the compared value is the best so far, in the metric's own units.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rule {
-    /// Metric.
-    pub metric: String,
-    /// Threshold.
-    pub value: f64,
-    /// How the metric's value is compared with the threshold, strictly.
-    pub comparison: Comparison,
-    /// Rows of this metric before which the rule is not looked at.
-    pub start_step: u32,
-}
-
-/// How a value is compared with a rule's threshold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Comparison {
-    /// Stop when equal.
-    Equal,
-    /// Stop when less.
-    Less,
-    /// Stop when greater.
-    Greater,
 }

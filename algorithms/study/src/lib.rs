@@ -8,12 +8,14 @@ mod assignment;
 mod constraint;
 mod history;
 mod objective;
+mod rule;
 mod space;
 
 pub use assignment::{Assignment, Value};
 pub use constraint::{Constraint, ConstraintError};
 pub use history::{Curve, Digest, Finished, History, HistoryEvent, Notes, Outcome, Prefix, Suggestion, Trial, TrialIdx};
 pub use objective::{Cost, Direction, Objective};
+pub use rule::{Comparison, Rule};
 pub use space::{Condition, Distribution, Domain, Parameter, Requirement, Space, SpaceError};
 
 use std::collections::BTreeMap;
