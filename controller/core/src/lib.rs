@@ -1,1 +1,10 @@
-//! placeholder
+//! The experiment and its trials: spec, validation, states, planning, metrics, and the ports to the world. Pure: no
+//! runtime, no files, no sockets, no clock, no random source.
+
+pub mod event;
+pub mod experiment;
+pub mod ports;
+pub mod run;
+pub mod spec;
+pub mod time;
+pub mod trial;

@@ -1,0 +1,180 @@
+//! Experiments: identity, status and conditions.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use study::TrialIdx;
+
+use crate::spec::ExperimentSpec;
+use crate::time::Timestamp;
+use crate::trial::{MetricSummary, TrialState};
+
+/// Key of an experiment in the store; drawn by whoever creates it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExperimentId(pub i64);
+
+/// An experiment as it was submitted and checked: what does not change but for budgets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExperimentRecord {
+    /// Key.
+    pub id: ExperimentId,
+    /// Universally unique, as Kubernetes' `metadata.uid`.
+    pub uid: String,
+    /// Uid of the cluster's kube-system namespace; empty without Kubernetes.
+    pub cluster: String,
+    /// Namespace, `default` where there are none.
+    pub namespace: String,
+    /// Name, unique in its namespace while not deleted.
+    pub name: String,
+    /// Labels of the resource.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the resource.
+    pub annotations: BTreeMap<String, String>,
+    /// The whole spec with all defaults filled in.
+    pub spec: ExperimentSpec,
+    /// SHA-256 of the spec without the words that may be edited, in hex.
+    pub spec_digest: String,
+    /// Seed of its random streams.
+    pub seed: u64,
+    /// Folder that relative paths of local processes start from.
+    pub base_dir: Option<String>,
+    /// When it was created.
+    pub created: Timestamp,
+}
+
+/// A condition as Kubernetes resources have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Such as `Running`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True` or `False`.
+    pub status: String,
+    /// One word.
+    pub reason: String,
+    /// One sentence.
+    pub message: String,
+    /// When it was written.
+    pub last_update_time: Timestamp,
+    /// When its status last changed.
+    pub last_transition_time: Timestamp,
+}
+
+/// How many trials are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Counters {
+    /// Waiting, paused ones too.
+    pub pending: u64,
+    /// Running.
+    pub running: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Ended badly.
+    pub failed: u64,
+    /// Ended by a person.
+    pub killed: u64,
+    /// Ended by a rule.
+    pub early_stopped: u64,
+    /// Ended without an objective.
+    pub metrics_unavailable: u64,
+}
+
+impl Counters {
+    /// The counter of a state.
+    pub fn of(&mut self, state: TrialState) -> &mut u64 {
+        match state {
+            TrialState::Pending | TrialState::Paused => &mut self.pending,
+            TrialState::Running => &mut self.running,
+            TrialState::Succeeded => &mut self.succeeded,
+            TrialState::Failed => &mut self.failed,
+            TrialState::Killed => &mut self.killed,
+            TrialState::EarlyStopped => &mut self.early_stopped,
+            TrialState::MetricsUnavailable => &mut self.metrics_unavailable,
+        }
+    }
+
+    /// All trials.
+    pub fn total(&self) -> u64 {
+        self.active() + self.ended()
+    }
+
+    /// Trials that have not ended.
+    pub fn active(&self) -> u64 {
+        self.pending + self.running
+    }
+
+    /// Trials that have ended, in whatever way.
+    pub fn ended(&self) -> u64 {
+        self.succeeded + self.failed + self.killed + self.early_stopped + self.metrics_unavailable
+    }
+}
+
+/// The best trial so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Best {
+    /// Its number.
+    pub idx: TrialIdx,
+    /// Its name.
+    pub name: String,
+    /// Its parameters as text.
+    pub assignments: Vec<(String, String)>,
+    /// Its metrics.
+    pub observation: Vec<MetricSummary>,
+    /// Its objective; `None` if it is a text, such as a genotype.
+    pub value: Option<f64>,
+}
+
+/// What an experiment has spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spent {
+    /// Seconds of runs that have ended, summed.
+    pub run_seconds: f64,
+    /// Seconds of GPUs held, summed over devices.
+    pub gpu_seconds: f64,
+    /// Price of the slots held, in the currency of `pricePerSlotHour`.
+    pub cost: f64,
+}
+
+/// Everything that changes about an experiment; written by its driver alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExperimentStatus {
+    /// Generation of the lease it was written under.
+    pub generation: i64,
+    /// Conditions; the last one is the current state.
+    pub conditions: Vec<Condition>,
+    /// Trials by state.
+    pub counters: Counters,
+    /// Best trial so far.
+    pub best: Option<Best>,
+    /// What was spent by runs that have ended.
+    pub spent: Spent,
+    /// Number of the newest event.
+    pub last_seq: u64,
+    /// When it began.
+    pub started: Option<Timestamp>,
+    /// When it was completed.
+    pub completed: Option<Timestamp>,
+    /// Why nothing happens right now, in one line; empty while something does.
+    pub waiting: String,
+}
+
+impl ExperimentStatus {
+    /// Whether a condition of this type is `True`.
+    pub fn is(&self, kind: &str) -> bool {
+        self.conditions
+            .iter()
+            .any(|c| c.kind == kind && c.status == "True")
+    }
+
+    /// Whether it has succeeded or failed.
+    pub fn is_completed(&self) -> bool {
+        self.is("Succeeded") || self.is("Failed")
+    }
+}

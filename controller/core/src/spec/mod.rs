@@ -1,0 +1,117 @@
+//! The Experiment as people write it: Katib's `kubeflow.org/v1beta1` with Cairn's optional additions.
+//!
+//! These types only say what a document holds. [`crate::validate`] says whether it makes sense.
+
+mod objective;
+mod parameter;
+mod template;
+
+use serde::{Deserialize, Serialize};
+
+pub use objective::{MetricStrategy, ObjectiveSpec};
+pub use parameter::{FeasibleSpace, GraphConfig, NasConfig, Operation, ParameterSpec};
+pub use template::{
+    ConfigMapSource, FileSystemPath, Filter, HttpGet, MetricsCollector, MetricsCollectorSpec, Source,
+    TrialParameter, TrialTemplate,
+};
+
+/// A name and a value, both text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Setting {
+    /// Name.
+    pub name: String,
+    /// Value.
+    pub value: String,
+}
+
+/// An algorithm and its settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AlgorithmSpec {
+    /// Registered name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub algorithm_name: String,
+    /// Settings as written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub algorithm_settings: Vec<Setting>,
+    /// `host:port` of somebody else's Katib suggestion service that answers instead. Cairn's addition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+/// `spec` of an Experiment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ExperimentSpec {
+    /// Dimensions of the search.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<ParameterSpec>,
+    /// What is optimised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<ObjectiveSpec>,
+    /// Who proposes points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<AlgorithmSpec>,
+    /// Who stops trials early.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<AlgorithmSpec>,
+    /// How a trial is run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial_template: Option<TrialTemplate>,
+    /// Trials at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_trial_count: Option<i32>,
+    /// Trials at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_trial_count: Option<i32>,
+    /// Failed trials at which the experiment fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_failed_trial_count: Option<i32>,
+    /// How metrics are collected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_collector_spec: Option<MetricsCollectorSpec>,
+    /// Architecture search instead of parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nas_config: Option<NasConfig>,
+    /// `Never`, `LongRunning` or `FromVolume`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resume_policy: Option<String>,
+
+    /// Seed of all chance; drawn and stored when unset. Cairn's addition, as all that follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Hard constraints, such as `lr * batch <= 8`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameter_constraints: Vec<String>,
+    /// Assignments tried before the algorithm is asked: texts by parameter name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queued_points: Vec<std::collections::BTreeMap<String, String>>,
+    /// Longest time from start to end, such as `2h30m`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration: Option<String>,
+    /// Most GPU-hours of all runs together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_gpu_hours: Option<f64>,
+    /// Most money, in the currency of `pricePerSlotHour`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<f64>,
+    /// Price of one slot (a GPU, or a CPU for runs without one) for an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_per_slot_hour: Option<f64>,
+    /// A wish to hold: no new trials while true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+impl ExperimentSpec {
+    /// The main objective of a valid spec.
+    pub fn objective(&self) -> ObjectiveSpec {
+        self.objective.clone().unwrap_or_default()
+    }
+
+    /// The collector of a defaulted spec.
+    pub fn collector(&self) -> MetricsCollectorSpec {
+        self.metrics_collector_spec.clone().unwrap_or_default()
+    }
+}

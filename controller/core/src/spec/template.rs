@@ -1,0 +1,149 @@
+//! How a trial is run and its metrics are collected.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// `spec.trialTemplate`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TrialTemplate {
+    /// Whether the run's objects stay after its end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub retain: bool,
+    /// The object to run, inline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial_spec: Option<serde_json::Value>,
+    /// The object to run, in a config map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_map: Option<ConfigMapSource>,
+    /// Placeholders; `None` differs from an empty list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial_parameters: Option<Vec<TrialParameter>>,
+    /// Labels of the pods whose metrics count.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub primary_pod_labels: BTreeMap<String, String>,
+    /// Container whose end is the trial's end.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub primary_container_name: String,
+    /// GJSON expression that says the run has succeeded.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub success_condition: String,
+    /// GJSON expression that says the run has failed.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub failure_condition: String,
+}
+
+/// A template kept in a config map.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ConfigMapSource {
+    /// Name.
+    pub config_map_name: String,
+    /// Namespace.
+    pub config_map_namespace: String,
+    /// Key in its data.
+    pub template_path: String,
+}
+
+/// A placeholder `${trialParameters.<name>}` and what stands for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrialParameter {
+    /// Name in the template.
+    pub name: String,
+    /// For people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// A parameter's name, or `${trialSpec.Name}` and its like.
+    pub reference: String,
+}
+
+/// `spec.metricsCollectorSpec`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricsCollectorSpec {
+    /// Where metrics come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Who collects them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collector: Option<MetricsCollector>,
+}
+
+impl MetricsCollectorSpec {
+    /// The kind, `StdOut` if unset.
+    pub fn kind(&self) -> &str {
+        self.collector
+            .as_ref()
+            .map_or("StdOut", |collector| collector.kind.as_str())
+    }
+}
+
+/// Who collects metrics.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MetricsCollector {
+    /// `StdOut`, `File`, `TensorFlowEvent`, `PrometheusMetric`, `Custom` or `Push`.
+    pub kind: String,
+    /// A container, for `Custom`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_collector: Option<serde_json::Value>,
+}
+
+/// Where metrics come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Source {
+    /// A page to scrape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_get: Option<HttpGet>,
+    /// A file or folder to read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_system_path: Option<FileSystemPath>,
+    /// How lines are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Filter>,
+}
+
+/// A page to scrape.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HttpGet {
+    /// Path, beginning with `/`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// Port: a number, or a text of digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<serde_json::Value>,
+    /// Host; the trial's own if unset.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub host: String,
+    /// `HTTP` or `HTTPS`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scheme: String,
+}
+
+/// A file or folder to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileSystemPath {
+    /// Absolute path.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// `Directory` or `File`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// `TEXT` or `JSON`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub format: String,
+}
+
+/// How lines are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Filter {
+    /// Regular expressions with two groups: name and value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics_format: Vec<String>,
+}
