@@ -4,7 +4,10 @@
 //! Entry points: [`Sampler`] and [`Scheduler`], the traits; [`rng::Streams`], where all chance comes from. Each
 //! algorithm has one settings struct that is checked once and then trusted.
 
+pub mod encode;
+pub mod random;
 pub mod rng;
+pub mod settings;
 
 use std::ops::Range;
 

@@ -1,1 +1,13 @@
-//! placeholder
+//! The suggestion service: `cairn.v1.Search` over a registry of algorithms.
+//!
+//! It proposes and judges; it runs nothing and stores nothing. What it holds between calls is a cache that any caller
+//! can fill again. Entry points: [`routes`], [`serve`], [`in_memory`], and [`registry`] for what there is.
+
+pub mod convert;
+pub mod registry;
+mod server;
+mod service;
+mod session;
+
+pub use server::{in_memory, routes, serve};
+pub use service::SearchService;

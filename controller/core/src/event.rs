@@ -75,8 +75,8 @@ pub enum Event {
     },
     /// A trial ended.
     TrialEnded {
-        /// Which trial.
-        trial: TrialIdx,
+        /// The trial as algorithms see it.
+        trial: study::Trial,
         /// Which attempt ended it.
         attempt: u32,
         /// Its final state.
@@ -126,10 +126,8 @@ impl Event {
     /// The trial it is about, if one.
     pub fn trial(&self) -> Option<TrialIdx> {
         match self {
-            Self::TrialCreated { trial, .. } => Some(trial.idx),
-            Self::TrialStarted { trial, .. }
-            | Self::TrialRequeued { trial, .. }
-            | Self::TrialEnded { trial, .. } => Some(*trial),
+            Self::TrialCreated { trial, .. } | Self::TrialEnded { trial, .. } => Some(trial.idx),
+            Self::TrialStarted { trial, .. } | Self::TrialRequeued { trial, .. } => Some(*trial),
             Self::Noted { trial, .. } => *trial,
             Self::Condition { .. } | Self::Edited { .. } => None,
         }
@@ -145,28 +143,18 @@ impl Event {
         }
     }
 
-    /// What algorithms are told of it: nothing, a start, or the reports of a trial and its end.
+    /// What algorithms are told of it: of a trial's end its start, its reports and its end together, else nothing.
+    /// So the history told depends on the order of ends alone; what runs meanwhile travels beside it.
     pub fn history(&self) -> Vec<HistoryEvent> {
-        match self {
-            Self::TrialCreated { trial, .. } => vec![HistoryEvent::Started(trial.clone())],
-            Self::TrialEnded {
-                trial,
-                outcome,
-                curve,
-                ..
-            } => {
-                let reports = curve.iter().map(|(step, costs)| HistoryEvent::Reported {
-                    trial: *trial,
-                    step: *step,
-                    costs: costs.clone(),
-                });
-                let end = HistoryEvent::Ended {
-                    trial: *trial,
-                    outcome: outcome.clone(),
-                };
-                reports.chain(std::iter::once(end)).collect()
-            }
-            _ => Vec::new(),
-        }
+        let Self::TrialEnded { trial, outcome, curve, .. } = self else { return Vec::new() };
+        let idx = trial.idx;
+        let mut told = vec![HistoryEvent::Started(trial.clone())];
+        told.extend(curve.iter().map(|(step, costs)| HistoryEvent::Reported {
+            trial: idx,
+            step: *step,
+            costs: costs.clone(),
+        }));
+        told.push(HistoryEvent::Ended { trial: idx, outcome: outcome.clone() });
+        told
     }
 }

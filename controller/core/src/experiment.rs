@@ -161,8 +161,25 @@ pub struct ExperimentStatus {
     pub started: Option<Timestamp>,
     /// When it was completed.
     pub completed: Option<Timestamp>,
+    /// Whether it is held by a person's wish, and how firmly.
+    pub hold: Hold,
     /// Why nothing happens right now, in one line; empty while something does.
     pub waiting: String,
+}
+
+/// How firmly an experiment is held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Hold {
+    /// It goes on.
+    #[default]
+    Free,
+    /// No new runs; running ones finish.
+    Draining,
+    /// No runs at all; ended ones get their next attempt later.
+    Stopped,
+    /// It is being deleted: as stopped, and never goes on.
+    Deleting,
 }
 
 impl ExperimentStatus {

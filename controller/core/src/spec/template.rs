@@ -34,6 +34,26 @@ pub struct TrialTemplate {
     pub failure_condition: String,
 }
 
+impl TrialTemplate {
+    /// Kind of the inline object; empty if there is none.
+    pub fn kind(&self) -> &str {
+        let kind = self.trial_spec.as_ref().and_then(|object| object.get("kind"));
+        kind.and_then(serde_json::Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether trials are processes of Cairn's own kind.
+    pub fn is_process(&self) -> bool {
+        self.kind() == "Process"
+    }
+
+    /// How often a failing trial is tried again: `retries` of a Process, `backoffLimit` of a Job, 0 when unset.
+    pub fn retries(&self) -> u32 {
+        let spec = self.trial_spec.as_ref().and_then(|object| object.get("spec"));
+        let count = spec.and_then(|spec| spec.get(if self.is_process() { "retries" } else { "backoffLimit" }));
+        count.and_then(serde_json::Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+    }
+}
+
 /// A template kept in a config map.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,0 +1,377 @@
+//! Folding an action into the snapshot and into the batch that will be written.
+
+use std::collections::BTreeMap;
+
+use study::{Outcome, Suggestion, Trial, TrialIdx};
+
+use super::judge::{Fate, KILL_WANTED};
+use super::limits::{Limits, Reached};
+use super::snapshot::{Measured, RunView, Snapshot};
+use super::Action;
+use crate::conditions;
+use crate::event::{Event, StoredEvent};
+use crate::experiment::{Best, Hold, Spent};
+use crate::ports::{AskRecord, Batch, StoredWish, Wish};
+use crate::run::{RunEnd, RunRecord};
+use crate::time::Timestamp;
+use crate::trial::{Origin, TrialEvent, TrialRecord, TrialState, transition, trial_name};
+
+impl Snapshot {
+    /// Folds one action of [`super::plan`] into the snapshot, and what must be written of it into the batch.
+    pub fn apply(&mut self, now: Timestamp, action: Action, batch: &mut Batch) {
+        match action {
+            Action::Take(wish) => self.take(now, wish, batch),
+            Action::Begin => {
+                let started = self.status.started.get_or_insert(now);
+                *started = (*started).min(now);
+                self.condition(now, "Running", true, "ExperimentRunning", "Experiment is running", batch);
+            }
+            Action::Restart => {
+                self.limits.edited_since_end = false;
+                conditions::restart(&mut self.status, now);
+                self.log_condition(now, "Restarting", "True", "ExperimentRestarting", "Experiment is restarted", batch);
+            }
+            Action::Started { trial, since, slots } => self.started(now, trial, since, slots, batch),
+            Action::Ended { trial, fate } => self.run_ended(now, trial, fate, batch),
+            Action::Drop { trial, reason, message } => {
+                self.end_trial(now, trial, TrialEvent::Killed, reason, &message, Outcome::Failed, None, batch);
+            }
+            Action::Complete(reached) => self.complete(now, &reached, batch),
+            Action::Create { assignments, origin, wish_no } => {
+                let assignment = self.study.space.parse(assignments.iter().map(|(n, t)| (n.as_str(), t.as_str())));
+                let suggestion = Suggestion { assignment: self.study.space.deactivate(assignment), ..Default::default() };
+                self.create(now, suggestion, origin, Vec::new(), batch);
+                batch.taken_wishes.extend(wish_no);
+                self.wishes.retain(|stored| Some(stored.wish_no) != wish_no);
+            }
+            Action::Ask(ask) => {
+                self.asks.push(ask);
+                batch.asks.push(ask);
+            }
+            Action::Run { trial } => self.next_run(trial, batch),
+            Action::Delete => batch.delete = true,
+        }
+        batch.status = Some(self.status.clone());
+    }
+
+    /// Takes in the answer to a question: its suggestions become trials. Fewer than asked: nothing more will come.
+    pub fn answer(
+        &mut self,
+        now: Timestamp,
+        ask: AskRecord,
+        suggestions: Vec<Suggestion>,
+        rules: &[study::Rule],
+        batch: &mut Batch,
+    ) {
+        self.asks.retain(|open| open.first_idx != ask.first_idx);
+        self.exhausted |= suggestions.len() < ask.n as usize;
+        for suggestion in suggestions {
+            self.create(now, suggestion, Origin::Search, rules.to_vec(), batch);
+        }
+        batch.status = Some(self.status.clone());
+    }
+
+    fn create(
+        &mut self,
+        now: Timestamp,
+        suggestion: Suggestion,
+        origin: Origin,
+        rules: Vec<study::Rule>,
+        batch: &mut Batch,
+    ) {
+        let idx = TrialIdx(self.status.counters.total());
+        let name = trial_name(&self.record.name, &self.record.uid, idx);
+        let trial = Trial { idx, suggestion };
+        let record = TrialRecord {
+            idx,
+            name: name.clone(),
+            state: TrialState::Pending,
+            assignments: self.study.space.texts(&trial.suggestion.assignment),
+            suggestion: trial.suggestion.clone(),
+            labels: BTreeMap::new(),
+            rules,
+            origin: origin.clone(),
+            attempt: 0,
+            failures: 0,
+            reason: "TrialCreated".into(),
+            message: "Trial is created".into(),
+            observation: Vec::new(),
+            objectives: Vec::new(),
+            model: None,
+            created: now,
+            started: None,
+            ended: None,
+        };
+        self.status.counters.pending += 1;
+        self.active.insert(idx, record);
+        self.runs.insert(idx, RunView::Unborn);
+        self.log(now, Event::TrialCreated { trial, name, origin }, batch);
+        self.touch(idx, batch);
+    }
+
+    fn take(&mut self, now: Timestamp, stored: StoredWish, batch: &mut Batch) {
+        self.wishes.retain(|wish| wish.wish_no != stored.wish_no);
+        batch.taken_wishes.push(stored.wish_no);
+        match stored.wish {
+            Wish::Stop { .. } if self.status.is_completed() => {}
+            Wish::Stop { now: at_once } => {
+                self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };
+                let message = if at_once {
+                    "Experiment is stopped; running trials end and go on later"
+                } else {
+                    "Experiment is stopped; running trials finish"
+                };
+                self.condition(now, "Running", false, "ExperimentStopped", message, batch);
+            }
+            Wish::Resume if self.status.hold == Hold::Deleting => {}
+            Wish::Resume => self.status.hold = Hold::Free,
+            Wish::Delete => self.status.hold = Hold::Deleting,
+            Wish::Edit {
+                max_trial_count,
+                parallel_trial_count,
+                max_failed_trial_count,
+                max_duration,
+                max_gpu_hours,
+                max_cost,
+            } => {
+                let spec = &mut self.record.spec;
+                spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
+                spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
+                spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
+                spec.max_duration = max_duration.or(spec.max_duration.take());
+                spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
+                spec.max_cost = max_cost.or(spec.max_cost);
+                self.limits = Limits::of_spec(&self.record.spec);
+                self.limits.edited_since_end = true;
+                batch.experiment = Some(self.record.clone());
+                self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
+            }
+            Wish::StopTrial { trial } => self.want_killed(now, trial, batch),
+            Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
+                let message = "a point could not be queued: the experiment is over".to_owned();
+                self.log(now, Event::Noted { trial: None, message }, batch);
+            }
+        }
+    }
+
+    fn want_killed(&mut self, now: Timestamp, trial: TrialIdx, batch: &mut Batch) {
+        let Some(record) = self.active.get_mut(&trial) else {
+            let message = "the trial could not be stopped: it has ended".to_owned();
+            return self.log(now, Event::Noted { trial: Some(trial), message }, batch);
+        };
+        record.reason = KILL_WANTED.into();
+        record.message = "a person wants it stopped".into();
+        self.touch(trial, batch);
+    }
+
+    fn started(&mut self, now: Timestamp, idx: TrialIdx, since: Timestamp, slots: Vec<String>, batch: &mut Batch) {
+        let Some(mut trial) = self.active.remove(&idx) else { return };
+        self.move_state(&mut trial, TrialEvent::Started);
+        trial.started.get_or_insert(since);
+        if trial.reason != KILL_WANTED {
+            trial.reason = "TrialRunning".into();
+            trial.message = "Trial is running".into();
+        }
+        let mut run = self.run_record(&trial);
+        run.slots.clone_from(&slots);
+        run.started = Some(since);
+        batch.put_run(run);
+        let attempt = trial.attempt;
+        self.active.insert(idx, trial);
+        self.log(now, Event::TrialStarted { trial: idx, attempt, slots }, batch);
+        self.touch(idx, batch);
+    }
+
+    fn run_ended(&mut self, now: Timestamp, idx: TrialIdx, fate: Fate, batch: &mut Batch) {
+        let Some(RunView::Ended(measured)) = self.runs.insert(idx, RunView::Unborn) else { return };
+        let Some(trial) = self.active.get(&idx) else { return };
+        let (run_id, mut run) = (self.run_id(trial), self.run_record(trial));
+        run.slots.clone_from(&measured.end.slots);
+        run.started = measured.end.started;
+        run.end = Some(measured.end.clone());
+        batch.put_run(run);
+        self.finished.push(run_id);
+        let spent = self.limits.spent(&measured.end);
+        self.status.spent = self.status.spent.plus(spent);
+        match fate {
+            Fate::Requeue { own_fault, reason } => self.requeue(now, idx, own_fault, &reason, &measured.end, batch),
+            Fate::End { event, reason, message, outcome } => {
+                self.end_trial(now, idx, event, &reason, &message, outcome, Some((measured, spent)), batch);
+            }
+        }
+    }
+
+    fn requeue(&mut self, now: Timestamp, idx: TrialIdx, own_fault: bool, reason: &str, end: &RunEnd, batch: &mut Batch) {
+        let Some(mut trial) = self.active.remove(&idx) else { return };
+        self.move_state(&mut trial, TrialEvent::Requeued);
+        trial.failures += u32::from(own_fault);
+        if trial.reason != KILL_WANTED {
+            trial.reason = "TrialRequeued".into();
+            trial.message = format!("Trial waits for its next attempt: {reason}");
+        }
+        let attempt = trial.attempt;
+        self.active.insert(idx, trial);
+        let exit = end.exit.clone();
+        self.log(now, Event::TrialRequeued { trial: idx, attempt, exit, reason: reason.into() }, batch);
+        self.touch(idx, batch);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one event, used once")]
+    fn end_trial(
+        &mut self,
+        now: Timestamp,
+        idx: TrialIdx,
+        event: TrialEvent,
+        reason: &str,
+        message: &str,
+        outcome: Outcome,
+        measured: Option<(Measured, Spent)>,
+        batch: &mut Batch,
+    ) {
+        let Some(mut trial) = self.active.remove(&idx) else { return };
+        self.runs.remove(&idx);
+        self.move_state(&mut trial, event);
+        trial.reason = reason.into();
+        trial.message = message.into();
+        let (mut curve, mut spent, mut ended) = (Vec::new(), Spent::default(), now);
+        if let Some((measured, cost)) = measured {
+            trial.started = trial.started.or(measured.end.started);
+            ended = measured.end.ended;
+            trial.observation = measured.observation;
+            trial.objectives = measured.objectives;
+            trial.model = measured.end.model;
+            (curve, spent) = (measured.curve, cost);
+        }
+        trial.ended = Some(ended);
+        self.compare_with_best(&trial);
+        let ended = Event::TrialEnded {
+            trial: Trial { idx, suggestion: trial.suggestion.clone() },
+            attempt: trial.attempt,
+            state: trial.state,
+            reason: trial.reason.clone(),
+            message: trial.message.clone(),
+            outcome,
+            curve,
+            observation: trial.observation.clone(),
+            model: trial.model.clone(),
+            ended,
+            spent,
+        };
+        self.log(now, ended, batch);
+        batch.put_trial(trial);
+    }
+
+    /// A text that is no number counts as better, as the newest of them: so it is for genotypes.
+    fn compare_with_best(&mut self, trial: &TrialRecord) {
+        if !matches!(trial.state, TrialState::Succeeded | TrialState::EarlyStopped) || trial.observation.is_empty() {
+            return;
+        }
+        let value = trial.objectives.first().copied();
+        if value.is_some_and(f64::is_nan) {
+            return;
+        }
+        let better = match (self.status.best.as_ref().map(|best| best.value), value) {
+            (None, _) | (_, None) => true,
+            (Some(None), Some(_)) => false,
+            (Some(Some(best)), Some(value)) => self.limits.direction.better(value, best),
+        };
+        if better {
+            self.status.best = Some(Best {
+                idx: trial.idx,
+                name: trial.name.clone(),
+                assignments: trial.assignments.clone(),
+                observation: trial.observation.clone(),
+                value,
+            });
+        }
+    }
+
+    fn complete(&mut self, now: Timestamp, reached: &Reached, batch: &mut Batch) {
+        let kind = if reached.success { "Succeeded" } else { "Failed" };
+        self.status.completed = Some(now);
+        self.status.hold = Hold::Free;
+        self.asks.clear();
+        conditions::end(&mut self.status.conditions, now, kind, reached.reason, &reached.message);
+        self.log_condition(now, kind, "True", reached.reason, &reached.message, batch);
+    }
+
+    fn next_run(&mut self, idx: TrialIdx, batch: &mut Batch) {
+        let Some(trial) = self.active.get_mut(&idx) else { return };
+        trial.attempt += 1;
+        self.runs.insert(idx, RunView::Intended);
+        if let Some(trial) = self.active.get(&idx) {
+            batch.put_run(self.run_record(trial));
+        }
+        self.touch(idx, batch);
+    }
+
+    fn run_record(&self, trial: &TrialRecord) -> RunRecord {
+        RunRecord {
+            id: self.run_id(trial),
+            executor_ref: String::new(),
+            slots: Vec::new(),
+            start_from: None,
+            started: None,
+            end: None,
+        }
+    }
+
+    fn move_state(&mut self, trial: &mut TrialRecord, event: TrialEvent) {
+        let next = transition(trial.state, event);
+        let from = self.status.counters.of(trial.state);
+        *from = from.saturating_sub(1);
+        *self.status.counters.of(next) += 1;
+        trial.state = next;
+    }
+
+    fn condition(&mut self, now: Timestamp, kind: &str, status: bool, reason: &str, message: &str, batch: &mut Batch) {
+        conditions::set(&mut self.status.conditions, now, kind, status, reason, message);
+        self.log_condition(now, kind, if status { "True" } else { "False" }, reason, message, batch);
+    }
+
+    fn log_condition(&mut self, now: Timestamp, kind: &str, status: &str, reason: &str, message: &str, batch: &mut Batch) {
+        let event = Event::Condition {
+            condition: kind.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: message.into(),
+        };
+        self.log(now, event, batch);
+    }
+
+    fn log(&mut self, now: Timestamp, event: Event, batch: &mut Batch) {
+        self.status.last_seq += 1;
+        batch.events.push(StoredEvent { seq: self.status.last_seq, at: now, event });
+    }
+
+    fn touch(&self, idx: TrialIdx, batch: &mut Batch) {
+        if let Some(trial) = self.active.get(&idx) {
+            batch.put_trial(trial.clone());
+        }
+    }
+}
+
+impl Hold {
+    /// At least draining.
+    fn max_draining(self) -> Self {
+        if self == Self::Free { Self::Draining } else { self }
+    }
+}
+
+impl Batch {
+    /// Writes this trial, in place of an older version of it in the same batch.
+    fn put_trial(&mut self, trial: TrialRecord) {
+        match self.trials.iter_mut().find(|old| old.idx == trial.idx) {
+            Some(old) => *old = trial,
+            None => self.trials.push(trial),
+        }
+    }
+
+    /// Writes this run, in place of an older version of it in the same batch.
+    fn put_run(&mut self, run: RunRecord) {
+        match self.runs.iter_mut().find(|old| old.id == run.id) {
+            Some(old) => *old = run,
+            None => self.runs.push(run),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What to do next, and why. Pure: the same snapshot at the same time gives the same plan.
+//!
+//! [`plan`] decides changes to the record, a few at a time; [`apply`](Snapshot::apply) folds one into the snapshot and
+//! the batch to be written; [`effects`] reads from a snapshot what the world should do. A crash between any two steps
+//! is repaired by planning again.
+
+mod apply;
+mod effects;
+mod judge;
+mod limits;
+mod snapshot;
+
+use study::TrialIdx;
+
+pub use effects::{Effect, effects};
+pub use judge::{Fate, KILL_WANTED, judge};
+pub use limits::{Limits, Reached};
+pub use snapshot::{Measured, RunView, Snapshot};
+
+use crate::experiment::Hold;
+use crate::ports::{AskRecord, StoredWish, Wish};
+use crate::time::Timestamp;
+use crate::trial::{Origin, TrialState};
+
+/// A change to the record, with its reason.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// A person's wish is carried out.
+    Take(StoredWish),
+    /// The experiment begins, or goes on after being held.
+    Begin,
+    /// The experiment is taken up again: its budgets allow more.
+    Restart,
+    /// A run has begun.
+    Started {
+        /// Whose.
+        trial: TrialIdx,
+        /// Since when.
+        since: Timestamp,
+        /// What it occupies.
+        slots: Vec<String>,
+    },
+    /// A run has ended; its trial ends or gets another.
+    Ended {
+        /// Whose.
+        trial: TrialIdx,
+        /// What becomes of the trial.
+        fate: Fate,
+    },
+    /// A trial that has no run ends: killed, or its experiment is over.
+    Drop {
+        /// Which.
+        trial: TrialIdx,
+        /// One word.
+        reason: &'static str,
+        /// One sentence.
+        message: String,
+    },
+    /// The experiment is over.
+    Complete(Reached),
+    /// A point of a person's becomes a trial.
+    Create {
+        /// Texts by parameter.
+        assignments: Vec<(String, String)>,
+        /// Whose idea it was.
+        origin: Origin,
+        /// The wish it fulfils, if one.
+        wish_no: Option<i64>,
+    },
+    /// The suggestion service is to be asked.
+    Ask(AskRecord),
+    /// A trial gets its next run.
+    Run {
+        /// Which.
+        trial: TrialIdx,
+    },
+    /// All is stopped: the experiment goes.
+    Delete,
+}
+
+/// What to change next. Empty: nothing until something happens. Ends are taken one at a time, in the order of their
+/// recorded times, so the caller applies and plans again until nothing comes.
+pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
+    if let Some(wish) = snapshot.wishes.iter().find(|stored| takes_at_once(stored, snapshot)) {
+        return vec![Action::Take(wish.clone())];
+    }
+    if let Some(ended) = next_end(snapshot) {
+        return vec![ended];
+    }
+    let started = starts(snapshot);
+    if !started.is_empty() {
+        return started;
+    }
+    if snapshot.status.hold == Hold::Deleting {
+        let deleted = snapshot.active.is_empty() || snapshot.runs.values().all(|view| *view == RunView::Unborn);
+        return if deleted { vec![Action::Delete] } else { Vec::new() };
+    }
+    if snapshot.status.is_completed() {
+        return after_the_end(now, snapshot);
+    }
+    if let Some(reached) = snapshot.limits.reached(now, snapshot) {
+        return vec![Action::Complete(reached)];
+    }
+    let killed = drop_killed(snapshot);
+    if !killed.is_empty() {
+        return killed;
+    }
+    if snapshot.status.hold != Hold::Free {
+        return Vec::new();
+    }
+    if !snapshot.status.is("Running") {
+        return vec![Action::Begin];
+    }
+    let created = new_trials(snapshot);
+    if created.is_empty() { next_runs(snapshot) } else { created }
+}
+
+/// Wishes about points wait for a free place; once the experiment is over they are taken to be refused.
+fn takes_at_once(stored: &StoredWish, snapshot: &Snapshot) -> bool {
+    let waits = matches!(stored.wish, Wish::Enqueue { .. } | Wish::RetryTrial { .. });
+    !waits || snapshot.status.is_completed() || snapshot.status.hold == Hold::Deleting
+}
+
+/// The earliest end that has not been taken.
+fn next_end(snapshot: &Snapshot) -> Option<Action> {
+    let ended = snapshot.runs.iter().filter_map(|(trial, view)| match view {
+        RunView::Ended(measured) => Some((measured.end.ended, *trial, measured)),
+        _ => None,
+    });
+    let (_, trial, measured) = ended.min_by_key(|(at, trial, _)| (*at, *trial))?;
+    let fate = judge(snapshot, snapshot.active.get(&trial)?, measured);
+    Some(Action::Ended { trial, fate })
+}
+
+fn starts(snapshot: &Snapshot) -> Vec<Action> {
+    let starting = snapshot.active.values().filter(|trial| trial.state == TrialState::Pending);
+    starting
+        .filter_map(|trial| match snapshot.runs.get(&trial.idx) {
+            Some(RunView::Running { since, slots }) => {
+                Some(Action::Started { trial: trial.idx, since: *since, slots: slots.clone() })
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// A completed experiment drops what has no run, and is taken up again when its budgets allow more.
+fn after_the_end(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
+    let may_go_on = snapshot.status.is("Succeeded")
+        && snapshot.limits.edited_since_end
+        && snapshot.limits.reached(now, snapshot).is_none();
+    if may_go_on {
+        return vec![Action::Restart];
+    }
+    let without_run = snapshot.active.keys().filter(|trial| snapshot.runs.get(trial) == Some(&RunView::Unborn));
+    without_run
+        .map(|trial| Action::Drop {
+            trial: *trial,
+            reason: "ExperimentCompleted",
+            message: "Trial was not run because the experiment has completed".into(),
+        })
+        .collect()
+}
+
+fn drop_killed(snapshot: &Snapshot) -> Vec<Action> {
+    let killed = snapshot.active.values().filter(|trial| {
+        trial.reason == KILL_WANTED && snapshot.runs.get(&trial.idx) == Some(&RunView::Unborn)
+    });
+    killed
+        .map(|trial| Action::Drop {
+            trial: trial.idx,
+            reason: "TrialKilled",
+            message: "Trial was killed by a person".into(),
+        })
+        .collect()
+}
+
+/// People's points first, then one question for all remaining places.
+fn new_trials(snapshot: &Snapshot) -> Vec<Action> {
+    let places = snapshot.limits.places(snapshot);
+    if places == 0 || !snapshot.asks.is_empty() {
+        return Vec::new();
+    }
+    let first = snapshot.next_idx();
+    let queued = snapshot.record.spec.queued_points.iter().skip(first.0 as usize).map(|point| Action::Create {
+        assignments: point.iter().map(|(name, text)| (name.clone(), text.clone())).collect(),
+        origin: Origin::Enqueued,
+        wish_no: None,
+    });
+    let wished = snapshot.wishes.iter().filter_map(|stored| match &stored.wish {
+        Wish::Enqueue { assignments } => Some(Action::Create {
+            assignments: assignments.clone(),
+            origin: Origin::Enqueued,
+            wish_no: Some(stored.wish_no),
+        }),
+        Wish::RetryTrial { trial } => Some(Action::Create {
+            assignments: snapshot.repeats.get(trial)?.clone(),
+            origin: Origin::Retry { of: *trial },
+            wish_no: Some(stored.wish_no),
+        }),
+        _ => None,
+    });
+    let mut actions: Vec<Action> = queued.chain(wished).take(places as usize).collect();
+    let n = places as u32 - actions.len() as u32;
+    if n > 0 && !snapshot.exhausted {
+        let first_idx = TrialIdx(first.0 + actions.len() as u64);
+        let history_seq = snapshot.status.last_seq + actions.len() as u64;
+        actions.push(Action::Ask(AskRecord { first_idx, n, history_seq }));
+    }
+    actions
+}
+
+fn next_runs(snapshot: &Snapshot) -> Vec<Action> {
+    let waiting = snapshot.active.values().filter(|trial| trial.state == TrialState::Pending);
+    waiting
+        .filter(|trial| snapshot.runs.get(&trial.idx) == Some(&RunView::Unborn))
+        .map(|trial| Action::Run { trial: trial.idx })
+        .collect()
+}

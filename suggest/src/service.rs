@@ -1,0 +1,320 @@
+//! `cairn.v1.Search` over the registry.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use proto::cairn as wire;
+use proto::cairn::search_server::Search;
+use study::{HistoryEvent, Prefix, Study, TrialIdx};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::convert::{self, ConvertError};
+use crate::registry;
+use crate::session::{self, Key, Session, Sessions};
+
+/// Most trials asked for at once.
+const MAX_ASK: u32 = 100_000;
+
+/// The search engine's service. Cheap to clone; clones share their sessions.
+#[derive(Clone, Default)]
+pub struct SearchService {
+    sessions: Arc<Sessions>,
+}
+
+#[tonic::async_trait]
+impl Search for SearchService {
+    async fn validate(
+        &self,
+        request: Request<wire::ValidateRequest>,
+    ) -> Result<Response<wire::ValidateReply>, Status> {
+        let (study, _) = read_study(request.into_inner().study)?;
+        Session::new(&study).map_err(|error| invalid(&error))?;
+        Ok(Response::new(wire::ValidateReply { warnings: Vec::new() }))
+    }
+
+    async fn load(
+        &self,
+        request: Request<Streaming<wire::LoadRequest>>,
+    ) -> Result<Response<wire::LoadReply>, Status> {
+        let mut chunks = request.into_inner();
+        let first = chunks
+            .message()
+            .await?
+            .ok_or_else(|| Status::invalid_argument("nothing was sent"))?;
+        let (study, key) = read_study(first.study)?;
+        let mut session = Session::new(&study).map_err(|error| invalid(&error))?;
+        session.tell(&read_events(&first.events)?);
+        while let Some(chunk) = chunks.message().await? {
+            session.tell(&read_events(&chunk.events)?);
+        }
+        let prefix = session.prefix();
+        self.sessions.put(key, Arc::new(Mutex::new(session)), prefix.seq);
+        Ok(Response::new(wire::LoadReply {
+            prefix: Some(convert::prefix_to_proto(&prefix)),
+        }))
+    }
+
+    async fn ask(&self, request: Request<wire::AskRequest>) -> Result<Response<wire::AskReply>, Status> {
+        let request = request.into_inner();
+        let (study, key) = read_study(request.study)?;
+        if request.n > MAX_ASK {
+            return Err(Status::invalid_argument(format!(
+                "{} trials asked for at once; at most {MAX_ASK}",
+                request.n
+            )));
+        }
+        let events = read_events(&request.events)?;
+        let running: Result<Vec<_>, _> = request.running.iter().map(convert::trial_from_proto).collect();
+        let running = running.map_err(|error| invalid(&error))?;
+        let slots = TrialIdx(request.first_idx)..TrialIdx(request.first_idx + u64::from(request.n));
+        let answer = move |session: &Session| {
+            let suggestions = session.engine.sampler.ask(slots, &running, &session.streams);
+            let rules = session
+                .engine
+                .scheduler
+                .as_ref()
+                .map(|scheduler| scheduler.rules())
+                .unwrap_or_default();
+            wire::AskReply {
+                suggestions: suggestions.iter().map(convert::suggestion_to_proto).collect(),
+                rules: rules.iter().map(convert::rule_to_proto).collect(),
+                prefix: Some(convert::prefix_to_proto(&session.prefix())),
+            }
+        };
+        self.with_session(study, key, request.prefix, events, answer)
+            .await
+    }
+
+    async fn decide(
+        &self,
+        request: Request<wire::DecideRequest>,
+    ) -> Result<Response<wire::DecideReply>, Status> {
+        let request = request.into_inner();
+        let (study, key) = read_study(request.study)?;
+        let events = read_events(&request.events)?;
+        let answer = |session: &Session| {
+            let scheduler = session.engine.scheduler.as_ref();
+            let decisions = scheduler
+                .map(|scheduler| scheduler.decide(&session.streams))
+                .unwrap_or_default();
+            wire::DecideReply {
+                decisions: decisions.iter().map(convert::decision_to_proto).collect(),
+                prefix: Some(convert::prefix_to_proto(&session.prefix())),
+            }
+        };
+        self.with_session(study, key, request.prefix, events, answer)
+            .await
+    }
+
+    async fn list_algorithms(
+        &self,
+        _: Request<wire::ListAlgorithmsRequest>,
+    ) -> Result<Response<wire::ListAlgorithmsReply>, Status> {
+        let algorithms = registry::list().iter().map(convert::info_to_proto).collect();
+        Ok(Response::new(wire::ListAlgorithmsReply { algorithms }))
+    }
+}
+
+impl SearchService {
+    /// Brings the session of a study to `prefix` plus `events` and lets it answer, off the reactor.
+    async fn with_session<R: Send + 'static>(
+        &self,
+        study: Study,
+        key: Key,
+        prefix: Option<wire::Prefix>,
+        events: Vec<HistoryEvent>,
+        answer: impl FnOnce(&Session) -> R + Send + 'static,
+    ) -> Result<Response<R>, Status> {
+        let prefix = prefix
+            .as_ref()
+            .map(convert::prefix_from_proto)
+            .unwrap_or_default();
+        let sessions = Arc::clone(&self.sessions);
+        let work = move || {
+            let session = match sessions.get(&key) {
+                Some(session) => session,
+                None if prefix == Prefix::default() => {
+                    Arc::new(Mutex::new(Session::new(&study).map_err(|error| invalid(&error))?))
+                }
+                None => return Err(not_held(prefix)),
+            };
+            let Ok(mut guard) = session.lock() else {
+                // It broke off in the middle of something: what it holds cannot be trusted.
+                sessions.remove(&key);
+                return Err(not_held(prefix));
+            };
+            // A question asked again, because its answer was lost, finds its events already taken in.
+            if guard.prefix() == prefix {
+                guard.tell(&events);
+            } else if guard.prefix() != prefix.extend(&events) {
+                if prefix != Prefix::default() {
+                    return Err(not_held(prefix));
+                }
+                *guard = Session::new(&study).map_err(|error| invalid(&error))?;
+                guard.tell(&events);
+            }
+            let reply = answer(&guard);
+            let held = guard.prefix().seq;
+            drop(guard);
+            sessions.put(key, session, held);
+            Ok(Response::new(reply))
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Status::internal(format!("the algorithm broke off: {error}")))?
+    }
+}
+
+fn read_study(study: Option<wire::Study>) -> Result<(Study, Key), Status> {
+    let study = study.ok_or_else(|| Status::invalid_argument("no study was sent"))?;
+    Ok((
+        convert::study_from_proto(&study).map_err(|error| invalid(&error))?,
+        session::key(&study),
+    ))
+}
+
+fn read_events(events: &[wire::HistoryEvent]) -> Result<Vec<HistoryEvent>, Status> {
+    events
+        .iter()
+        .map(convert::event_from_proto)
+        .collect::<Result<_, _>>()
+        .map_err(|error| invalid(&error))
+}
+
+fn invalid(error: &ConvertError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn not_held(prefix: Prefix) -> Status {
+    Status::failed_precondition(format!(
+        "a history of {} events is not held here; send it again with Load",
+        prefix.seq
+    ))
+}
+
+/// Locks a session even if an earlier holder broke off; only for reading what cannot be half-changed.
+#[cfg(test)]
+fn held_prefix(service: &SearchService, study: &wire::Study) -> Option<Prefix> {
+    let session = service.sessions.get(&session::key(study))?;
+    let prefix = session.lock().unwrap_or_else(PoisonError::into_inner).prefix();
+    Some(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use study::{
+        Algorithm, Direction, Distribution, Domain, Objective, Outcome, Parameter, Space, Suggestion, Trial,
+    };
+
+    use super::*;
+
+    fn study(seed: u64) -> wire::Study {
+        let domain = Domain::Float {
+            min: 0.0,
+            max: 1.0,
+            step: None,
+            distribution: Distribution::Uniform,
+        };
+        let parameter = Parameter {
+            name: "x".into(),
+            domain,
+            when: vec![],
+            default: None,
+        };
+        convert::study_to_proto(&Study {
+            name: "s".into(),
+            space: Space::new(vec![parameter], vec![]).unwrap(),
+            objectives: vec![Objective {
+                metric: "loss".into(),
+                direction: Direction::Minimize,
+                goal: None,
+            }],
+            algorithm: Algorithm {
+                name: "random".into(),
+                ..Default::default()
+            },
+            early_stopping: None,
+            seed,
+            max_trials: None,
+            parallel: 1,
+        })
+    }
+
+    fn events(n: u64) -> Vec<HistoryEvent> {
+        let trial = |idx| Trial {
+            idx: TrialIdx(idx),
+            suggestion: Suggestion::default(),
+        };
+        let one = |idx| {
+            let end = HistoryEvent::Ended {
+                trial: TrialIdx(idx),
+                outcome: Outcome::Succeeded { costs: vec![0.5] },
+            };
+            [HistoryEvent::Started(trial(idx)), end]
+        };
+        (0..n).flat_map(one).collect()
+    }
+
+    fn ask(prefix: Prefix, events: &[HistoryEvent], first_idx: u64, n: u32) -> Request<wire::AskRequest> {
+        Request::new(wire::AskRequest {
+            study: Some(study(1)),
+            prefix: Some(convert::prefix_to_proto(&prefix)),
+            events: events.iter().map(convert::event_to_proto).collect(),
+            running: vec![],
+            first_idx,
+            n,
+        })
+    }
+
+    #[tokio::test]
+    async fn asking_again_gives_the_same_answer_whether_or_not_the_first_was_heard() {
+        let service = SearchService::default();
+        let first = service
+            .ask(ask(Prefix::default(), &events(3), 3, 2))
+            .await
+            .unwrap()
+            .into_inner();
+        let again = service
+            .ask(ask(Prefix::default(), &events(3), 3, 2))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(first, again);
+        assert_eq!(
+            held_prefix(&service, &study(1)),
+            Some(Prefix::default().extend(&events(3)))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_restarted_service_asks_for_the_history_and_then_answers_the_same() {
+        let service = SearchService::default();
+        let before = service
+            .ask(ask(Prefix::default(), &events(3), 3, 1))
+            .await
+            .unwrap()
+            .into_inner();
+        let held = Prefix::default().extend(&events(3));
+        let restarted = SearchService::default();
+        let refused = restarted.ask(ask(held, &[], 3, 1)).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        let after = restarted
+            .ask(ask(Prefix::default(), &events(3), 3, 1))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(before, after);
+    }
+
+    #[tokio::test]
+    async fn all_problems_of_a_study_are_named() {
+        let mut bad = study(1);
+        bad.constraints = vec!["x <".into(), "y < 1 +".into()];
+        let request = Request::new(wire::ValidateRequest { study: Some(bad) });
+        let refused = SearchService::default().validate(request).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        assert!(
+            refused.message().contains("`x <`") && refused.message().contains("`y < 1 +`"),
+            "{refused}"
+        );
+    }
+}
