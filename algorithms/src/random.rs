@@ -57,7 +57,10 @@ impl Sampler for Random {
             let draws = if self.tried.is_some() { SMALL_DRAWS } else { 1 };
             let mut drawn = std::iter::repeat_with(|| self.encoder.uniform(&mut rng)).take(draws);
             let Some(Some(first)) = drawn.next() else { break };
-            let first = Suggestion { assignment: first, ..Default::default() };
+            let first = Suggestion {
+                assignment: first,
+                ..Default::default()
+            };
             let is_new = |suggestion: &Suggestion| {
                 let key = key(suggestion);
                 !begun.contains(&key) && self.tried.as_ref().is_none_or(|tried| !tried.contains(&key))
@@ -66,7 +69,10 @@ impl Sampler for Random {
             while !is_new(&suggestion) {
                 // Once everything has been tried, the first draw is as good as any.
                 suggestion = match drawn.next() {
-                    Some(Some(assignment)) => Suggestion { assignment, ..Default::default() },
+                    Some(Some(assignment)) => Suggestion {
+                        assignment,
+                        ..Default::default()
+                    },
                     _ => break,
                 };
             }

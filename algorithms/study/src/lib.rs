@@ -13,7 +13,9 @@ mod space;
 
 pub use assignment::{Assignment, Value};
 pub use constraint::{Constraint, ConstraintError};
-pub use history::{Curve, Digest, Finished, History, HistoryEvent, Notes, Outcome, Prefix, Suggestion, Trial, TrialIdx};
+pub use history::{
+    Curve, Digest, Finished, History, HistoryEvent, Notes, Outcome, Prefix, Suggestion, Trial, TrialIdx,
+};
 pub use objective::{Cost, Direction, Objective};
 pub use rule::{Comparison, Rule};
 pub use space::{Condition, Distribution, Domain, Parameter, Requirement, Space, SpaceError};

@@ -146,7 +146,15 @@ impl Event {
     /// What algorithms are told of it: of a trial's end its start, its reports and its end together, else nothing.
     /// So the history told depends on the order of ends alone; what runs meanwhile travels beside it.
     pub fn history(&self) -> Vec<HistoryEvent> {
-        let Self::TrialEnded { trial, outcome, curve, .. } = self else { return Vec::new() };
+        let Self::TrialEnded {
+            trial,
+            outcome,
+            curve,
+            ..
+        } = self
+        else {
+            return Vec::new();
+        };
         let idx = trial.idx;
         let mut told = vec![HistoryEvent::Started(trial.clone())];
         told.extend(curve.iter().map(|(step, costs)| HistoryEvent::Reported {
@@ -154,7 +162,10 @@ impl Event {
             step: *step,
             costs: costs.clone(),
         }));
-        told.push(HistoryEvent::Ended { trial: idx, outcome: outcome.clone() });
+        told.push(HistoryEvent::Ended {
+            trial: idx,
+            outcome: outcome.clone(),
+        });
         told
     }
 }

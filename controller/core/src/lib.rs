@@ -2,15 +2,22 @@
 //! runtime, no files, no sockets, no clock, no random source.
 
 pub mod conditions;
+pub mod defaults;
+pub mod document;
 pub mod duration;
 pub mod event;
 pub mod experiment;
+pub mod metrics;
 pub mod plan;
 pub mod ports;
+pub mod process;
 pub mod quantity;
+pub mod render;
 pub mod report;
 pub mod run;
 pub mod spec;
+pub mod study;
 pub mod time;
 pub mod trial;
+pub mod validate;
 pub mod yaml;

@@ -48,7 +48,12 @@ impl Source {
 /// # Errors
 /// For the first thing that is no YAML, or a key given twice.
 pub fn parse(text: &str) -> Result<Vec<Source>, YamlError> {
-    let mut reader = Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, line: 1 };
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+        line: 1,
+    };
     let mut documents = Vec::new();
     while let Some(event) = reader.next()? {
         if let Event::DocumentStart(_) = event {
@@ -99,7 +104,10 @@ impl<'a> Reader<'a> {
     }
 
     fn fail<T>(&self, message: impl Into<String>) -> Result<T, YamlError> {
-        Err(YamlError { line: self.line, message: message.into() })
+        Err(YamlError {
+            line: self.line,
+            message: message.into(),
+        })
     }
 
     fn node(&mut self, depth: usize) -> Result<Node, YamlError> {
@@ -117,7 +125,9 @@ impl<'a> Reader<'a> {
         let line = self.line;
         let (anchor, content) = match event {
             Event::Alias(id) => {
-                let Some(node) = self.anchors.get(&id).cloned() else { return self.fail("an alias to nothing") };
+                let Some(node) = self.anchors.get(&id).cloned() else {
+                    return self.fail("an alias to nothing");
+                };
                 self.count(size(&node))?;
                 return Ok(Node { line, ..node });
             }
@@ -138,7 +148,11 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, nodes: usize) -> Result<(), YamlError> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES { self.fail(format!("more than {MAX_NODES} nodes")) } else { Ok(()) }
+        if self.nodes > MAX_NODES {
+            self.fail(format!("more than {MAX_NODES} nodes"))
+        } else {
+            Ok(())
+        }
     }
 
     fn list(&mut self, depth: usize) -> Result<Content, YamlError> {
@@ -168,13 +182,18 @@ impl<'a> Reader<'a> {
                 self.merge(value, &mut merged)?;
                 continue;
             }
-            let Content::Scalar(key_value) = key.content else { return self.fail("a key must be a scalar") };
+            let Content::Scalar(key_value) = key.content else {
+                return self.fail("a key must be a scalar");
+            };
             let name = match key_value {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
             if own.iter().any(|(other, ..)| *other == name) {
-                return Err(YamlError { line: key.line, message: format!("key `{name}` is given twice") });
+                return Err(YamlError {
+                    line: key.line,
+                    message: format!("key `{name}` is given twice"),
+                });
             }
             own.push((name, key.line, value));
         }
@@ -248,8 +267,12 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&str>) -> Value {
     }
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Value::Bool(true),
-        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Value::Bool(false),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Value::Bool(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Value::Bool(false)
+        }
         _ => number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number),
     }
 }
@@ -266,16 +289,28 @@ fn number(text: &str) -> Option<Number> {
         None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
     };
     let lower = digits.to_ascii_lowercase();
-    let radix = |prefix: &str, radix| lower.strip_prefix(prefix).map(|rest| u64::from_str_radix(rest, radix));
+    let radix = |prefix: &str, radix| {
+        lower
+            .strip_prefix(prefix)
+            .map(|rest| u64::from_str_radix(rest, radix))
+    };
     let leading_zero = lower.len() > 1 && lower.starts_with('0') && lower.bytes().all(|b| b.is_ascii_digit());
     let magnitude = radix("0x", 16)
         .or_else(|| radix("0o", 8))
         .or_else(|| radix("0b", 2))
         .or_else(|| leading_zero.then(|| u64::from_str_radix(&lower[1..], 8)))
-        .unwrap_or_else(|| if digits.starts_with(['+', '-']) { "".parse() } else { digits.parse() });
+        .unwrap_or_else(|| {
+            if digits.starts_with(['+', '-']) {
+                "".parse()
+            } else {
+                digits.parse()
+            }
+        });
     match magnitude {
         Ok(magnitude) if !negative => return Some(Number::from(magnitude)),
-        Ok(magnitude) if magnitude <= 1 << 63 => return Some(Number::from((magnitude as i64).wrapping_neg())),
+        Ok(magnitude) if magnitude <= 1 << 63 => {
+            return Some(Number::from((magnitude as i64).wrapping_neg()));
+        }
         _ => {}
     }
     if !is_float(&plain) {
@@ -283,14 +318,21 @@ fn number(text: &str) -> Option<Number> {
     }
     let value: f64 = plain.parse().ok()?;
     // A whole number is written without a fraction, as Kubernetes' conversion to JSON does.
-    if value.fract() == 0.0 && value.abs() < 1e15 { Some(Number::from(value as i64)) } else { Number::from_f64(value) }
+    if value.fract() == 0.0 && value.abs() < 1e15 {
+        Some(Number::from(value as i64))
+    } else {
+        Number::from_f64(value)
+    }
 }
 
 /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
 fn is_float(text: &str) -> bool {
     let text = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),
+        Some((mantissa, exponent)) => (
+            mantissa,
+            Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)),
+        ),
         None => (text, None),
     };
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
@@ -315,7 +357,8 @@ mod tests {
     fn scalars_are_read_as_kubernetes_does() {
         let text = "[yes, off, y, N, ~, 0o17, 017, 0x1F, 1_000, 0.1, 1e3, .5, -3, '0.1', \"yes\", 1.2.3, 08, !!str 5, 1:30]";
         let wanted = json!([
-            true, false, true, false, null, 15, 15, 31, 1000, 0.1, 1000, 0.5, -3, "0.1", "yes", "1.2.3", 8, "5", "1:30"
+            true, false, true, false, null, 15, 15, 31, 1000, 0.1, 1000, 0.5, -3, "0.1", "yes", "1.2.3", 8,
+            "5", "1:30"
         ]);
         assert_eq!(one(text), wanted);
     }
@@ -329,7 +372,9 @@ mod tests {
 
     #[test]
     fn every_node_knows_its_line() {
-        let source = parse("a: 1\nb:\n  - c: 2\n    d:\n      e: 3\n").unwrap().remove(0);
+        let source = parse("a: 1\nb:\n  - c: 2\n    d:\n      e: 3\n")
+            .unwrap()
+            .remove(0);
         assert_eq!(source.line("b[0].d.e"), Some(5));
         assert_eq!(source.line("b[0].d.missing"), Some(4));
         assert_eq!(source.line("a"), Some(1));
@@ -337,7 +382,10 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_is_refused_with_its_line() {
-        assert_eq!(parse("a: 1\nb: 2\na: 3\n").unwrap_err().to_string(), "line 3: key `a` is given twice");
+        assert_eq!(
+            parse("a: 1\nb: 2\na: 3\n").unwrap_err().to_string(),
+            "line 3: key `a` is given twice"
+        );
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use study::{Outcome, Suggestion, Trial, TrialIdx};
 
+use super::Action;
 use super::judge::{Fate, KILL_WANTED};
 use super::limits::{Limits, Reached};
 use super::snapshot::{Measured, RunView, Snapshot};
-use super::Action;
 use crate::conditions;
 use crate::event::{Event, StoredEvent};
 use crate::experiment::{Best, Hold, Spent};
@@ -24,22 +24,59 @@ impl Snapshot {
             Action::Begin => {
                 let started = self.status.started.get_or_insert(now);
                 *started = (*started).min(now);
-                self.condition(now, "Running", true, "ExperimentRunning", "Experiment is running", batch);
+                self.condition(
+                    now,
+                    "Running",
+                    true,
+                    "ExperimentRunning",
+                    "Experiment is running",
+                    batch,
+                );
             }
             Action::Restart => {
                 self.limits.edited_since_end = false;
                 conditions::restart(&mut self.status, now);
-                self.log_condition(now, "Restarting", "True", "ExperimentRestarting", "Experiment is restarted", batch);
+                self.log_condition(
+                    now,
+                    "Restarting",
+                    "True",
+                    "ExperimentRestarting",
+                    "Experiment is restarted",
+                    batch,
+                );
             }
             Action::Started { trial, since, slots } => self.started(now, trial, since, slots, batch),
             Action::Ended { trial, fate } => self.run_ended(now, trial, fate, batch),
-            Action::Drop { trial, reason, message } => {
-                self.end_trial(now, trial, TrialEvent::Killed, reason, &message, Outcome::Failed, None, batch);
+            Action::Drop {
+                trial,
+                reason,
+                message,
+            } => {
+                self.end_trial(
+                    now,
+                    trial,
+                    TrialEvent::Killed,
+                    reason,
+                    &message,
+                    Outcome::Failed,
+                    None,
+                    batch,
+                );
             }
             Action::Complete(reached) => self.complete(now, &reached, batch),
-            Action::Create { assignments, origin, wish_no } => {
-                let assignment = self.study.space.parse(assignments.iter().map(|(n, t)| (n.as_str(), t.as_str())));
-                let suggestion = Suggestion { assignment: self.study.space.deactivate(assignment), ..Default::default() };
+            Action::Create {
+                assignments,
+                origin,
+                wish_no,
+            } => {
+                let assignment = self
+                    .study
+                    .space
+                    .parse(assignments.iter().map(|(n, t)| (n.as_str(), t.as_str())));
+                let suggestion = Suggestion {
+                    assignment: self.study.space.deactivate(assignment),
+                    ..Default::default()
+                };
                 self.create(now, suggestion, origin, Vec::new(), batch);
                 batch.taken_wishes.extend(wish_no);
                 self.wishes.retain(|stored| Some(stored.wish_no) != wish_no);
@@ -115,7 +152,11 @@ impl Snapshot {
         match stored.wish {
             Wish::Stop { .. } if self.status.is_completed() => {}
             Wish::Stop { now: at_once } => {
-                self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };
+                self.status.hold = if at_once {
+                    Hold::Stopped
+                } else {
+                    self.status.hold.max_draining()
+                };
                 let message = if at_once {
                     "Experiment is stopped; running trials end and go on later"
                 } else {
@@ -144,7 +185,13 @@ impl Snapshot {
                 self.limits = Limits::of_spec(&self.record.spec);
                 self.limits.edited_since_end = true;
                 batch.experiment = Some(self.record.clone());
-                self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
+                self.log(
+                    now,
+                    Event::Edited {
+                        change: "budgets were edited".into(),
+                    },
+                    batch,
+                );
             }
             Wish::StopTrial { trial } => self.want_killed(now, trial, batch),
             Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
@@ -157,15 +204,31 @@ impl Snapshot {
     fn want_killed(&mut self, now: Timestamp, trial: TrialIdx, batch: &mut Batch) {
         let Some(record) = self.active.get_mut(&trial) else {
             let message = "the trial could not be stopped: it has ended".to_owned();
-            return self.log(now, Event::Noted { trial: Some(trial), message }, batch);
+            return self.log(
+                now,
+                Event::Noted {
+                    trial: Some(trial),
+                    message,
+                },
+                batch,
+            );
         };
         record.reason = KILL_WANTED.into();
         record.message = "a person wants it stopped".into();
         self.touch(trial, batch);
     }
 
-    fn started(&mut self, now: Timestamp, idx: TrialIdx, since: Timestamp, slots: Vec<String>, batch: &mut Batch) {
-        let Some(mut trial) = self.active.remove(&idx) else { return };
+    fn started(
+        &mut self,
+        now: Timestamp,
+        idx: TrialIdx,
+        since: Timestamp,
+        slots: Vec<String>,
+        batch: &mut Batch,
+    ) {
+        let Some(mut trial) = self.active.remove(&idx) else {
+            return;
+        };
         self.move_state(&mut trial, TrialEvent::Started);
         trial.started.get_or_insert(since);
         if trial.reason != KILL_WANTED {
@@ -178,13 +241,25 @@ impl Snapshot {
         batch.put_run(run);
         let attempt = trial.attempt;
         self.active.insert(idx, trial);
-        self.log(now, Event::TrialStarted { trial: idx, attempt, slots }, batch);
+        self.log(
+            now,
+            Event::TrialStarted {
+                trial: idx,
+                attempt,
+                slots,
+            },
+            batch,
+        );
         self.touch(idx, batch);
     }
 
     fn run_ended(&mut self, now: Timestamp, idx: TrialIdx, fate: Fate, batch: &mut Batch) {
-        let Some(RunView::Ended(measured)) = self.runs.insert(idx, RunView::Unborn) else { return };
-        let Some(trial) = self.active.get(&idx) else { return };
+        let Some(RunView::Ended(measured)) = self.runs.insert(idx, RunView::Unborn) else {
+            return;
+        };
+        let Some(trial) = self.active.get(&idx) else {
+            return;
+        };
         let (run_id, mut run) = (self.run_id(trial), self.run_record(trial));
         run.slots.clone_from(&measured.end.slots);
         run.started = measured.end.started;
@@ -194,15 +269,41 @@ impl Snapshot {
         let spent = self.limits.spent(&measured.end);
         self.status.spent = self.status.spent.plus(spent);
         match fate {
-            Fate::Requeue { own_fault, reason } => self.requeue(now, idx, own_fault, &reason, &measured.end, batch),
-            Fate::End { event, reason, message, outcome } => {
-                self.end_trial(now, idx, event, &reason, &message, outcome, Some((measured, spent)), batch);
+            Fate::Requeue { own_fault, reason } => {
+                self.requeue(now, idx, own_fault, &reason, &measured.end, batch)
+            }
+            Fate::End {
+                event,
+                reason,
+                message,
+                outcome,
+            } => {
+                self.end_trial(
+                    now,
+                    idx,
+                    event,
+                    &reason,
+                    &message,
+                    outcome,
+                    Some((measured, spent)),
+                    batch,
+                );
             }
         }
     }
 
-    fn requeue(&mut self, now: Timestamp, idx: TrialIdx, own_fault: bool, reason: &str, end: &RunEnd, batch: &mut Batch) {
-        let Some(mut trial) = self.active.remove(&idx) else { return };
+    fn requeue(
+        &mut self,
+        now: Timestamp,
+        idx: TrialIdx,
+        own_fault: bool,
+        reason: &str,
+        end: &RunEnd,
+        batch: &mut Batch,
+    ) {
+        let Some(mut trial) = self.active.remove(&idx) else {
+            return;
+        };
         self.move_state(&mut trial, TrialEvent::Requeued);
         trial.failures += u32::from(own_fault);
         if trial.reason != KILL_WANTED {
@@ -212,7 +313,16 @@ impl Snapshot {
         let attempt = trial.attempt;
         self.active.insert(idx, trial);
         let exit = end.exit.clone();
-        self.log(now, Event::TrialRequeued { trial: idx, attempt, exit, reason: reason.into() }, batch);
+        self.log(
+            now,
+            Event::TrialRequeued {
+                trial: idx,
+                attempt,
+                exit,
+                reason: reason.into(),
+            },
+            batch,
+        );
         self.touch(idx, batch);
     }
 
@@ -228,7 +338,9 @@ impl Snapshot {
         measured: Option<(Measured, Spent)>,
         batch: &mut Batch,
     ) {
-        let Some(mut trial) = self.active.remove(&idx) else { return };
+        let Some(mut trial) = self.active.remove(&idx) else {
+            return;
+        };
         self.runs.remove(&idx);
         self.move_state(&mut trial, event);
         trial.reason = reason.into();
@@ -245,7 +357,10 @@ impl Snapshot {
         trial.ended = Some(ended);
         self.compare_with_best(&trial);
         let ended = Event::TrialEnded {
-            trial: Trial { idx, suggestion: trial.suggestion.clone() },
+            trial: Trial {
+                idx,
+                suggestion: trial.suggestion.clone(),
+            },
             attempt: trial.attempt,
             state: trial.state,
             reason: trial.reason.clone(),
@@ -263,7 +378,9 @@ impl Snapshot {
 
     /// A text that is no number counts as better, as the newest of them: so it is for genotypes.
     fn compare_with_best(&mut self, trial: &TrialRecord) {
-        if !matches!(trial.state, TrialState::Succeeded | TrialState::EarlyStopped) || trial.observation.is_empty() {
+        if !matches!(trial.state, TrialState::Succeeded | TrialState::EarlyStopped)
+            || trial.observation.is_empty()
+        {
             return;
         }
         let value = trial.objectives.first().copied();
@@ -291,12 +408,20 @@ impl Snapshot {
         self.status.completed = Some(now);
         self.status.hold = Hold::Free;
         self.asks.clear();
-        conditions::end(&mut self.status.conditions, now, kind, reached.reason, &reached.message);
+        conditions::end(
+            &mut self.status.conditions,
+            now,
+            kind,
+            reached.reason,
+            &reached.message,
+        );
         self.log_condition(now, kind, "True", reached.reason, &reached.message, batch);
     }
 
     fn next_run(&mut self, idx: TrialIdx, batch: &mut Batch) {
-        let Some(trial) = self.active.get_mut(&idx) else { return };
+        let Some(trial) = self.active.get_mut(&idx) else {
+            return;
+        };
         trial.attempt += 1;
         self.runs.insert(idx, RunView::Intended);
         if let Some(trial) = self.active.get(&idx) {
@@ -324,12 +449,35 @@ impl Snapshot {
         trial.state = next;
     }
 
-    fn condition(&mut self, now: Timestamp, kind: &str, status: bool, reason: &str, message: &str, batch: &mut Batch) {
+    fn condition(
+        &mut self,
+        now: Timestamp,
+        kind: &str,
+        status: bool,
+        reason: &str,
+        message: &str,
+        batch: &mut Batch,
+    ) {
         conditions::set(&mut self.status.conditions, now, kind, status, reason, message);
-        self.log_condition(now, kind, if status { "True" } else { "False" }, reason, message, batch);
+        self.log_condition(
+            now,
+            kind,
+            if status { "True" } else { "False" },
+            reason,
+            message,
+            batch,
+        );
     }
 
-    fn log_condition(&mut self, now: Timestamp, kind: &str, status: &str, reason: &str, message: &str, batch: &mut Batch) {
+    fn log_condition(
+        &mut self,
+        now: Timestamp,
+        kind: &str,
+        status: &str,
+        reason: &str,
+        message: &str,
+        batch: &mut Batch,
+    ) {
         let event = Event::Condition {
             condition: kind.into(),
             status: status.into(),
@@ -341,7 +489,11 @@ impl Snapshot {
 
     fn log(&mut self, now: Timestamp, event: Event, batch: &mut Batch) {
         self.status.last_seq += 1;
-        batch.events.push(StoredEvent { seq: self.status.last_seq, at: now, event });
+        batch.events.push(StoredEvent {
+            seq: self.status.last_seq,
+            at: now,
+            event,
+        });
     }
 
     fn touch(&self, idx: TrialIdx, batch: &mut Batch) {

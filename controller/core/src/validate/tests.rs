@@ -1,0 +1,280 @@
+//! What is accepted and refused, as tables.
+
+use super::text;
+
+/// A valid Experiment, with parts replaced.
+fn experiment(replace: &[(&str, &str)]) -> String {
+    let base = "\
+apiVersion: kubeflow.org/v1beta1
+kind: Experiment
+metadata:
+  name: demo
+spec:
+  objective: {type: maximize, objectiveMetricName: acc}
+  algorithm: {algorithmName: random}
+  parallelTrialCount: 1
+  maxTrialCount: 4
+  maxFailedTrialCount: 1
+  parameters:
+    - {name: lr, parameterType: double, feasibleSpace: {min: '0.1', max: '1'}}
+  trialTemplate:
+    primaryContainerName: main
+    trialParameters:
+      - {name: rate, reference: lr}
+    trialSpec:
+      apiVersion: batch/v1
+      kind: Job
+      spec: {template: {spec: {containers: [{name: main, image: a, command: [t, '--lr=${trialParameters.rate}']}]}}}
+";
+    replace.iter().fold(base.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "`{from}` is not there");
+        text.replace(from, to)
+    })
+}
+
+fn errors(replace: &[(&str, &str)]) -> Vec<String> {
+    let (_, _, report) = text(&experiment(replace));
+    report
+        .errors
+        .iter()
+        .map(|problem| format!("{}: {}", problem.path, problem.message))
+        .collect()
+}
+
+#[test]
+fn a_valid_experiment_has_no_problems() {
+    let (_, _, report) = text(&experiment(&[]));
+    assert!(report.is_valid() && report.warnings.is_empty(), "{report:?}");
+}
+
+#[test]
+fn every_rule_of_the_webhook_refuses_by_path() {
+    for (from, to, path) in [
+        ("name: demo", "name: 1demo", "metadata.name"),
+        (
+            "name: demo",
+            "name: a23456789012345678901234567890123456789012",
+            "metadata.name",
+        ),
+        (
+            "maxFailedTrialCount: 1",
+            "maxFailedTrialCount: -1",
+            "spec.maxFailedTrialCount",
+        ),
+        (
+            "maxFailedTrialCount: 1",
+            "maxFailedTrialCount: 5",
+            "spec.maxFailedTrialCount",
+        ),
+        ("maxTrialCount: 4", "maxTrialCount: 0", "spec.maxTrialCount"),
+        (
+            "parallelTrialCount: 1",
+            "parallelTrialCount: 0",
+            "spec.parallelTrialCount",
+        ),
+        (
+            "parallelTrialCount: 1",
+            "parallelTrialCount: 5",
+            "spec.parallelTrialCount",
+        ),
+        ("type: maximize", "type: up", "spec.objective.type"),
+        (
+            "objectiveMetricName: acc",
+            "objectiveMetricName: ''",
+            "spec.objective.objectiveMetricName",
+        ),
+        (
+            "objectiveMetricName: acc",
+            "objectiveMetricName: acc, additionalMetricNames: [acc]",
+            "spec.objective.additionalMetricNames",
+        ),
+        (
+            "{algorithmName: random}",
+            "{algorithmSettings: []}",
+            "spec.algorithm.algorithmName",
+        ),
+        (
+            "algorithm: {",
+            "earlyStopping: {algorithmSettings: []}\n  algorithm: {",
+            "spec.earlyStopping.algorithmName",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  resumePolicy: Sometimes",
+            "spec.resumePolicy",
+        ),
+        ("maxTrialCount: 4", "maxTrialCount: 4\n  nasConfig: {}", "spec"),
+        (
+            "parameterType: double",
+            "parameterType: float",
+            "spec.parameters[0].parameterType",
+        ),
+        (
+            "max: '1'",
+            "max: '1', distribution: cauchy",
+            "spec.parameters[0].feasibleSpace.distribution",
+        ),
+        (
+            "max: '1'",
+            "max: '1', list: [a]",
+            "spec.parameters[0].feasibleSpace.list",
+        ),
+        ("max: '1'", "step: '1'", "spec.parameters[0].feasibleSpace"),
+        (
+            "parameterType: double",
+            "parameterType: categorical",
+            "spec.parameters[0].feasibleSpace.min",
+        ),
+        (
+            "primaryContainerName: main",
+            "retain: true",
+            "spec.trialTemplate.primaryContainerName",
+        ),
+        (
+            "kind: Job",
+            "kind: Workflow",
+            "spec.trialTemplate.successCondition",
+        ),
+        (
+            "apiVersion: batch/v1\n      ",
+            "",
+            "spec.trialTemplate.trialSpec.apiVersion",
+        ),
+        (
+            "kind: Job",
+            "kind: Job\n      metadata: {name: x}",
+            "spec.trialTemplate.trialSpec.metadata.name",
+        ),
+        (
+            "reference: lr",
+            "reference: other",
+            "spec.trialTemplate.trialParameters[0]",
+        ),
+        (
+            "name: rate, reference: lr",
+            "name: rate",
+            "spec.trialTemplate.trialParameters[0]",
+        ),
+        (
+            "name: rate,",
+            "name: other,",
+            "spec.trialTemplate.trialParameters[0]",
+        ),
+        (
+            "[t, '--lr=${trialParameters.rate}']",
+            "['${trialParameters.rate}', '${trialParameters.b}']",
+            "spec.trialTemplate.trialSpec",
+        ),
+        (
+            "{name: rate, reference: lr}",
+            "{name: rate, reference: lr}\n      - {name: rate, reference: lr}",
+            "spec.trialTemplate.trialParameters[1]",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  metricsCollectorSpec: {collector: {kind: None}}",
+            "spec.metricsCollectorSpec.collector.kind",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  metricsCollectorSpec: {collector: {kind: File}, source: {fileSystemPath: {path: a}}}",
+            "spec.metricsCollectorSpec.source.fileSystemPath.path",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  metricsCollectorSpec: {collector: {kind: File}, source: {fileSystemPath: {path: /a, format: XML}}}",
+            "spec.metricsCollectorSpec.source.fileSystemPath.format",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  metricsCollectorSpec: {collector: {kind: File}, source: {filter: {metricsFormat: ['(a)']}}}",
+            "spec.metricsCollectorSpec.source.filter.metricsFormat[0]",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  metricsCollectorSpec: {collector: {kind: Custom}}",
+            "spec.metricsCollectorSpec.collector.customCollector",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  metricsCollectorSpec: {collector: {kind: PrometheusMetric}, source: {httpGet: {path: metrics}}}",
+            "spec.metricsCollectorSpec.source.httpGet.path",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  parameterConstraints: ['lr > 2']",
+            "spec.parameterConstraints",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  queuedPoints: [{lr: '7'}]",
+            "spec.queuedPoints[0]",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  maxDuration: soon",
+            "spec.maxDuration",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  maxCost: 3",
+            "spec.maxCost",
+        ),
+        ("min: '0.1'", "min: '3'", "spec.parameters"),
+    ] {
+        let errors = errors(&[(from, to)]);
+        assert!(
+            errors.iter().any(|error| error.starts_with(&format!("{path}: "))),
+            "{to}: wanted {path}, got {errors:?}"
+        );
+    }
+}
+
+#[test]
+fn lax_experiments_that_katib_accepts_are_accepted() {
+    for (from, to) in [
+        ("name: demo", "name: a.b"),
+        ("algorithm: {algorithmName: random}", "resumePolicy: ''"),
+        (
+            "objectiveMetricName: acc",
+            "objectiveMetricName: acc, metricStrategies: [{name: acc, value: best}]",
+        ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  metricsCollectorSpec: {source: {filter: {metricsFormat: ['(a)']}}}",
+        ),
+        ("max: '1'", "max: '1', distribution: unknown"),
+        ("maxFailedTrialCount: 1", "maxFailedTrialCount: 4"),
+    ] {
+        let errors = errors(&[(from, to)]);
+        assert!(errors.is_empty(), "{to}: {errors:?}");
+    }
+}
+
+#[test]
+fn all_problems_come_at_once_with_lines_and_hints() {
+    let broken = experiment(&[
+        ("name: demo", "name: Demo"),
+        ("min: '0.1'", "min: 0.1"),
+        ("type: maximize", "type: up"),
+        ("parallelTrialCount: 1", "parallelTrialCount: 9"),
+    ]);
+    let (_, _, report) = text(&broken);
+    insta::assert_snapshot!(report.render("Demo"));
+}
+
+#[test]
+fn a_process_needs_no_container_and_no_conditions() {
+    let process = experiment(&[
+        ("    primaryContainerName: main\n", ""),
+        ("apiVersion: batch/v1", "apiVersion: cairn.dev/v1"),
+        ("kind: Job", "kind: Process"),
+        (
+            "{template: {spec: {containers: [{name: main, image: a, command: [t, '--lr=${trialParameters.rate}']}]}}}",
+            "{command: [t, '${trialParameters.rate}']}",
+        ),
+    ]);
+    let (document, _, report) = text(&process);
+    assert!(report.is_valid(), "{}", report.render("demo"));
+    assert!(crate::process::local_problems(&document.spec).is_empty());
+}
