@@ -1,0 +1,379 @@
+//! The executor: keeps the runs, finds those of an earlier controller, passes on what is asked of them.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use controller_core::experiment::ExperimentId;
+use controller_core::ports::{Executor, ExecutorError};
+use controller_core::run::{Run, RunId, RunPhase, RunStatus};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use tokio::sync::{OnceCell, broadcast, watch};
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::BroadcastStream;
+
+use super::capacity::Capacity;
+use super::collect::Collect;
+use super::files::{RunFolder, StopFile};
+use super::prepare;
+use super::watcher::Watcher;
+
+/// Changes that a slow listener may lag behind; beyond that it misses some and asks for the list.
+const CHANGES: usize = 1024;
+/// How much longer than its grace a supervisor may take before it is killed itself, and its processes with it.
+pub(super) const OVERTIME: Duration = Duration::from_secs(5);
+
+/// Where and how runs are kept.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalConfig {
+    /// The folder that holds everything, such as `.cairn`.
+    pub(crate) root: PathBuf,
+    /// Program and first arguments of a supervisor; `--supervise` and the folder of the run follow.
+    pub(crate) supervisor: Vec<OsString>,
+    /// Address that runs find in `CAIRN_SERVER`.
+    pub(crate) server: Option<String>,
+    /// The pool of slots; by default the one of this user.
+    pub(crate) slots: Option<PathBuf>,
+    /// How long a run has to end by itself after its time-out or by a rule.
+    pub(crate) grace: Duration,
+}
+
+impl LocalConfig {
+    /// The defaults: this program is the supervisor.
+    pub(crate) fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let supervisor = vec![std::env::current_exe()?.into()];
+        Ok(Self {
+            root: root.into(),
+            supervisor,
+            server: None,
+            slots: None,
+            grace: Duration::from_secs(10),
+        })
+    }
+}
+
+/// Runs trials as processes of this machine.
+pub(crate) struct LocalExecutor {
+    shared: Arc<Shared>,
+    watchers: Mutex<JoinSet<()>>,
+}
+
+/// What the executor shares with the watchers of its runs.
+pub(super) struct Shared {
+    pub(super) config: LocalConfig,
+    pub(super) collect: Arc<dyn Collect>,
+    pub(super) changes: broadcast::Sender<RunStatus>,
+    capacity: OnceCell<Capacity>,
+    runs: Mutex<HashMap<RunId, Entry>>,
+}
+
+struct Entry {
+    folder: RunFolder,
+    phase: watch::Receiver<RunPhase>,
+    orders: watch::Sender<Option<StopFile>>,
+    /// Says to other controllers that this one has asked for the run.
+    claim: Option<fs::File>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half done under these locks, so a panic elsewhere is no reason to stop.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LocalExecutor {
+    /// Opens the folder and looks for runs of an earlier controller. Fails if the folder cannot be used.
+    pub(crate) fn open(mut config: LocalConfig, collect: Arc<dyn Collect>) -> io::Result<Self> {
+        for name in ["trials", "active", "past"] {
+            fs::create_dir_all(config.root.join(name))?;
+        }
+        config.root = config.root.canonicalize()?;
+        if config.root.to_str().is_none() {
+            let text = format!("{} is no UTF-8, and runs get it as text", config.root.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        let (changes, _) = broadcast::channel(CHANGES);
+        let shared = Shared {
+            config,
+            collect,
+            changes,
+            capacity: OnceCell::new(),
+            runs: Mutex::default(),
+        };
+        let executor = Self {
+            shared: Arc::new(shared),
+            watchers: Mutex::default(),
+        };
+        executor.adopt_all()?;
+        Ok(executor)
+    }
+
+    /// As `open`, on a machine that has this.
+    #[cfg(test)]
+    pub(super) fn with_capacity(
+        config: LocalConfig,
+        collect: Arc<dyn Collect>,
+        all: Capacity,
+    ) -> io::Result<Self> {
+        let executor = Self::open(config, collect)?;
+        executor.shared.capacity.set(all).map_err(io::Error::other)?;
+        Ok(executor)
+    }
+
+    /// What this machine has; the first call looks, which may take seconds where `nvidia-smi` does.
+    pub(crate) async fn capacity(&self) -> Capacity {
+        let discover = || async {
+            tokio::task::spawn_blocking(Capacity::discover)
+                .await
+                .unwrap_or_default()
+        };
+        self.shared.capacity.get_or_init(discover).await.clone()
+    }
+
+    /// The folder of a run, also of a forgotten one; `None` if there was no such run.
+    pub(crate) fn folder(&self, run: &RunId) -> Option<RunFolder> {
+        if let Some(entry) = lock(&self.shared.runs).get(run) {
+            return Some(entry.folder.clone());
+        }
+        let target = ["active", "past"]
+            .into_iter()
+            .find_map(|kind| fs::read_link(self.link(kind, run)).ok())?;
+        Some(RunFolder::new(self.shared.config.root.join(target)))
+    }
+
+    fn root(&self) -> &Path {
+        &self.shared.config.root
+    }
+
+    fn link(&self, kind: &str, run: &RunId) -> PathBuf {
+        self.root()
+            .join(kind)
+            .join(format!("{}.{}.{}", run.experiment.0, run.trial.0, run.attempt))
+    }
+
+    /// Watches every run that has begun, is not forgotten, and is not asked for by another living controller.
+    fn adopt_all(&self) -> io::Result<()> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.root().join("active"))? {
+            let entry = entry?;
+            let Some(id) = entry.file_name().to_str().and_then(parse_id) else {
+                continue;
+            };
+            found.push(id);
+            if lock(&self.shared.runs).contains_key(&id) {
+                continue;
+            }
+            let Ok(target) = fs::read_link(entry.path()) else {
+                continue;
+            };
+            let folder = RunFolder::new(self.root().join(target));
+            let begun = folder.has_exit() || folder.has_started() || folder.is_supervised();
+            if begun
+                && !folder.is_claimed()
+                && let Ok(file) = folder.run()
+                && file.run.id == id
+            {
+                self.watch_over(file.run, folder, false, None);
+            }
+        }
+        // What another controller has forgotten is none of ours any more.
+        lock(&self.shared.runs).retain(|id, entry| entry.claim.is_some() || found.contains(id));
+        Ok(())
+    }
+
+    fn watch_over(&self, run: Run, folder: RunFolder, begin: bool, claim: Option<fs::File>) {
+        let mut runs = lock(&self.shared.runs);
+        if runs.contains_key(&run.id) {
+            return;
+        }
+        let (say, phase) = watch::channel(RunPhase::Waiting {
+            reason: "starting".into(),
+        });
+        let (orders, ordered) = watch::channel(None);
+        runs.insert(
+            run.id,
+            Entry {
+                folder: folder.clone(),
+                phase,
+                orders,
+                claim,
+            },
+        );
+        drop(runs);
+        let watcher = Watcher {
+            shared: Arc::clone(&self.shared),
+            run,
+            folder,
+            say,
+            orders: ordered,
+            begin,
+        };
+        let mut watchers = lock(&self.watchers);
+        while watchers.try_join_next().is_some() {}
+        watchers.spawn(watcher.watch());
+    }
+
+    /// Makes sure that the folder of a new run is there, and says how it is started.
+    async fn prepare(&self, run: &Run, folder: &RunFolder) -> Result<(), ExecutorError> {
+        let process = prepare::process(run, folder)?;
+        let wants = prepare::wants(&process);
+        let capacity = if wants.is_nothing() {
+            None
+        } else {
+            Some(self.capacity().await)
+        };
+        if let Some(refusal) = capacity.as_ref().and_then(|capacity| capacity.refusal(&wants)) {
+            return Err(ExecutorError::Refused(format!("trial {}: {refusal}", run.trial)));
+        }
+        let launch = prepare::launch(
+            run,
+            folder,
+            process,
+            &self.shared.config,
+            capacity.map(|all| (wants, all)),
+        );
+        let unavailable = |error: io::Error| {
+            ExecutorError::Unavailable(format!("cannot prepare {}: {error}", folder.path().display()))
+        };
+        prepare::folders(folder).map_err(unavailable)?;
+        if let Some(parent) = run.start_from.filter(|parent| parent.trial != run.id.trial) {
+            let from = self.folder(&parent).ok_or_else(|| {
+                ExecutorError::Refused(format!(
+                    "the checkpoint of run {parent}, which it starts from, is gone"
+                ))
+            })?;
+            let to = folder.clone();
+            let copied = tokio::task::spawn_blocking(move || prepare::copy_checkpoint(&from, &to)).await;
+            copied
+                .map_err(io::Error::other)
+                .and_then(|copied| copied)
+                .map_err(unavailable)?;
+        }
+        prepare::files(run, folder, launch).map_err(unavailable)?;
+        self.enter(&run.id, folder).map_err(unavailable)
+    }
+
+    /// Enters the run among those that are not forgotten.
+    fn enter(&self, run: &RunId, folder: &RunFolder) -> io::Result<()> {
+        let target = folder
+            .path()
+            .strip_prefix(self.root())
+            .map_err(io::Error::other)?;
+        match std::os::unix::fs::symlink(target, self.link("active", run)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    fn phase(&self, run: &RunId) -> Option<watch::Receiver<RunPhase>> {
+        lock(&self.shared.runs).get(run).map(|entry| entry.phase.clone())
+    }
+}
+
+fn parse_id(name: &str) -> Option<RunId> {
+    let mut parts = name.split('.');
+    let (experiment, trial) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let attempt = parts.next()?.parse().ok()?;
+    parts.next().is_none().then_some(RunId {
+        experiment: ExperimentId(experiment),
+        trial: study::TrialIdx(trial),
+        attempt,
+    })
+}
+
+#[async_trait]
+impl Executor for LocalExecutor {
+    async fn ensure(&self, run: &Run) -> Result<(), ExecutorError> {
+        if lock(&self.shared.runs).contains_key(&run.id) {
+            return Ok(());
+        }
+        let folder = prepare::folder_of(self.root(), run)?;
+        let begun = folder.has_exit() || folder.has_started() || folder.is_supervised();
+        if begun {
+            if !folder.run().is_ok_and(|file| file.run.id == run.id) {
+                let path = folder.path().display();
+                return Err(ExecutorError::Refused(format!(
+                    "{path} holds another run; move it away"
+                )));
+            }
+            self.enter(&run.id, &folder)
+                .map_err(|error| ExecutorError::Unavailable(error.to_string()))?;
+        } else {
+            self.prepare(run, &folder).await?;
+        }
+        let claim = folder.claim();
+        self.watch_over(run.clone(), folder, !begun, claim);
+        Ok(())
+    }
+
+    async fn stop(&self, run: &RunId, grace: Duration) -> Result<(), ExecutorError> {
+        let stop = StopFile {
+            grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            rule: None,
+        };
+        let Some(mut phase) = self.phase(run) else {
+            return Ok(());
+        };
+        if let Some(entry) = lock(&self.shared.runs).get(run) {
+            entry.orders.send_replace(Some(stop));
+        }
+        let ended = phase.wait_for(|phase| matches!(phase, RunPhase::Ended(_)));
+        match tokio::time::timeout(grace + 2 * OVERTIME, ended).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ExecutorError::Unavailable(format!(
+                "run {run} has not ended {grace:?} after it was told to"
+            ))),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<RunStatus>, ExecutorError> {
+        self.adopt_all().map_err(|error| {
+            ExecutorError::Unavailable(format!(
+                "cannot look for runs in {}: {error}",
+                self.root().display()
+            ))
+        })?;
+        let runs = lock(&self.shared.runs);
+        let mut all: Vec<_> = runs
+            .iter()
+            .map(|(run, entry)| RunStatus {
+                run: *run,
+                phase: entry.phase.borrow().clone(),
+            })
+            .collect();
+        all.sort_unstable_by_key(|status| status.run);
+        Ok(all)
+    }
+
+    async fn forget(&self, run: &RunId) -> Result<(), ExecutorError> {
+        match fs::rename(self.link("active", run), self.link("past", run)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ExecutorError::Unavailable(format!(
+                    "cannot forget run {run}: {error}"
+                )));
+            }
+            _ => {}
+        }
+        lock(&self.shared.runs).remove(run);
+        Ok(())
+    }
+
+    fn logs(&self, run: &RunId, from: u64, follow: bool) -> BoxStream<'static, Bytes> {
+        let phase = if follow { self.phase(run) } else { None };
+        match self.folder(run) {
+            Some(folder) => super::logs::tail(folder.output(), from, phase),
+            None => futures::stream::empty().boxed(),
+        }
+    }
+
+    fn watch(&self) -> BoxStream<'static, RunStatus> {
+        let changes = BroadcastStream::new(self.shared.changes.subscribe());
+        changes.filter_map(|change| async move { change.ok() }).boxed()
+    }
+}

@@ -1,0 +1,28 @@
+//! Trials as processes of this machine.
+//!
+//! Each run has a folder and a supervisor of its own ([`supervisor`]), which outlives the controller: a controller that
+//! comes back finds its runs by their folders and adopts them. Everything that two processes say to each other here
+//! they say by files ([`files`]) and file locks.
+
+mod artifacts;
+mod capacity;
+mod collect;
+mod executor;
+mod files;
+mod identity;
+mod launch;
+mod logs;
+mod prepare;
+mod processes;
+mod slots;
+pub(crate) mod supervisor;
+mod watcher;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use capacity::Capacity;
+pub(crate) use collect::{Collect, Collected, Signals};
+pub(crate) use executor::{LocalConfig, LocalExecutor};
+pub(crate) use files::RunFolder;
+pub(crate) use slots::Wants;

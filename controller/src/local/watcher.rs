@@ -1,0 +1,323 @@
+//! Watching one run from its start to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller_core::run::{Exit, Run, RunEnd, RunPhase, RunStatus};
+use rustix::process::{Pid, Signal};
+use study::Rule;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::artifacts;
+use super::collect::{Collected, Signals};
+use super::executor::{OVERTIME, Shared};
+use super::files::{ExitFile, RunFolder, StopFile, now};
+use super::logs::last_line;
+use super::processes::leftovers;
+
+/// How often the files of a run are looked at while something is awaited that only they say.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long what a vanished supervisor left is hunted.
+const HUNT: Duration = Duration::from_secs(5);
+
+/// Watches one run.
+pub(super) struct Watcher {
+    pub(super) shared: Arc<Shared>,
+    pub(super) run: Run,
+    pub(super) folder: RunFolder,
+    pub(super) say: watch::Sender<RunPhase>,
+    pub(super) orders: watch::Receiver<Option<StopFile>>,
+    /// Whether its supervisor is to be started.
+    pub(super) begin: bool,
+}
+
+/// How far an order to stop has come.
+#[derive(Default)]
+struct Stopping {
+    stop: Option<StopFile>,
+    /// Whether the supervisor has been told.
+    told: bool,
+    /// When patience with the supervisor ends.
+    until: Option<Instant>,
+}
+
+impl Watcher {
+    /// Watches the run until its end is said.
+    pub(super) async fn watch(mut self) {
+        let (tell_ended, ended) = oneshot::channel();
+        let (stop, rules) = mpsc::channel(1);
+        let (shared, run, folder) = (Arc::clone(&self.shared), self.run.clone(), self.folder.clone());
+        let collecting = shared.collect.collect(&run, &folder, Signals { ended, stop });
+        let supervising = async {
+            let exit = self.supervise(rules).await;
+            // A collector that has given up does not listen.
+            tell_ended.send(()).ok();
+            exit
+        };
+        let (exit, collected) = tokio::join!(supervising, collecting);
+        let end = self.conclude(exit, collected).await;
+        self.publish(RunPhase::Ended(end));
+    }
+
+    fn publish(&self, phase: RunPhase) {
+        let status = RunStatus {
+            run: self.run.id,
+            phase: phase.clone(),
+        };
+        self.say.send_replace(phase);
+        // Nobody may be listening.
+        self.shared.changes.send(status).ok();
+    }
+
+    /// Until no process of the run is left.
+    async fn supervise(&mut self, mut rules: mpsc::Receiver<Rule>) -> ExitFile {
+        let mut child = None;
+        if self.begin {
+            match self.start() {
+                Ok(started) => child = Some(started),
+                Err(error) => return self.not_supervised(&error),
+            }
+        }
+        let mut stopping = Stopping::default();
+        let mut code = None;
+        let mut running = false;
+        loop {
+            let look = child.is_none() || !running || stopping.until.is_some();
+            let ordered = tokio::select! {
+                status = ended(&mut child) => {
+                    code = status;
+                    child = None;
+                    None
+                }
+                rule = rules.recv(), if !rules.is_closed() || !rules.is_empty() => rule.map(|rule| {
+                    StopFile { grace_ms: self.shared.config.grace.as_millis() as u64, rule: Some(rule) }
+                }),
+                Ok(()) = self.orders.changed() => self.orders.borrow_and_update().clone(),
+                () = tokio::time::sleep(LOOK_EVERY), if look => None,
+            };
+            if child.is_none() && !self.folder.is_supervised() {
+                break;
+            }
+            if !running {
+                running = self.look();
+            }
+            if let Some(stop) = ordered {
+                stopping.order(stop, &self.folder);
+            }
+            stopping.tell(child.as_ref(), &self.folder);
+        }
+        let (folder, asked) = (self.folder.clone(), stopping.stop.is_some());
+        let settled = tokio::task::spawn_blocking(move || settle(&folder, code, asked)).await;
+        settled.unwrap_or_else(|error| lost(&self.folder, format!("its end could not be read: {error}")))
+    }
+
+    fn start(&self) -> std::io::Result<Child> {
+        let [program, args @ ..] = self.shared.config.supervisor.as_slice() else {
+            return Err(std::io::Error::other("there is no program to supervise runs"));
+        };
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .arg("--supervise")
+            .arg(self.folder.path())
+            .process_group(0);
+        let null = std::process::Stdio::null;
+        command.stdin(null()).stdout(null()).stderr(null()).spawn()
+    }
+
+    fn not_supervised(&self, error: &std::io::Error) -> ExitFile {
+        let reason = format!("its supervisor cannot be started: {error}");
+        ExitFile {
+            exit: Exit::NotStarted { reason },
+            ..lost(&self.folder, String::new())
+        }
+    }
+
+    /// Looks whether the run has started, or what it waits for.
+    fn look(&self) -> bool {
+        if let Some(file) = self.folder.started() {
+            self.publish(RunPhase::Running {
+                since: file.started,
+                slots: file.slots,
+            });
+            return true;
+        }
+        if let Some(waiting) = self.folder.waiting() {
+            let phase = RunPhase::Waiting {
+                reason: waiting.reason,
+            };
+            if *self.say.borrow() != phase {
+                self.publish(phase);
+            }
+        }
+        false
+    }
+
+    async fn conclude(&self, file: ExitFile, collected: Collected) -> RunEnd {
+        let mut notes = collected.notes;
+        let mut exit = file.exit;
+        let mut model = None;
+        if exit.is_success() {
+            let folder = self.folder.clone();
+            match tokio::task::spawn_blocking(move || artifacts::seal(&folder)).await {
+                Ok(Ok(sealed)) => {
+                    model = sealed.model;
+                    notes.extend(sealed.note);
+                }
+                Ok(Err(error)) => {
+                    exit = Exit::BadOutput {
+                        reason: error.to_string(),
+                    }
+                }
+                Err(error) => {
+                    exit = Exit::BadOutput {
+                        reason: format!("the model could not be sealed: {error}"),
+                    }
+                }
+            }
+        }
+        if !file.leaked.is_empty() {
+            notes.push(format!(
+                "left processes behind, which were killed: {}",
+                file.leaked.join(", ")
+            ));
+        }
+        if !exit.is_success() {
+            notes.extend(last_line(&self.folder.output()));
+        }
+        let by_stop = self
+            .folder
+            .stop()
+            .filter(|_| exit == Exit::Stopped)
+            .and_then(|stop| stop.rule);
+        RunEnd {
+            exit,
+            started: file.started,
+            ended: file.ended,
+            slots: file.slots,
+            stopped_by: collected.stopped_by.or(by_stop),
+            message: notes.join("; "),
+            model,
+        }
+    }
+}
+
+impl Stopping {
+    /// Takes in an order, and writes it down before anybody is told.
+    fn order(&mut self, stop: StopFile, folder: &RunFolder) {
+        let rule = self.stop.take().and_then(|earlier| earlier.rule);
+        let stop = StopFile {
+            rule: rule.or(stop.rule),
+            ..stop
+        };
+        if let Err(error) = folder.write_stop(&stop) {
+            debug!(%error, "a stop could not be written down");
+        }
+        let until = Instant::now() + stop.grace().min(Duration::from_hours(24)) + OVERTIME;
+        self.until = Some(self.until.map_or(until, |earlier| earlier.min(until)));
+        self.stop = Some(stop);
+        self.told = false;
+    }
+
+    /// Tells the supervisor, if that is to be done and it can be found.
+    fn tell(&mut self, child: Option<&Child>, folder: &RunFolder) {
+        let overdue = self.until.is_some_and(|until| Instant::now() >= until);
+        if self.stop.is_none() || (self.told && !overdue) {
+            return;
+        }
+        let signal = if overdue { Signal::KILL } else { Signal::TERM };
+        // Our own child keeps its number until we have seen its end.
+        let own = child
+            .and_then(Child::id)
+            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        self.told = match own {
+            Some(pid) => rustix::process::kill_process(pid, signal).is_ok(),
+            None => {
+                let started = folder.started().map(|file| file.supervisor);
+                let supervisor = started.or_else(|| folder.waiting().map(|file| file.supervisor));
+                supervisor.is_some_and(|supervisor| supervisor.signal(signal))
+            }
+        };
+    }
+}
+
+/// The exit code of our own child once it has ended; never, if there is none.
+async fn ended(child: &mut Option<Child>) -> Option<i32> {
+    match child {
+        Some(child) => child.wait().await.ok().and_then(|status| status.code()),
+        None => std::future::pending().await,
+    }
+}
+
+/// How a run ended whose supervisor is gone. One that is gone without a word is spoken for, once nothing of the run is
+/// left.
+fn settle(folder: &RunFolder, code: Option<i32>, asked: bool) -> ExitFile {
+    if let Some(exit) = folder.exit() {
+        return exit;
+    }
+    hunt(folder);
+    let started = folder.started();
+    let restarted = started
+        .as_ref()
+        .is_some_and(|file| file.supervisor.is_of_earlier_boot());
+    let file = if asked || folder.stop().is_some() {
+        ExitFile {
+            exit: Exit::Stopped,
+            ..lost(folder, String::new())
+        }
+    } else if restarted {
+        lost(folder, "the machine was restarted while it ran".into())
+    } else if let (Some(code), None) = (code, started) {
+        let reason = format!(
+            "its supervisor could not begin (code {code}); is {} on a disk that is full or cannot be written?",
+            folder.path().display()
+        );
+        ExitFile {
+            exit: Exit::NotStarted { reason },
+            ..lost(folder, String::new())
+        }
+    } else {
+        lost(
+            folder,
+            "its supervisor vanished, killed by someone else or for lack of memory".into(),
+        )
+    };
+    // If it cannot be written the next controller comes to the same end.
+    folder.write_exit(&file).ok();
+    file
+}
+
+fn lost(folder: &RunFolder, reason: String) -> ExitFile {
+    let started = folder.started();
+    ExitFile {
+        exit: Exit::Lost { reason },
+        started: started.as_ref().map(|file| file.started),
+        ended: now(),
+        slots: started.map_or_else(Vec::new, |file| file.slots),
+        leaked: Vec::new(),
+    }
+}
+
+/// Kills every process of a run that has no supervisor any more.
+fn hunt(folder: &RunFolder) {
+    let started = folder
+        .started()
+        .filter(|file| !file.supervisor.is_of_earlier_boot());
+    let (supervisor, child) = started.map_or((None, None), |file| {
+        (Some(file.supervisor.pid), Some(file.child.pid))
+    });
+    let until = std::time::Instant::now() + HUNT;
+    while std::time::Instant::now() < until {
+        let rows = leftovers(folder.path(), supervisor, child);
+        if rows.is_empty() {
+            return;
+        }
+        for row in rows {
+            row.signal(Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
