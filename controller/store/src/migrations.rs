@@ -1,0 +1,83 @@
+//! The tables, as a list of steps from each version to the next.
+
+use controller_core::ports::StoreError;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::database::{Database, during};
+
+/// Step i leads from version i to version i + 1. Released steps never change.
+const STEPS: &[&[&str]] = &[&[
+    "CREATE TABLE experiments (
+        id BIGINT PRIMARY KEY, cluster TEXT NOT NULL, uid TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+        living BIGINT NOT NULL, created BIGINT NOT NULL, body TEXT NOT NULL)",
+    // Of a name there is one living experiment; deleted ones carry their id instead of 0.
+    "CREATE UNIQUE INDEX experiments_name ON experiments (cluster, namespace, name, living)",
+    "CREATE TABLE experiment_status (experiment_id BIGINT PRIMARY KEY, generation BIGINT NOT NULL, body TEXT NOT NULL)",
+    "CREATE TABLE leases (experiment_id BIGINT PRIMARY KEY, generation BIGINT NOT NULL, holder TEXT NOT NULL)",
+    "CREATE TABLE wishes (
+        experiment_id BIGINT NOT NULL, wish_no BIGINT NOT NULL, at BIGINT NOT NULL, taken BIGINT NOT NULL,
+        kind TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (experiment_id, wish_no))",
+    "CREATE INDEX wishes_open ON wishes (experiment_id, taken)",
+    "CREATE TABLE events (
+        experiment_id BIGINT NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, kind TEXT NOT NULL,
+        trial_idx BIGINT, attempt BIGINT, body TEXT NOT NULL, PRIMARY KEY (experiment_id, seq))",
+    "CREATE TABLE asks (
+        experiment_id BIGINT NOT NULL, first_idx BIGINT NOT NULL, n BIGINT NOT NULL, history_seq BIGINT NOT NULL,
+        PRIMARY KEY (experiment_id, first_idx))",
+    "CREATE TABLE trials (
+        experiment_id BIGINT NOT NULL, idx BIGINT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+        objective DOUBLE PRECISION, created BIGINT NOT NULL, ended BIGINT, body TEXT NOT NULL,
+        PRIMARY KEY (experiment_id, idx))",
+    "CREATE INDEX trials_state ON trials (experiment_id, state)",
+    "CREATE INDEX trials_objective ON trials (experiment_id, objective)",
+    "CREATE INDEX trials_ended ON trials (experiment_id, ended)",
+    "CREATE INDEX trials_name ON trials (name)",
+    "CREATE TABLE runs (
+        experiment_id BIGINT NOT NULL, trial_idx BIGINT NOT NULL, attempt BIGINT NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (experiment_id, trial_idx, attempt))",
+    "CREATE TABLE metrics (
+        experiment_id BIGINT NOT NULL, metric_id BIGINT NOT NULL, name TEXT NOT NULL,
+        PRIMARY KEY (experiment_id, metric_id))",
+    "CREATE UNIQUE INDEX metrics_name ON metrics (experiment_id, name)",
+    "CREATE TABLE observations (
+        experiment_id BIGINT NOT NULL, trial_idx BIGINT NOT NULL, attempt BIGINT NOT NULL, source TEXT NOT NULL,
+        place BIGINT NOT NULL, nth BIGINT NOT NULL, metric_id BIGINT NOT NULL, at BIGINT, step BIGINT NOT NULL,
+        value_text TEXT NOT NULL, value DOUBLE PRECISION,
+        PRIMARY KEY (experiment_id, trial_idx, attempt, source, place, nth))",
+]];
+
+/// Brings the database to this version.
+pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {
+    let failed = during("the tables cannot be set up");
+    let mut tx = database.write.begin().await.map_err(&failed)?;
+    sqlx::query("CREATE TABLE IF NOT EXISTS cairn_schema (version BIGINT NOT NULL)")
+        .execute(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    let row = sqlx::query("SELECT MAX(version) FROM cairn_schema")
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(&failed)?;
+    let version = row.try_get::<Option<i64>, _>(0).map_err(&failed)?.unwrap_or(0);
+    let known = STEPS.len() as i64;
+    if version > known {
+        return Err(StoreError::Failed(format!(
+            "the store is of version {version}, this Cairn knows {known}; use a newer Cairn or another --store"
+        )));
+    }
+    for (i, step) in STEPS.iter().enumerate().skip(version as usize) {
+        for statement in *step {
+            sqlx::query(AssertSqlSafe(*statement))
+                .execute(&mut *tx)
+                .await
+                .map_err(&failed)?;
+        }
+        let next = i as i64 + 1;
+        sqlx::query("INSERT INTO cairn_schema (version) VALUES ($1)")
+            .bind(next)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+    }
+    tx.commit().await.map_err(&failed)
+}

@@ -1,0 +1,81 @@
+//! Statements of varying length, with numbered parameters that both databases understand.
+
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, Arguments as _, AssertSqlSafe, Encode, Type};
+
+/// A statement under construction. Values only ever enter as parameters.
+#[derive(Default)]
+pub(crate) struct Sql {
+    text: String,
+    arguments: AnyArguments,
+    bound: usize,
+    /// Whether nothing was written into the parentheses at hand.
+    first: bool,
+}
+
+impl Sql {
+    pub(crate) fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// A parameter where the statement ends so far.
+    pub(crate) fn bind<T: for<'q> Encode<'q, Any> + Type<Any>>(&mut self, value: T) -> &mut Self {
+        self.bound += 1;
+        self.text.push_str(&format!("${}", self.bound));
+        // Only types that `Any` cannot encode fail, and there are none here.
+        if let Err(error) = self.arguments.add(value) {
+            debug_assert!(false, "{error}");
+        }
+        self
+    }
+
+    /// The next parameter of a list in parentheses.
+    pub(crate) fn item<T: for<'q> Encode<'q, Any> + Type<Any>>(&mut self, value: T) -> &mut Self {
+        if !std::mem::take(&mut self.first) {
+            self.text.push_str(", ");
+        }
+        self.bind(value)
+    }
+
+    /// ` VALUES (..), (..)`, one pair of parentheses for each row.
+    pub(crate) fn rows<R>(
+        &mut self,
+        rows: impl IntoIterator<Item = R>,
+        mut row: impl FnMut(&mut Self, R),
+    ) -> &mut Self {
+        for (i, values) in rows.into_iter().enumerate() {
+            self.text.push_str(if i == 0 { " VALUES (" } else { ", (" });
+            self.first = true;
+            row(self, values);
+            self.text.push(')');
+        }
+        self
+    }
+
+    /// `(.., ..)`.
+    pub(crate) fn list<T: for<'q> Encode<'q, Any> + Type<Any>>(
+        &mut self,
+        values: impl IntoIterator<Item = T>,
+    ) -> &mut Self {
+        self.text.push('(');
+        self.first = true;
+        for value in values {
+            self.item(value);
+        }
+        self.text.push(')');
+        self
+    }
+
+    pub(crate) fn query(self) -> Query<'static, Any, AnyArguments> {
+        sqlx::query_with(AssertSqlSafe(self.text), self.arguments)
+    }
+}

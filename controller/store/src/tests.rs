@@ -1,0 +1,52 @@
+//! The contract that every store keeps, run against SQLite in memory and in a file, and against a real PostgreSQL.
+
+mod contract;
+mod faults;
+mod postgres;
+
+use controller_core::ports::Store;
+use std::sync::Arc;
+
+/// Runs a part of the contract against every store.
+macro_rules! on_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite_memory { $(#[tokio::test] async fn $name() { super::contract::$name(super::memory().await).await; })* }
+        mod sqlite_file {
+            $(#[tokio::test]
+            async fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                super::contract::$name(super::file(&folder).await).await;
+            })*
+        }
+        mod postgresql {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(server) = super::postgres::server() else { return };
+                super::contract::$name(server.store(stringify!($name)).await).await;
+            })*
+        }
+    };
+}
+
+on_every_store!(
+    an_experiment_is_found_by_name_and_by_id,
+    a_name_is_taken_until_its_experiment_is_deleted,
+    a_commit_writes_everything_or_nothing,
+    events_come_back_in_order_and_in_pages,
+    trials_are_filtered_sorted_and_paged,
+    observations_are_kept_once,
+    numbers_that_are_none_are_read_back,
+    pushed_values_get_places_behind_each_other,
+    wishes_wait_until_they_are_taken,
+    an_older_lease_cannot_write,
+);
+
+async fn memory() -> Arc<dyn Store> {
+    crate::open("sqlite::memory:").await.unwrap()
+}
+
+async fn file(folder: &tempfile::TempDir) -> Arc<dyn Store> {
+    crate::open(folder.path().join("sub/cairn.db").to_str().unwrap())
+        .await
+        .unwrap()
+}

@@ -1,0 +1,103 @@
+//! Databases that cannot be used, and disks that are full.
+
+use controller_core::experiment::ExperimentId;
+use controller_core::ports::{ObservationQuery, StoreError};
+
+use super::contract::{RUN, create, row};
+
+async fn refusal(url: &str) -> String {
+    match crate::open(url).await {
+        Ok(_) => panic!("{url} was opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_written_is_named_with_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let blocked = folder.path().join("file");
+    std::fs::write(&blocked, "x").unwrap();
+    let text = refusal(blocked.join("cairn.db").to_str().unwrap()).await;
+    assert!(
+        text.contains("file/cairn.db") && text.contains("--store"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_said_to_be_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cairn.db");
+    std::fs::write(&file, vec![b'x'; 4096]).unwrap();
+    let text = refusal(file.to_str().unwrap()).await;
+    assert!(text.contains("not a database"), "{text}");
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_cairn_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cairn.db");
+    let url = path.to_str().unwrap();
+    crate::open(url).await.unwrap();
+    let pool = sqlx::AnyPool::connect(&format!("sqlite:{url}")).await.unwrap();
+    sqlx::query("INSERT INTO cairn_schema (version) VALUES (999)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert!(refusal(url).await.contains("newer Cairn"));
+}
+
+#[tokio::test]
+async fn what_is_no_store_at_all_is_said() {
+    assert!(refusal("mysql://host/db").await.contains("is no store"));
+    assert!(
+        refusal("postgres://127.0.0.1:1/none")
+            .await
+            .contains("cannot reach PostgreSQL")
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cairn.db");
+    let store = crate::store::SqlStore::open(path.to_str().unwrap())
+        .await
+        .unwrap();
+    sqlx::query("PRAGMA max_page_count = 120")
+        .execute(store.writer())
+        .await
+        .unwrap();
+    let store: std::sync::Arc<dyn controller_core::ports::Store> = std::sync::Arc::new(store);
+    create(&store, 1, "a").await;
+    let mut kept = 0;
+    let error = loop {
+        let rows = (kept..kept + 100).map(|i| row(i, &"9".repeat(100))).collect();
+        match store.append(&[(RUN, rows)]).await {
+            Ok(()) => kept += 100,
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(&error, StoreError::Failed(text) if text.contains("full")),
+        "{error}"
+    );
+    let all = store
+        .observations(ExperimentId(1), &ObservationQuery::default())
+        .await
+        .unwrap();
+    assert_eq!(all.len() as u64, kept);
+}
+
+#[tokio::test]
+async fn a_second_process_waits_for_the_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cairn.db");
+    let first = crate::open(path.to_str().unwrap()).await.unwrap();
+    let second = crate::open(path.to_str().unwrap()).await.unwrap();
+    create(&first, 1, "a").await;
+    let lease = first.acquire(ExperimentId(1), "first").await.unwrap().unwrap();
+    assert!(second.acquire(ExperimentId(1), "second").await.unwrap().is_none());
+    first.release(&lease).await.unwrap();
+    assert!(second.acquire(ExperimentId(1), "second").await.unwrap().is_some());
+}
