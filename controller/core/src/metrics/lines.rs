@@ -62,6 +62,16 @@ impl LineParser {
         }
     }
 
+    /// A parser of the same kind for another file, which goes on numbering rows.
+    #[must_use]
+    pub fn anew(mut self, source: impl Into<String>) -> Self {
+        self.source = source.into();
+        self.position = 0;
+        self.partial.clear();
+        self.skipping = false;
+        self
+    }
+
     /// Reads more; returns the rows of all lines that are whole by now.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<ObservationRow> {
         let mut rows = Vec::new();

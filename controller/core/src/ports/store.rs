@@ -180,7 +180,7 @@ pub struct ObservationRow {
     pub nth: u32,
     /// Metric.
     pub metric: String,
-    /// When it was measured, if the source says so; else when it was read.
+    /// When it was measured, if the source says so.
     pub time: Option<Timestamp>,
     /// `step` or `epoch` as the line names it, else the ordinal of the row within its metric, from 0.
     pub step: i64,

@@ -1,0 +1,92 @@
+//! Doing what a snapshot says the world should do.
+
+use std::time::Duration;
+
+use controller_core::plan::{Effect, RunView, effects};
+use controller_core::ports::ExecutorError;
+use controller_core::run::{Exit, RunEnd, RunId, RunPhase, RunStatus};
+use study::TrialIdx;
+use tracing::warn;
+
+use super::{Driver, DriverError, prepare};
+
+/// How long a run may take to end by itself once it was told to.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl Driver<'_> {
+    /// Carries out all effects but questions; returns whether that changed what the next plan sees.
+    pub(super) async fn act(&mut self) -> Result<bool, DriverError> {
+        let mut changed = false;
+        for run in std::mem::take(&mut self.strays) {
+            self.stop(run);
+        }
+        for effect in effects(&self.snapshot) {
+            match effect {
+                Effect::Ensure(trial) => changed |= self.ensure(trial).await?,
+                Effect::Stop(run) => self.stop(run),
+                Effect::Forget(run) => self.forget(run).await?,
+                Effect::Ask(_) => {}
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn ensure(&mut self, idx: TrialIdx) -> Result<bool, DriverError> {
+        let Some(trial) = self.snapshot.active.get(&idx) else { return Ok(false) };
+        let id = self.snapshot.run_id(trial);
+        let ensured = match prepare::run(&self.snapshot, trial) {
+            Ok(run) => self.world.executor.ensure(&run).await,
+            Err(problem) => Err(ExecutorError::Refused(problem)),
+        };
+        match ensured {
+            Ok(()) => {
+                self.snapshot.runs.insert(idx, RunView::Waiting { reason: "starting".into() });
+                // What it said before it was known to exist counts now.
+                if let Some(said) = self.said.get(&id).cloned() {
+                    self.hear(said);
+                }
+                Ok(true)
+            }
+            Err(ExecutorError::Refused(reason)) => {
+                let end = RunEnd {
+                    exit: Exit::NotStarted { reason },
+                    started: None,
+                    ended: self.world.clock.now(),
+                    slots: Vec::new(),
+                    stopped_by: None,
+                    message: String::new(),
+                    model: None,
+                };
+                self.snapshot.runs.insert(idx, RunView::Waiting { reason: "refused".into() });
+                self.hear(RunStatus { run: id, phase: RunPhase::Ended(end) });
+                Ok(true)
+            }
+            Err(ExecutorError::Unavailable(reason)) => {
+                warn!(trial = trial.name, reason, "a run cannot be started yet");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Begins to stop a run, once.
+    fn stop(&mut self, run: RunId) {
+        while self.stops.try_join_next().is_some() {}
+        if !self.stopping.insert(run) {
+            return;
+        }
+        let executor = std::sync::Arc::clone(&self.world.executor);
+        self.stops.spawn(async move {
+            if let Err(error) = executor.stop(&run, GRACE).await {
+                warn!(%run, %error, "a run could not be stopped");
+            }
+        });
+    }
+
+    async fn forget(&mut self, run: RunId) -> Result<(), DriverError> {
+        self.world.executor.forget(&run).await?;
+        self.snapshot.finished.retain(|finished| *finished != run);
+        self.said.remove(&run);
+        self.stopping.remove(&run);
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Finding out what has happened: wishes, and what the executor says of runs.
+
+use std::time::Duration;
+
+use controller_core::metrics::reduce;
+use controller_core::plan::{Measured, RunView};
+use controller_core::ports::{Observation, ObservationQuery, Wish};
+use controller_core::run::{RunEnd, RunId, RunPhase, RunStatus};
+use futures::{FutureExt as _, StreamExt as _};
+use study::{Curve, TrialIdx};
+use tokio::time::Instant;
+
+use super::{Driver, DriverError};
+
+/// How often wishes are looked for when nobody says that there are any.
+const WISHES_EVERY: Duration = Duration::from_millis(100);
+
+impl Driver<'_> {
+    /// Brings the snapshot up to date with the world.
+    pub(super) async fn gather(&mut self) -> Result<(), DriverError> {
+        if self.wishes_at.is_none_or(|at| at.elapsed() >= WISHES_EVERY) {
+            self.look_for_wishes().await?;
+            self.wishes_at = Some(Instant::now());
+        }
+        self.hear_all_at_hand();
+        let ended: Vec<(TrialIdx, RunId, RunEnd)> = self
+            .snapshot
+            .active
+            .values()
+            .filter(|trial| !matches!(self.snapshot.runs.get(&trial.idx), Some(RunView::Ended(_) | RunView::Unborn)))
+            .filter_map(|trial| {
+                let id = self.snapshot.run_id(trial);
+                match &self.said.get(&id)?.phase {
+                    RunPhase::Ended(end) => Some((trial.idx, id, end.clone())),
+                    _ => None,
+                }
+            })
+            .collect();
+        for (trial, id, end) in ended {
+            let measured = self.measure(id, end).await?;
+            self.snapshot.runs.insert(trial, RunView::Ended(measured));
+        }
+        Ok(())
+    }
+
+    async fn look_for_wishes(&mut self) -> Result<(), DriverError> {
+        self.snapshot.wishes = self.world.store.open_wishes(self.lease.experiment).await?;
+        for stored in &self.snapshot.wishes {
+            if let Wish::RetryTrial { trial } = stored.wish
+                && !self.snapshot.repeats.contains_key(&trial)
+                && let Some(record) = self.world.store.trial(self.lease.experiment, trial).await?
+            {
+                self.snapshot.repeats.insert(trial, record.assignments);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in everything the executor lists.
+    pub(super) async fn relist(&mut self) -> Result<(), DriverError> {
+        for status in self.world.executor.list().await? {
+            self.hear(status);
+        }
+        Ok(())
+    }
+
+    /// Takes in what the executor has said without waiting for more.
+    pub(super) fn hear_all_at_hand(&mut self) {
+        while let Some(Some(status)) = self.changes.next().now_or_never() {
+            self.hear(status);
+        }
+    }
+
+    /// Takes in what the executor says of one run. A run that no longer matters is stopped and forgotten.
+    pub(super) fn hear(&mut self, status: RunStatus) {
+        if status.run.experiment != self.lease.experiment || self.snapshot.finished.contains(&status.run) {
+            return;
+        }
+        let current = self.snapshot.active.get(&status.run.trial).filter(|trial| trial.attempt == status.run.attempt);
+        let view = self.snapshot.runs.get_mut(&status.run.trial);
+        match (current, view) {
+            (Some(_), Some(view)) if !matches!(view, RunView::Unborn | RunView::Ended(_)) => {
+                match &status.phase {
+                    RunPhase::Waiting { reason } => *view = RunView::Waiting { reason: reason.clone() },
+                    RunPhase::Running { since, slots } => {
+                        *view = RunView::Running { since: *since, slots: slots.clone() };
+                    }
+                    RunPhase::Ended(_) => {}
+                }
+                self.said.insert(status.run, status);
+            }
+            _ if matches!(status.phase, RunPhase::Ended(_)) => self.snapshot.finished.push(status.run),
+            _ => self.strays.push(status.run),
+        }
+    }
+
+    /// Reads and reduces what a run has reported.
+    async fn measure(&mut self, id: RunId, end: RunEnd) -> Result<Measured, DriverError> {
+        let query = ObservationQuery { trial: Some(id.trial), attempt: Some(id.attempt), ..Default::default() };
+        let rows = self.world.store.observations(id.experiment, &query).await?;
+        let objective = self.snapshot.record.spec.objective();
+        let rows: Vec<_> = rows.into_iter().map(|Observation { row, .. }| row).collect();
+        let reduced = reduce::reduce(&rows, &objective);
+        let curve = self.curve(&rows, &objective.objective_metric_name);
+        Ok(Measured {
+            end,
+            observation: reduced.metrics,
+            objectives: reduced.objective.into_iter().collect(),
+            available: reduced.available,
+            curve,
+        })
+    }
+
+    /// The first rows of the objective that are numbers, as costs.
+    fn curve(&self, rows: &[controller_core::ports::ObservationRow], objective: &str) -> Curve {
+        let direction = self.snapshot.limits.direction;
+        rows.iter()
+            .filter(|row| row.metric == objective)
+            .filter_map(|row| row.value.filter(|value| value.is_finite()))
+            .take(self.snapshot.limits.curve_rows as usize)
+            .enumerate()
+            .map(|(step, value)| (step as u64, vec![direction.cost(value)]))
+            .collect()
+    }
+}
