@@ -38,11 +38,7 @@ impl Encoder {
     pub fn encode(&self, assignment: &Assignment) -> Vec<f64> {
         let parameters = self.space.parameters().iter().enumerate();
         parameters
-            .map(|(i, p)| {
-                assignment
-                    .get(i)
-                    .map_or(0.5, |value| encode_value(&p.domain, value))
-            })
+            .map(|(i, p)| assignment.get(i).map_or(0.5, |value| encode_value(&p.domain, value)))
             .collect()
     }
 
@@ -50,22 +46,14 @@ impl Encoder {
     /// parameters left out; constraints are not looked at.
     pub fn decode(&self, x: &[f64]) -> Assignment {
         let parameters = self.space.parameters().iter().zip(x);
-        let values = parameters
-            .map(|(p, u)| Some(decode_value(&p.domain, u.clamp(0.0, 1.0))))
-            .collect();
+        let values = parameters.map(|(p, u)| Some(decode_value(&p.domain, u.clamp(0.0, 1.0)))).collect();
         self.space.deactivate(Assignment(values))
     }
 
     /// Draws points from `next` until one meets the constraints; `None` if [`MAX_DRAWS`] did not.
     pub fn feasible(&self, mut next: impl FnMut(usize) -> Vec<f64>) -> Option<Assignment> {
-        let draws = if self.space.constraints().is_empty() {
-            1
-        } else {
-            MAX_DRAWS
-        };
-        (0..draws)
-            .map(|draw| self.decode(&next(draw)))
-            .find(|point| self.space.is_feasible(point))
+        let draws = if self.space.constraints().is_empty() { 1 } else { MAX_DRAWS };
+        (0..draws).map(|draw| self.decode(&next(draw))).find(|point| self.space.is_feasible(point))
     }
 
     /// A uniform point of the cube that meets the constraints, `None` if none was found.
@@ -76,43 +64,22 @@ impl Encoder {
 
     /// How many assignments there are when conditions are ignored; `None` if infinitely or too many.
     pub fn cardinality(&self) -> Option<u64> {
-        self.space
-            .parameters()
-            .iter()
-            .try_fold(1_u64, |n, p| n.checked_mul(p.domain.cardinality()?))
+        self.space.parameters().iter().try_fold(1_u64, |n, p| n.checked_mul(p.domain.cardinality()?))
     }
 }
 
 /// The coordinate of a value, in [0, 1].
 pub fn encode_value(domain: &Domain, value: Value) -> f64 {
     match (domain, value) {
-        (
-            Domain::Float {
-                min,
-                max,
-                step: None,
-                distribution,
-            },
-            Value::Float(x),
-        ) => to_unit(*distribution, *min, *max, x),
-        (
-            Domain::Float {
-                min,
-                max,
-                step: Some(step),
-                distribution,
-            },
-            Value::Float(x),
-        ) => lattice_to_unit(*distribution, (*min, *max), *step, x),
-        (
-            Domain::Int {
-                min,
-                max,
-                step,
-                distribution,
-            },
-            Value::Int(x),
-        ) => lattice_to_unit(*distribution, (*min as f64, *max as f64), *step as f64, x as f64),
+        (Domain::Float { min, max, step: None, distribution }, Value::Float(x)) => {
+            to_unit(*distribution, *min, *max, x)
+        }
+        (Domain::Float { min, max, step: Some(step), distribution }, Value::Float(x)) => {
+            lattice_to_unit(*distribution, (*min, *max), *step, x)
+        }
+        (Domain::Int { min, max, step, distribution }, Value::Int(x)) => {
+            lattice_to_unit(*distribution, (*min as f64, *max as f64), *step as f64, x as f64)
+        }
         (Domain::Discrete { values, .. }, Value::Choice(i)) => cell_centre(i as u64, values.len() as u64),
         (Domain::Categorical { choices, .. }, Value::Choice(i)) => {
             cell_centre(i as u64, choices.len() as u64)
@@ -124,29 +91,15 @@ pub fn encode_value(domain: &Domain, value: Value) -> f64 {
 /// The value of a coordinate in [0, 1].
 pub fn decode_value(domain: &Domain, u: f64) -> Value {
     match domain {
-        Domain::Float {
-            min,
-            max,
-            step: None,
-            distribution,
-        } => Value::Float(from_unit(*distribution, *min, *max, u)),
-        Domain::Float {
-            min,
-            max,
-            step: Some(step),
-            distribution,
-        } => domain.nth(unit_to_lattice(*distribution, (*min, *max), *step, u)),
-        Domain::Int {
-            min,
-            max,
-            step,
-            distribution,
-        } => domain.nth(unit_to_lattice(
-            *distribution,
-            (*min as f64, *max as f64),
-            *step as f64,
-            u,
-        )),
+        Domain::Float { min, max, step: None, distribution } => {
+            Value::Float(from_unit(*distribution, *min, *max, u))
+        }
+        Domain::Float { min, max, step: Some(step), distribution } => {
+            domain.nth(unit_to_lattice(*distribution, (*min, *max), *step, u))
+        }
+        Domain::Int { min, max, step, distribution } => {
+            domain.nth(unit_to_lattice(*distribution, (*min as f64, *max as f64), *step as f64, u))
+        }
         Domain::Discrete { values, .. } => Value::Choice(cell(u, values.len() as u64) as usize),
         Domain::Categorical { choices, .. } => Value::Choice(cell(u, choices.len() as u64) as usize),
     }
@@ -170,14 +123,7 @@ fn last_step(bounds: (f64, f64), step: f64) -> u64 {
 fn widened(distribution: Distribution, bounds: (f64, f64), step: f64) -> (f64, f64) {
     let top = bounds.0 + last_step(bounds, step) as f64 * step;
     let low = bounds.0 - 0.5 * step;
-    (
-        if distribution.is_log() {
-            low.max(0.5 * bounds.0)
-        } else {
-            low
-        },
-        top + 0.5 * step,
-    )
+    (if distribution.is_log() { low.max(0.5 * bounds.0) } else { low }, top + 0.5 * step)
 }
 
 fn lattice_to_unit(distribution: Distribution, bounds: (f64, f64), step: f64, x: f64) -> f64 {
@@ -247,34 +193,13 @@ mod tests {
     fn domains() -> Vec<Domain> {
         use Distribution::{LogNormal, LogUniform, Normal, Uniform};
         let mut domains = vec![
-            Domain::Discrete {
-                texts: vec!["1".into(), "2.5".into()],
-                values: vec![1.0, 2.5],
-            },
-            Domain::Categorical {
-                choices: vec!["a".into(), "b".into(), "c".into()],
-                ordered: false,
-            },
+            Domain::Discrete { texts: vec!["1".into(), "2.5".into()], values: vec![1.0, 2.5] },
+            Domain::Categorical { choices: vec!["a".into(), "b".into(), "c".into()], ordered: false },
         ];
         for distribution in [Uniform, LogUniform, Normal, LogNormal] {
-            domains.push(Domain::Float {
-                min: 1e-3,
-                max: 2.0,
-                step: None,
-                distribution,
-            });
-            domains.push(Domain::Float {
-                min: 0.5,
-                max: 2.0,
-                step: Some(0.25),
-                distribution,
-            });
-            domains.push(Domain::Int {
-                min: 1,
-                max: 10,
-                step: 3,
-                distribution,
-            });
+            domains.push(Domain::Float { min: 1e-3, max: 2.0, step: None, distribution });
+            domains.push(Domain::Float { min: 0.5, max: 2.0, step: Some(0.25), distribution });
+            domains.push(Domain::Int { min: 1, max: 10, step: 3, distribution });
         }
         domains
     }
@@ -296,17 +221,10 @@ mod tests {
 
     #[test]
     fn cells_of_a_uniform_lattice_are_equal() {
-        let domain = Domain::Int {
-            min: 1,
-            max: 10,
-            step: 3,
-            distribution: Distribution::Uniform,
-        };
+        let domain = Domain::Int { min: 1, max: 10, step: 3, distribution: Distribution::Uniform };
         let mut counts = [0; 4];
         for i in 0..4000 {
-            let Value::Int(x) = decode_value(&domain, (f64::from(i) + 0.5) / 4000.0) else {
-                unreachable!()
-            };
+            let Value::Int(x) = decode_value(&domain, (f64::from(i) + 0.5) / 4000.0) else { unreachable!() };
             counts[((x - 1) / 3) as usize] += 1;
         }
         assert_eq!(counts, [1000; 4]);
@@ -314,35 +232,16 @@ mod tests {
 
     #[test]
     fn a_normal_prior_has_its_mass_in_the_middle() {
-        let domain = Domain::Float {
-            min: 0.0,
-            max: 6.0,
-            step: None,
-            distribution: Distribution::Normal,
-        };
-        let Value::Float(x) = decode_value(&domain, 0.841_344_7) else {
-            unreachable!()
-        };
-        assert!(
-            (x - 4.0).abs() < 0.01,
-            "one standard deviation above the mean is 4, got {x}"
-        );
+        let domain = Domain::Float { min: 0.0, max: 6.0, step: None, distribution: Distribution::Normal };
+        let Value::Float(x) = decode_value(&domain, 0.841_344_7) else { unreachable!() };
+        assert!((x - 4.0).abs() < 0.01, "one standard deviation above the mean is 4, got {x}");
     }
 
     #[test]
     fn constraints_are_met_or_said_to_be_impossible() {
-        let float = Domain::Float {
-            min: 0.0,
-            max: 1.0,
-            step: None,
-            distribution: Distribution::Uniform,
-        };
-        let parameter = |name: &str| Parameter {
-            name: name.into(),
-            domain: float.clone(),
-            when: vec![],
-            default: None,
-        };
+        let float = Domain::Float { min: 0.0, max: 1.0, step: None, distribution: Distribution::Uniform };
+        let parameter =
+            |name: &str| Parameter { name: name.into(), domain: float.clone(), when: vec![], default: None };
         let space = |constraint: &str| {
             let constraint = study::Constraint::parse(constraint).unwrap();
             Space::new(vec![parameter("a"), parameter("b")], vec![constraint]).unwrap()

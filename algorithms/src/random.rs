@@ -32,10 +32,7 @@ impl Random {
         Reader::new(&study.algorithm).finish()?;
         let encoder = Encoder::new(&study.space);
         let small = encoder.cardinality().is_some_and(|n| n <= SMALL);
-        Ok(Self {
-            tried: small.then(BTreeSet::new),
-            encoder,
-        })
+        Ok(Self { tried: small.then(BTreeSet::new), encoder })
     }
 }
 
@@ -57,10 +54,7 @@ impl Sampler for Random {
             let draws = if self.tried.is_some() { SMALL_DRAWS } else { 1 };
             let mut drawn = std::iter::repeat_with(|| self.encoder.uniform(&mut rng)).take(draws);
             let Some(Some(first)) = drawn.next() else { break };
-            let first = Suggestion {
-                assignment: first,
-                ..Default::default()
-            };
+            let first = Suggestion { assignment: first, ..Default::default() };
             let is_new = |suggestion: &Suggestion| {
                 let key = key(suggestion);
                 !begun.contains(&key) && self.tried.as_ref().is_none_or(|tried| !tried.contains(&key))
@@ -69,10 +63,7 @@ impl Sampler for Random {
             while !is_new(&suggestion) {
                 // Once everything has been tried, the first draw is as good as any.
                 suggestion = match drawn.next() {
-                    Some(Some(assignment)) => Suggestion {
-                        assignment,
-                        ..Default::default()
-                    },
+                    Some(Some(assignment)) => Suggestion { assignment, ..Default::default() },
                     _ => break,
                 };
             }

@@ -21,13 +21,8 @@ impl Streams {
     pub fn stream(&self, purpose: &str, trial: TrialIdx) -> ChaCha8Rng {
         let mut key = [0_u8; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
-        for (i, salt) in [
-            0xcbf2_9ce4_8422_2325_u64,
-            0x9e37_79b9_7f4a_7c15,
-            0xc2b2_ae3d_27d4_eb4f,
-        ]
-        .iter()
-        .enumerate()
+        for (i, salt) in
+            [0xcbf2_9ce4_8422_2325_u64, 0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f].iter().enumerate()
         {
             key[8 * (i + 1)..8 * (i + 2)].copy_from_slice(&fnv1a(purpose, *salt).to_le_bytes());
         }
@@ -39,9 +34,7 @@ impl Streams {
 
 /// FNV-1a from a given start.
 fn fnv1a(text: &str, start: u64) -> u64 {
-    text.bytes().fold(start, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    text.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

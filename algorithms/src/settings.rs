@@ -58,10 +58,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of these settings.
     pub fn new(algorithm: &'a Algorithm) -> Self {
-        Self {
-            algorithm,
-            known: Vec::new(),
-        }
+        Self { algorithm, known: Vec::new() }
     }
 
     /// The setting of a name, `default` if unset.
@@ -92,17 +89,12 @@ impl<'a> Reader<'a> {
         let Some(text) = self.algorithm.settings.get(name) else {
             return Ok(None);
         };
-        text.trim()
-            .parse()
-            .ok()
-            .filter(|value| check(value))
-            .map(Some)
-            .ok_or_else(|| SettingsError::Value {
-                algorithm: self.algorithm.name.clone(),
-                name: name.to_owned(),
-                value: text.clone(),
-                allowed,
-            })
+        text.trim().parse().ok().filter(|value| check(value)).map(Some).ok_or_else(|| SettingsError::Value {
+            algorithm: self.algorithm.name.clone(),
+            name: name.to_owned(),
+            value: text.clone(),
+            allowed,
+        })
     }
 
     /// Refuses settings that nobody read. `random_state` is everybody's: it is the seed.
@@ -116,13 +108,7 @@ impl<'a> Reader<'a> {
             Some(name) => Err(SettingsError::Unknown {
                 algorithm: self.algorithm.name.clone(),
                 name: name.clone(),
-                known: self
-                    .known
-                    .iter()
-                    .chain(&["random_state"])
-                    .copied()
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                known: self.known.iter().chain(&["random_state"]).copied().collect::<Vec<_>>().join(", "),
             }),
         }
     }
@@ -130,13 +116,8 @@ impl<'a> Reader<'a> {
 
 /// An algorithm with these settings; for tests and defaults.
 pub fn algorithm(name: &str, settings: &[(&str, &str)]) -> Algorithm {
-    let settings = settings
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Algorithm {
-        name: name.to_owned(),
-        settings: settings.collect::<BTreeMap<_, _>>(),
-    }
+    let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Algorithm { name: name.to_owned(), settings: settings.collect::<BTreeMap<_, _>>() }
 }
 
 #[cfg(test)]
@@ -147,28 +128,15 @@ mod tests {
     fn an_unknown_setting_is_refused_by_name() {
         let written = algorithm("tpe", &[("gamma", "0.2"), ("gama", "0.2")]);
         let mut reader = Reader::new(&written);
-        let gamma = reader.get("gamma", 0.25, "a number between 0 and 1", |x| {
-            (0.0..1.0).contains(x)
-        });
+        let gamma = reader.get("gamma", 0.25, "a number between 0 and 1", |x| (0.0..1.0).contains(x));
         assert_eq!(gamma, Ok(0.2));
-        assert!(
-            reader
-                .finish()
-                .unwrap_err()
-                .to_string()
-                .contains("unknown setting `gama`")
-        );
+        assert!(reader.finish().unwrap_err().to_string().contains("unknown setting `gama`"));
     }
 
     #[test]
     fn a_wrong_value_says_what_is_allowed() {
         let written = algorithm("tpe", &[("gamma", "2")]);
-        let error = Reader::new(&written)
-            .get("gamma", 0.25, "a number below 1", |x| *x < 1.0)
-            .unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "setting `gamma` of algorithm `tpe` is `2`; it takes a number below 1"
-        );
+        let error = Reader::new(&written).get("gamma", 0.25, "a number below 1", |x| *x < 1.0).unwrap_err();
+        assert_eq!(error.to_string(), "setting `gamma` of algorithm `tpe` is `2`; it takes a number below 1");
     }
 }

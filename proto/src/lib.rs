@@ -8,6 +8,7 @@
     clippy::allow_attributes,
     reason = "generated; the .proto file is the documentation"
 )]
+#[rustfmt::skip]
 #[path = "gen/cairn.v1.rs"]
 pub mod cairn;
 
@@ -18,6 +19,7 @@ pub mod cairn;
     clippy::allow_attributes,
     reason = "generated; the .proto file is the documentation"
 )]
+#[rustfmt::skip]
 #[path = "gen/api.v1.beta1.rs"]
 pub mod katib;
 

@@ -53,11 +53,7 @@ pub fn study_from_proto(study: &wire::Study) -> Result<Study, ConvertError> {
         name: study.name.clone(),
         space,
         objectives: study.objectives.iter().map(objective_from_proto).collect(),
-        algorithm: study
-            .algorithm
-            .as_ref()
-            .map(algorithm_from_proto)
-            .unwrap_or_default(),
+        algorithm: study.algorithm.as_ref().map(algorithm_from_proto).unwrap_or_default(),
         early_stopping: study.early_stopping.as_ref().map(algorithm_from_proto),
         seed: study.seed,
         max_trials: (study.max_trials > 0).then_some(study.max_trials),
@@ -70,12 +66,7 @@ pub fn study_to_proto(study: &Study) -> wire::Study {
     wire::Study {
         name: study.name.clone(),
         parameters: study.space.parameters().iter().map(parameter_to_proto).collect(),
-        constraints: study
-            .space
-            .constraints()
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        constraints: study.space.constraints().iter().map(ToString::to_string).collect(),
         objectives: study.objectives.iter().map(objective_to_proto).collect(),
         algorithm: Some(algorithm_to_proto(&study.algorithm)),
         early_stopping: study.early_stopping.as_ref().map(algorithm_to_proto),
@@ -86,27 +77,17 @@ pub fn study_to_proto(study: &Study) -> wire::Study {
 }
 
 fn algorithm_from_proto(algorithm: &wire::Algorithm) -> Algorithm {
-    Algorithm {
-        name: algorithm.name.clone(),
-        settings: algorithm.settings.clone(),
-    }
+    Algorithm { name: algorithm.name.clone(), settings: algorithm.settings.clone() }
 }
 
 fn algorithm_to_proto(algorithm: &Algorithm) -> wire::Algorithm {
-    wire::Algorithm {
-        name: algorithm.name.clone(),
-        settings: algorithm.settings.clone(),
-    }
+    wire::Algorithm { name: algorithm.name.clone(), settings: algorithm.settings.clone() }
 }
 
 fn objective_from_proto(objective: &wire::Objective) -> Objective {
     Objective {
         metric: objective.metric.clone(),
-        direction: if objective.maximize {
-            Direction::Maximize
-        } else {
-            Direction::Minimize
-        },
+        direction: if objective.maximize { Direction::Maximize } else { Direction::Minimize },
         goal: objective.goal,
     }
 }
@@ -142,15 +123,9 @@ fn parameter_from_proto(parameter: &wire::Parameter) -> Result<Parameter, Conver
             if !values.is_sorted() {
                 return Err(ConvertError::one(format!("`{name}`: discrete values must rise")));
             }
-            Domain::Discrete {
-                texts: d.values.clone(),
-                values,
-            }
+            Domain::Discrete { texts: d.values.clone(), values }
         }
-        Some(D::Categorical(d)) => Domain::Categorical {
-            choices: d.choices.clone(),
-            ordered: d.ordered,
-        },
+        Some(D::Categorical(d)) => Domain::Categorical { choices: d.choices.clone(), ordered: d.ordered },
         None => return Err(ConvertError::one(format!("`{name}`: it has no domain"))),
     };
     let default = match &parameter.default {
@@ -165,46 +140,28 @@ fn parameter_from_proto(parameter: &wire::Parameter) -> Result<Parameter, Conver
         },
     };
     let when = parameter.when.iter().map(condition_from_proto).collect();
-    Ok(Parameter {
-        name: name.clone(),
-        domain,
-        when,
-        default,
-    })
+    Ok(Parameter { name: name.clone(), domain, when, default })
 }
 
 fn parameter_to_proto(parameter: &Parameter) -> wire::Parameter {
     use wire::parameter::Domain as D;
     let domain = match &parameter.domain {
-        Domain::Float {
-            min,
-            max,
-            step,
-            distribution,
-        } => D::Float(wire::FloatDomain {
+        Domain::Float { min, max, step, distribution } => D::Float(wire::FloatDomain {
             min: *min,
             max: *max,
             step: *step,
             distribution: distribution_to_proto(*distribution).into(),
         }),
-        Domain::Int {
-            min,
-            max,
-            step,
-            distribution,
-        } => D::Int(wire::IntDomain {
+        Domain::Int { min, max, step, distribution } => D::Int(wire::IntDomain {
             min: *min,
             max: *max,
             step: *step,
             distribution: distribution_to_proto(*distribution).into(),
         }),
-        Domain::Discrete { texts, .. } => D::Discrete(wire::DiscreteDomain {
-            values: texts.clone(),
-        }),
-        Domain::Categorical { choices, ordered } => D::Categorical(wire::CategoricalDomain {
-            choices: choices.clone(),
-            ordered: *ordered,
-        }),
+        Domain::Discrete { texts, .. } => D::Discrete(wire::DiscreteDomain { values: texts.clone() }),
+        Domain::Categorical { choices, ordered } => {
+            D::Categorical(wire::CategoricalDomain { choices: choices.clone(), ordered: *ordered })
+        }
     };
     wire::Parameter {
         name: parameter.name.clone(),
@@ -234,19 +191,11 @@ fn distribution_to_proto(distribution: Distribution) -> wire::Distribution {
 
 fn condition_from_proto(condition: &wire::Condition) -> Condition {
     let requirement = if condition.one_of.is_empty() {
-        Requirement::Between {
-            min: condition.min,
-            max: condition.max,
-        }
+        Requirement::Between { min: condition.min, max: condition.max }
     } else {
-        Requirement::OneOf {
-            values: condition.one_of.clone(),
-        }
+        Requirement::OneOf { values: condition.one_of.clone() }
     };
-    Condition {
-        parent: condition.parent.clone(),
-        requirement,
-    }
+    Condition { parent: condition.parent.clone(), requirement }
 }
 
 fn condition_to_proto(condition: &Condition) -> wire::Condition {
@@ -254,12 +203,7 @@ fn condition_to_proto(condition: &Condition) -> wire::Condition {
         Requirement::OneOf { values } => (values.clone(), None, None),
         Requirement::Between { min, max } => (Vec::new(), *min, *max),
     };
-    wire::Condition {
-        parent: condition.parent.clone(),
-        one_of,
-        min,
-        max,
-    }
+    wire::Condition { parent: condition.parent.clone(), one_of, min, max }
 }
 
 /// The event of a message.
@@ -279,19 +223,13 @@ pub fn event_from_proto(event: &wire::HistoryEvent) -> Result<HistoryEvent, Conv
             let costs = finite(&ended.costs)?;
             let outcome = match ended.outcome() {
                 wire::ended::Outcome::Succeeded if costs.is_empty() => {
-                    return Err(ConvertError::one(format!(
-                        "trial {} succeeded without a cost",
-                        ended.trial
-                    )));
+                    return Err(ConvertError::one(format!("trial {} succeeded without a cost", ended.trial)));
                 }
                 wire::ended::Outcome::Succeeded => Outcome::Succeeded { costs },
                 wire::ended::Outcome::EarlyStopped => Outcome::EarlyStopped { costs },
                 wire::ended::Outcome::Unspecified | wire::ended::Outcome::Failed => Outcome::Failed,
             };
-            Ok(HistoryEvent::Ended {
-                trial: TrialIdx(ended.trial),
-                outcome,
-            })
+            Ok(HistoryEvent::Ended { trial: TrialIdx(ended.trial), outcome })
         }
         None => Err(ConvertError::one("a history event says nothing")),
     }
@@ -302,22 +240,16 @@ pub fn event_to_proto(event: &HistoryEvent) -> wire::HistoryEvent {
     use wire::history_event::Event as E;
     let event = match event {
         HistoryEvent::Started(trial) => E::Started(trial_to_proto(trial)),
-        HistoryEvent::Reported { trial, step, costs } => E::Reported(wire::Reported {
-            trial: trial.0,
-            step: *step,
-            costs: costs.clone(),
-        }),
+        HistoryEvent::Reported { trial, step, costs } => {
+            E::Reported(wire::Reported { trial: trial.0, step: *step, costs: costs.clone() })
+        }
         HistoryEvent::Ended { trial, outcome } => {
             let (outcome, costs) = match outcome {
                 Outcome::Succeeded { costs } => (wire::ended::Outcome::Succeeded, costs.clone()),
                 Outcome::EarlyStopped { costs } => (wire::ended::Outcome::EarlyStopped, costs.clone()),
                 Outcome::Failed => (wire::ended::Outcome::Failed, Vec::new()),
             };
-            E::Ended(wire::Ended {
-                trial: trial.0,
-                outcome: outcome.into(),
-                costs,
-            })
+            E::Ended(wire::Ended { trial: trial.0, outcome: outcome.into(), costs })
         }
     };
     wire::HistoryEvent { event: Some(event) }
@@ -326,9 +258,9 @@ pub fn event_to_proto(event: &HistoryEvent) -> wire::HistoryEvent {
 fn finite(costs: &[f64]) -> Result<Vec<f64>, ConvertError> {
     match costs.iter().find(|cost| !cost.is_finite()) {
         None => Ok(costs.to_vec()),
-        Some(cost) => Err(ConvertError::one(format!(
-            "cost {cost} is not finite; report the trial as failed"
-        ))),
+        Some(cost) => {
+            Err(ConvertError::one(format!("cost {cost} is not finite; report the trial as failed")))
+        }
     }
 }
 
@@ -340,18 +272,12 @@ pub fn trial_from_proto(trial: &wire::Trial) -> Result<Trial, ConvertError> {
     let suggestion = trial.suggestion.as_ref();
     let suggestion =
         suggestion.ok_or_else(|| ConvertError::one(format!("trial {} has no suggestion", trial.idx)))?;
-    Ok(Trial {
-        idx: TrialIdx(trial.idx),
-        suggestion: suggestion_from_proto(suggestion)?,
-    })
+    Ok(Trial { idx: TrialIdx(trial.idx), suggestion: suggestion_from_proto(suggestion)? })
 }
 
 /// The message of a trial.
 pub fn trial_to_proto(trial: &Trial) -> wire::Trial {
-    wire::Trial {
-        idx: trial.idx.0,
-        suggestion: Some(suggestion_to_proto(&trial.suggestion)),
-    }
+    wire::Trial { idx: trial.idx.0, suggestion: Some(suggestion_to_proto(&trial.suggestion)) }
 }
 
 /// The suggestion of a message.
@@ -396,18 +322,12 @@ pub fn suggestion_to_proto(suggestion: &Suggestion) -> wire::Suggestion {
 /// The prefix of a message; a digest of another length is taken for none that is held.
 pub fn prefix_from_proto(prefix: &wire::Prefix) -> Prefix {
     let digest = <[u8; 32]>::try_from(prefix.digest.as_slice()).unwrap_or_default();
-    Prefix {
-        seq: prefix.seq,
-        digest: Digest(digest),
-    }
+    Prefix { seq: prefix.seq, digest: Digest(digest) }
 }
 
 /// The message of a prefix.
 pub fn prefix_to_proto(prefix: &Prefix) -> wire::Prefix {
-    wire::Prefix {
-        seq: prefix.seq,
-        digest: prefix.digest.0.to_vec(),
-    }
+    wire::Prefix { seq: prefix.seq, digest: prefix.digest.0.to_vec() }
 }
 
 /// The rule of a message.
@@ -421,12 +341,7 @@ pub fn rule_from_proto(rule: &wire::Rule) -> Result<Rule, ConvertError> {
         wire::Comparison::Greater => Comparison::Greater,
         wire::Comparison::Unspecified => return Err(ConvertError::one("a rule compares in no known way")),
     };
-    Ok(Rule {
-        metric: rule.metric.clone(),
-        value: rule.value,
-        comparison,
-        start_step: rule.start_step,
-    })
+    Ok(Rule { metric: rule.metric.clone(), value: rule.value, comparison, start_step: rule.start_step })
 }
 
 /// The message of a rule.
@@ -455,12 +370,7 @@ pub fn decision_to_proto(decision: &algorithms::Decision) -> wire::Decision {
         V::Resume => (W::Resume, None),
         V::CopyFrom(from) => (W::Copy, Some(from.0)),
     };
-    wire::Decision {
-        trial: decision.trial.0,
-        verdict: verdict.into(),
-        from,
-        reason: decision.reason.clone(),
-    }
+    wire::Decision { trial: decision.trial.0, verdict: verdict.into(), from, reason: decision.reason.clone() }
 }
 
 /// The message of an algorithm's description.

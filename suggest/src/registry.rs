@@ -124,16 +124,9 @@ pub struct Engine {
 pub fn list() -> Vec<Info> {
     let features = |lacks: &[Feature]| {
         let can = |feature: Feature| {
-            if lacks.contains(&feature) {
-                Can::No
-            } else {
-                Can::Yes
-            }
+            if lacks.contains(&feature) { Can::No } else { Can::Yes }
         };
-        Feature::ALL
-            .into_iter()
-            .map(|feature| (feature, can(feature)))
-            .collect()
+        Feature::ALL.into_iter().map(|feature| (feature, can(feature))).collect()
     };
     let samplers = SAMPLERS.iter().map(|row| Info {
         name: row.name,
@@ -154,20 +147,14 @@ pub fn build(study: &Study) -> Result<Engine, Vec<SettingsError>> {
     let mut errors = Vec::new();
     let mut sampler = None;
     match SAMPLERS.iter().find(|row| row.name == study.algorithm.name) {
-        None => errors.push(unknown(
-            &study.algorithm.name,
-            SAMPLERS.iter().map(|row| row.name),
-        )),
+        None => errors.push(unknown(&study.algorithm.name, SAMPLERS.iter().map(|row| row.name))),
         Some(row) => {
-            errors.extend(
-                needs(&study.space)
-                    .into_iter()
-                    .filter(|need| row.lacks.contains(need))
-                    .map(|need| SettingsError::Unsuited {
-                        algorithm: row.name.into(),
-                        problem: format!("it cannot do {need} parameters; use {}", able(need)),
-                    }),
-            );
+            errors.extend(needs(&study.space).into_iter().filter(|need| row.lacks.contains(need)).map(
+                |need| SettingsError::Unsuited {
+                    algorithm: row.name.into(),
+                    problem: format!("it cannot do {need} parameters; use {}", able(need)),
+                },
+            ));
             match (row.make)(study) {
                 Ok(made) => sampler = Some(made),
                 Err(error) => errors.push(error),
@@ -178,10 +165,7 @@ pub fn build(study: &Study) -> Result<Engine, Vec<SettingsError>> {
         errors.push(unknown(name, std::iter::empty()));
     }
     match sampler {
-        Some(sampler) if errors.is_empty() => Ok(Engine {
-            sampler,
-            scheduler: None,
-        }),
+        Some(sampler) if errors.is_empty() => Ok(Engine { sampler, scheduler: None }),
         _ => Err(errors),
     }
 }
@@ -207,27 +191,18 @@ fn needs(space: &Space) -> Vec<Feature> {
 /// Samplers that can do something, as a list for people.
 fn able(need: Feature) -> String {
     let able = SAMPLERS.iter().filter(|row| !row.lacks.contains(&need));
-    able.map(|row| format!("`{}`", row.name))
-        .collect::<Vec<_>>()
-        .join(", ")
+    able.map(|row| format!("`{}`", row.name)).collect::<Vec<_>>().join(", ")
 }
 
 fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> SettingsError {
     let known: Vec<&str> = known.collect();
-    let nearest = known
-        .iter()
-        .map(|other| (distance(name, other), *other))
-        .min()
-        .filter(|(d, _)| *d <= 3);
+    let nearest = known.iter().map(|other| (distance(name, other), *other)).min().filter(|(d, _)| *d <= 3);
     let hint = match nearest {
         Some((_, nearest)) => format!("; did you mean `{nearest}`?"),
         None if known.is_empty() => String::new(),
         None => format!("; there are {}", known.join(", ")),
     };
-    SettingsError::UnknownAlgorithm {
-        name: name.into(),
-        hint,
-    }
+    SettingsError::UnknownAlgorithm { name: name.into(), hint }
 }
 
 /// Edit distance after Levenshtein.
@@ -252,14 +227,8 @@ mod tests {
     #[test]
     fn the_nearest_name_is_offered() {
         let error = unknown("ramdom", ["random", "grid"].into_iter());
-        assert_eq!(
-            error.to_string(),
-            "unknown algorithm `ramdom`; did you mean `random`?"
-        );
+        assert_eq!(error.to_string(), "unknown algorithm `ramdom`; did you mean `random`?");
         let error = unknown("simulated-annealing", ["random", "grid"].into_iter());
-        assert_eq!(
-            error.to_string(),
-            "unknown algorithm `simulated-annealing`; there are random, grid"
-        );
+        assert_eq!(error.to_string(), "unknown algorithm `simulated-annealing`; there are random, grid");
     }
 }

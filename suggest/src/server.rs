@@ -24,9 +24,7 @@ const PIPE: usize = 1 << 20;
 pub async fn routes() -> Routes {
     let (health_reporter, health) = tonic_health::server::health_reporter();
     for name in ["", "cairn.v1.Search"] {
-        health_reporter
-            .set_service_status(name, tonic_health::ServingStatus::Serving)
-            .await;
+        health_reporter.set_service_status(name, tonic_health::ServingStatus::Serving).await;
     }
     let search = SearchServer::new(SearchService::default())
         .max_decoding_message_size(MAX_MESSAGE)
@@ -55,10 +53,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let routes = routes().await;
-    Server::builder()
-        .add_routes(routes)
-        .serve_with_shutdown(address, shutdown)
-        .await
+    Server::builder().add_routes(routes).serve_with_shutdown(address, shutdown).await
 }
 
 /// A channel to the services in this process, and the server's side of it, which must be polled for it to work.
@@ -66,18 +61,12 @@ pub async fn in_memory() -> (Channel, impl Future<Output = Result<(), tonic::tra
     let routes = routes().await;
     // Unbounded: it holds one end of a pipe for each reconnection of one channel.
     let (connect, incoming) = mpsc::unbounded_channel::<io::Result<DuplexStream>>();
-    let server = Server::builder()
-        .add_routes(routes)
-        .serve_with_incoming(UnboundedReceiverStream::new(incoming));
+    let server =
+        Server::builder().add_routes(routes).serve_with_incoming(UnboundedReceiverStream::new(incoming));
     let connector = tower::service_fn(move |_| {
         let (here, there) = tokio::io::duplex(PIPE);
-        let sent = connect
-            .send(Ok(there))
-            .map_err(|_| io::Error::other("the suggestion service has ended"));
+        let sent = connect.send(Ok(there)).map_err(|_| io::Error::other("the suggestion service has ended"));
         async move { sent.map(|()| hyper_util::rt::TokioIo::new(here)) }
     });
-    (
-        Endpoint::from_static("http://in-process").connect_with_connector_lazy(connector),
-        server,
-    )
+    (Endpoint::from_static("http://in-process").connect_with_connector_lazy(connector), server)
 }

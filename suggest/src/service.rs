@@ -36,10 +36,7 @@ impl Search for SearchService {
         request: Request<Streaming<wire::LoadRequest>>,
     ) -> Result<Response<wire::LoadReply>, Status> {
         let mut chunks = request.into_inner();
-        let first = chunks
-            .message()
-            .await?
-            .ok_or_else(|| Status::invalid_argument("nothing was sent"))?;
+        let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("nothing was sent"))?;
         let (study, key) = read_study(first.study)?;
         let mut session = Session::new(&study).map_err(|error| invalid(&error))?;
         session.tell(&read_events(&first.events)?);
@@ -48,9 +45,7 @@ impl Search for SearchService {
         }
         let prefix = session.prefix();
         self.sessions.put(key, Arc::new(Mutex::new(session)), prefix.seq);
-        Ok(Response::new(wire::LoadReply {
-            prefix: Some(convert::prefix_to_proto(&prefix)),
-        }))
+        Ok(Response::new(wire::LoadReply { prefix: Some(convert::prefix_to_proto(&prefix)) }))
     }
 
     async fn ask(&self, request: Request<wire::AskRequest>) -> Result<Response<wire::AskReply>, Status> {
@@ -68,20 +63,15 @@ impl Search for SearchService {
         let slots = TrialIdx(request.first_idx)..TrialIdx(request.first_idx + u64::from(request.n));
         let answer = move |session: &Session| {
             let suggestions = session.engine.sampler.ask(slots, &running, &session.streams);
-            let rules = session
-                .engine
-                .scheduler
-                .as_ref()
-                .map(|scheduler| scheduler.rules())
-                .unwrap_or_default();
+            let rules =
+                session.engine.scheduler.as_ref().map(|scheduler| scheduler.rules()).unwrap_or_default();
             wire::AskReply {
                 suggestions: suggestions.iter().map(convert::suggestion_to_proto).collect(),
                 rules: rules.iter().map(convert::rule_to_proto).collect(),
                 prefix: Some(convert::prefix_to_proto(&session.prefix())),
             }
         };
-        self.with_session(study, key, request.prefix, events, answer)
-            .await
+        self.with_session(study, key, request.prefix, events, answer).await
     }
 
     async fn decide(
@@ -93,16 +83,13 @@ impl Search for SearchService {
         let events = read_events(&request.events)?;
         let answer = |session: &Session| {
             let scheduler = session.engine.scheduler.as_ref();
-            let decisions = scheduler
-                .map(|scheduler| scheduler.decide(&session.streams))
-                .unwrap_or_default();
+            let decisions = scheduler.map(|scheduler| scheduler.decide(&session.streams)).unwrap_or_default();
             wire::DecideReply {
                 decisions: decisions.iter().map(convert::decision_to_proto).collect(),
                 prefix: Some(convert::prefix_to_proto(&session.prefix())),
             }
         };
-        self.with_session(study, key, request.prefix, events, answer)
-            .await
+        self.with_session(study, key, request.prefix, events, answer).await
     }
 
     async fn list_algorithms(
@@ -124,10 +111,7 @@ impl SearchService {
         events: Vec<HistoryEvent>,
         answer: impl FnOnce(&Session) -> R + Send + 'static,
     ) -> Result<Response<R>, Status> {
-        let prefix = prefix
-            .as_ref()
-            .map(convert::prefix_from_proto)
-            .unwrap_or_default();
+        let prefix = prefix.as_ref().map(convert::prefix_from_proto).unwrap_or_default();
         let sessions = Arc::clone(&self.sessions);
         let work = move || {
             let session = match sessions.get(&key) {
@@ -166,18 +150,11 @@ impl SearchService {
 
 fn read_study(study: Option<wire::Study>) -> Result<(Study, Key), Status> {
     let study = study.ok_or_else(|| Status::invalid_argument("no study was sent"))?;
-    Ok((
-        convert::study_from_proto(&study).map_err(|error| invalid(&error))?,
-        session::key(&study),
-    ))
+    Ok((convert::study_from_proto(&study).map_err(|error| invalid(&error))?, session::key(&study)))
 }
 
 fn read_events(events: &[wire::HistoryEvent]) -> Result<Vec<HistoryEvent>, Status> {
-    events
-        .iter()
-        .map(convert::event_from_proto)
-        .collect::<Result<_, _>>()
-        .map_err(|error| invalid(&error))
+    events.iter().map(convert::event_from_proto).collect::<Result<_, _>>().map_err(|error| invalid(&error))
 }
 
 fn invalid(error: &ConvertError) -> Status {
@@ -208,30 +185,13 @@ mod tests {
     use super::*;
 
     fn study(seed: u64) -> wire::Study {
-        let domain = Domain::Float {
-            min: 0.0,
-            max: 1.0,
-            step: None,
-            distribution: Distribution::Uniform,
-        };
-        let parameter = Parameter {
-            name: "x".into(),
-            domain,
-            when: vec![],
-            default: None,
-        };
+        let domain = Domain::Float { min: 0.0, max: 1.0, step: None, distribution: Distribution::Uniform };
+        let parameter = Parameter { name: "x".into(), domain, when: vec![], default: None };
         convert::study_to_proto(&Study {
             name: "s".into(),
             space: Space::new(vec![parameter], vec![]).unwrap(),
-            objectives: vec![Objective {
-                metric: "loss".into(),
-                direction: Direction::Minimize,
-                goal: None,
-            }],
-            algorithm: Algorithm {
-                name: "random".into(),
-                ..Default::default()
-            },
+            objectives: vec![Objective { metric: "loss".into(), direction: Direction::Minimize, goal: None }],
+            algorithm: Algorithm { name: "random".into(), ..Default::default() },
             early_stopping: None,
             seed,
             max_trials: None,
@@ -240,10 +200,7 @@ mod tests {
     }
 
     fn events(n: u64) -> Vec<HistoryEvent> {
-        let trial = |idx| Trial {
-            idx: TrialIdx(idx),
-            suggestion: Suggestion::default(),
-        };
+        let trial = |idx| Trial { idx: TrialIdx(idx), suggestion: Suggestion::default() };
         let one = |idx| {
             let end = HistoryEvent::Ended {
                 trial: TrialIdx(idx),
@@ -268,40 +225,21 @@ mod tests {
     #[tokio::test]
     async fn asking_again_gives_the_same_answer_whether_or_not_the_first_was_heard() {
         let service = SearchService::default();
-        let first = service
-            .ask(ask(Prefix::default(), &events(3), 3, 2))
-            .await
-            .unwrap()
-            .into_inner();
-        let again = service
-            .ask(ask(Prefix::default(), &events(3), 3, 2))
-            .await
-            .unwrap()
-            .into_inner();
+        let first = service.ask(ask(Prefix::default(), &events(3), 3, 2)).await.unwrap().into_inner();
+        let again = service.ask(ask(Prefix::default(), &events(3), 3, 2)).await.unwrap().into_inner();
         assert_eq!(first, again);
-        assert_eq!(
-            held_prefix(&service, &study(1)),
-            Some(Prefix::default().extend(&events(3)))
-        );
+        assert_eq!(held_prefix(&service, &study(1)), Some(Prefix::default().extend(&events(3))));
     }
 
     #[tokio::test]
     async fn a_restarted_service_asks_for_the_history_and_then_answers_the_same() {
         let service = SearchService::default();
-        let before = service
-            .ask(ask(Prefix::default(), &events(3), 3, 1))
-            .await
-            .unwrap()
-            .into_inner();
+        let before = service.ask(ask(Prefix::default(), &events(3), 3, 1)).await.unwrap().into_inner();
         let held = Prefix::default().extend(&events(3));
         let restarted = SearchService::default();
         let refused = restarted.ask(ask(held, &[], 3, 1)).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
-        let after = restarted
-            .ask(ask(Prefix::default(), &events(3), 3, 1))
-            .await
-            .unwrap()
-            .into_inner();
+        let after = restarted.ask(ask(Prefix::default(), &events(3), 3, 1)).await.unwrap().into_inner();
         assert_eq!(before, after);
     }
 
@@ -312,9 +250,6 @@ mod tests {
         let request = Request::new(wire::ValidateRequest { study: Some(bad) });
         let refused = SearchService::default().validate(request).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
-        assert!(
-            refused.message().contains("`x <`") && refused.message().contains("`y < 1 +`"),
-            "{refused}"
-        );
+        assert!(refused.message().contains("`x <`") && refused.message().contains("`y < 1 +`"), "{refused}");
     }
 }

@@ -29,11 +29,7 @@ impl Session {
     pub(crate) fn new(study: &Study) -> Result<Self, convert::ConvertError> {
         let engine = registry::build(study)
             .map_err(|errors| convert::ConvertError(errors.iter().map(ToString::to_string).collect()))?;
-        Ok(Self {
-            engine,
-            streams: Streams::new(study.seed),
-            prefix: Prefix::default(),
-        })
+        Ok(Self { engine, streams: Streams::new(study.seed), prefix: Prefix::default() })
     }
 
     /// What it has been told.
@@ -93,33 +89,18 @@ impl Sessions {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.clock += 1;
         let used = held.clock;
-        held.sessions.insert(
-            key,
-            Entry {
-                session,
-                used,
-                events,
-            },
-        );
+        held.sessions.insert(key, Entry { session, used, events });
         while held.sessions.len() > 1
             && (held.sessions.len() > MAX_SESSIONS
                 || held.sessions.values().map(|e| e.events).sum::<u64>() > MAX_EVENTS)
         {
-            let oldest = held
-                .sessions
-                .iter()
-                .min_by_key(|(_, entry)| entry.used)
-                .map(|(key, _)| *key);
+            let oldest = held.sessions.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key);
             oldest.map(|key| held.sessions.remove(&key));
         }
     }
 
     /// Drops the session of a study.
     pub(crate) fn remove(&self, key: &Key) {
-        self.held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sessions
-            .remove(key);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).sessions.remove(key);
     }
 }

@@ -73,23 +73,14 @@ impl Constraint {
     /// # Errors
     /// If the text does not follow the grammar; the error says where.
     pub fn parse(text: &str) -> Result<Self, ConstraintError> {
-        let mut parser = Parser {
-            text,
-            at: 0,
-            depth: 0,
-        };
+        let mut parser = Parser { text, at: 0, depth: 0 };
         let parsed = parser.comparison();
         let (left, comparison, right) = parsed.map_err(|problem| ConstraintError {
             text: text.to_owned(),
             problem,
             at: text[..parser.at.min(text.len())].chars().count() + 1,
         })?;
-        Ok(Self {
-            text: text.to_owned(),
-            left,
-            comparison,
-            right,
-        })
+        Ok(Self { text: text.to_owned(), left, comparison, right })
     }
 
     /// Names used, each once, in order of first use.
@@ -206,11 +197,7 @@ impl Parser<'_> {
         };
         let right = self.sum()?;
         self.skip_spaces();
-        if self.at < self.text.len() {
-            Err("expected the end".into())
-        } else {
-            Ok((left, comparison, right))
-        }
+        if self.at < self.text.len() { Err("expected the end".into()) } else { Ok((left, comparison, right)) }
     }
 
     fn sum(&mut self) -> Result<Expression, String> {
@@ -252,11 +239,7 @@ impl Parser<'_> {
             negative = !negative;
         }
         let inner = self.power()?;
-        Ok(if negative {
-            Expression::Unary(Unary::Negate, Box::new(inner))
-        } else {
-            inner
-        })
+        Ok(if negative { Expression::Unary(Unary::Negate, Box::new(inner)) } else { inner })
     }
 
     fn power(&mut self) -> Result<Expression, String> {
@@ -270,21 +253,13 @@ impl Parser<'_> {
         }
         let exponent = self.signed()?;
         self.depth -= 1;
-        Ok(Expression::Binary(
-            Binary::Power,
-            Box::new(base),
-            Box::new(exponent),
-        ))
+        Ok(Expression::Binary(Binary::Power, Box::new(base), Box::new(exponent)))
     }
 
     fn atom(&mut self) -> Result<Expression, String> {
         if self.eat("(") {
             let inner = self.sum()?;
-            return if self.eat(")") {
-                Ok(inner)
-            } else {
-                Err("expected `)`".into())
-            };
+            return if self.eat(")") { Ok(inner) } else { Err("expected `)`".into()) };
         }
         if self.eat("`") {
             let rest = &self.text[self.at..];
@@ -384,9 +359,7 @@ fn call(name: &str, mut arguments: Vec<Expression>) -> Result<Expression, String
             .into_iter()
             .reduce(|a, b| Expression::Binary(operation, Box::new(a), Box::new(b)))
             .ok_or_else(|| format!("`{name}` takes at least one argument")),
-        (None, None) => Err(format!(
-            "unknown function `{name}`; there are min, max, abs, log, exp"
-        )),
+        (None, None) => Err(format!("unknown function `{name}`; there are min, max, abs, log, exp")),
     }
 }
 
@@ -423,13 +396,7 @@ mod tests {
 
     #[test]
     fn errors_say_where() {
-        for (text, at) in [
-            ("a + <= 3", 5),
-            ("a <= 3 4", 8),
-            ("sin(a) < 1", 7),
-            ("(a < 1", 4),
-            ("", 1),
-        ] {
+        for (text, at) in [("a + <= 3", 5), ("a <= 3 4", 8), ("sin(a) < 1", 7), ("(a < 1", 4), ("", 1)] {
             let error = Constraint::parse(text).unwrap_err();
             assert_eq!(error.at, at, "{error}");
         }

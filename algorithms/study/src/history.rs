@@ -121,17 +121,11 @@ impl History {
                     self.running.entry(trial.idx).or_insert_with(|| trial.clone());
                 }
                 HistoryEvent::Reported { trial, step, costs } => {
-                    self.curves
-                        .entry(*trial)
-                        .or_default()
-                        .push((*step, costs.clone()));
+                    self.curves.entry(*trial).or_default().push((*step, costs.clone()));
                 }
                 HistoryEvent::Ended { trial, outcome } => {
                     if let Some(trial) = self.running.remove(trial) {
-                        self.finished.push(Finished {
-                            trial,
-                            outcome: outcome.clone(),
-                        });
+                        self.finished.push(Finished { trial, outcome: outcome.clone() });
                     }
                 }
             }
@@ -195,11 +189,7 @@ fn feed(hash: &mut Sha256, event: &HistoryEvent) {
                 u8::from(suggestion.fidelity.is_some()),
                 suggestion.fidelity.unwrap_or(0.0).to_bits(),
             );
-            feed_tagged(
-                hash,
-                u8::from(suggestion.parent.is_some()),
-                suggestion.parent.unwrap_or_default().0,
-            );
+            feed_tagged(hash, u8::from(suggestion.parent.is_some()), suggestion.parent.unwrap_or_default().0);
             for text in suggestion.notes.iter().flat_map(|(name, note)| [name, note]) {
                 hash.update((text.len() as u64).to_le_bytes());
                 hash.update(text.as_bytes());
@@ -234,9 +224,7 @@ fn feed_tagged(hash: &mut Sha256, tag: u8, bits: u64) {
 
 fn feed_costs(hash: &mut Sha256, costs: &[Cost]) {
     hash.update((costs.len() as u64).to_le_bytes());
-    costs
-        .iter()
-        .for_each(|cost| hash.update(cost.to_bits().to_le_bytes()));
+    costs.iter().for_each(|cost| hash.update(cost.to_bits().to_le_bytes()));
 }
 
 #[cfg(test)]
@@ -244,22 +232,12 @@ mod tests {
     use super::*;
 
     fn events() -> Vec<HistoryEvent> {
-        let trial = |idx| Trial {
-            idx: TrialIdx(idx),
-            suggestion: Suggestion::default(),
-        };
+        let trial = |idx| Trial { idx: TrialIdx(idx), suggestion: Suggestion::default() };
         vec![
             HistoryEvent::Started(trial(0)),
             HistoryEvent::Started(trial(1)),
-            HistoryEvent::Reported {
-                trial: TrialIdx(1),
-                step: 0,
-                costs: vec![0.5],
-            },
-            HistoryEvent::Ended {
-                trial: TrialIdx(1),
-                outcome: Outcome::Succeeded { costs: vec![0.5] },
-            },
+            HistoryEvent::Reported { trial: TrialIdx(1), step: 0, costs: vec![0.5] },
+            HistoryEvent::Ended { trial: TrialIdx(1), outcome: Outcome::Succeeded { costs: vec![0.5] } },
         ]
     }
 
@@ -282,19 +260,13 @@ mod tests {
     fn a_digest_depends_on_the_order() {
         let mut swapped = events();
         swapped.swap(0, 1);
-        assert_ne!(
-            Prefix::default().extend(&events()).digest,
-            Prefix::default().extend(&swapped).digest
-        );
+        assert_ne!(Prefix::default().extend(&events()).digest, Prefix::default().extend(&swapped).digest);
     }
 
     #[test]
     fn an_end_of_an_unknown_trial_changes_nothing() {
         let mut history = History::default();
-        history.tell(&[HistoryEvent::Ended {
-            trial: TrialIdx(7),
-            outcome: Outcome::Failed,
-        }]);
+        history.tell(&[HistoryEvent::Ended { trial: TrialIdx(7), outcome: Outcome::Failed }]);
         assert_eq!(history, History::default());
     }
 }

@@ -153,15 +153,8 @@ impl Domain {
     /// How many values there are; `None` if they form a continuum.
     pub fn cardinality(&self) -> Option<u64> {
         match self {
-            Self::Float {
-                min,
-                max,
-                step: Some(step),
-                ..
-            } => Some(lattice_points(*min, *max, *step)),
-            Self::Float {
-                min, max, step: None, ..
-            } => (min >= max).then_some(1),
+            Self::Float { min, max, step: Some(step), .. } => Some(lattice_points(*min, *max, *step)),
+            Self::Float { min, max, step: None, .. } => (min >= max).then_some(1),
             Self::Int { min, max, step, .. } => Some(max.abs_diff(*min) / step.unsigned_abs().max(1) + 1),
             Self::Discrete { values, .. } => Some(values.len() as u64),
             Self::Categorical { choices, .. } => Some(choices.len() as u64),
@@ -222,33 +215,15 @@ impl Domain {
     /// The value of a text, `None` if it is none of this domain's type (bounds and lattice are not checked).
     pub fn parse(&self, text: &str) -> Option<Value> {
         match self {
-            Self::Float { .. } => text
-                .trim()
-                .parse()
-                .ok()
-                .filter(|x: &f64| x.is_finite())
-                .map(Value::Float),
+            Self::Float { .. } => text.trim().parse().ok().filter(|x: &f64| x.is_finite()).map(Value::Float),
             Self::Int { .. } => {
-                let number = || {
-                    text.trim()
-                        .parse()
-                        .ok()
-                        .filter(|x: &f64| x.fract() == 0.0 && x.abs() < 9e15)
-                };
-                text.trim()
-                    .parse()
-                    .ok()
-                    .or_else(|| number().map(|x| x as i64))
-                    .map(Value::Int)
+                let number = || text.trim().parse().ok().filter(|x: &f64| x.fract() == 0.0 && x.abs() < 9e15);
+                text.trim().parse().ok().or_else(|| number().map(|x| x as i64)).map(Value::Int)
             }
             Self::Discrete { texts, values } => {
                 let by_text = texts.iter().position(|t| t == text);
-                let by_value = || {
-                    text.trim()
-                        .parse::<f64>()
-                        .ok()
-                        .and_then(|x| values.iter().position(|v| *v == x))
-                };
+                let by_value =
+                    || text.trim().parse::<f64>().ok().and_then(|x| values.iter().position(|v| *v == x));
                 by_text.or_else(by_value).map(Value::Choice)
             }
             Self::Categorical { choices, .. } => choices.iter().position(|c| c == text).map(Value::Choice),
@@ -268,12 +243,7 @@ impl Domain {
     fn check(&self, name: &str) -> Result<(), SpaceError> {
         let name = || name.to_owned();
         match self {
-            Self::Float {
-                min,
-                max,
-                step,
-                distribution,
-            } => {
+            Self::Float { min, max, step, distribution } => {
                 for (bound, value) in [("min", Some(*min)), ("max", Some(*max)), ("step", *step)] {
                     if value.is_some_and(|v| !v.is_finite()) {
                         return Err(SpaceError::NotFinite { name: name(), bound });
@@ -281,19 +251,13 @@ impl Domain {
                 }
                 check_bounds(name(), *min, *max, step.unwrap_or(1.0), *distribution)
             }
-            Self::Int {
-                min,
-                max,
-                step,
-                distribution,
-            } => check_bounds(name(), *min as f64, *max as f64, *step as f64, *distribution),
+            Self::Int { min, max, step, distribution } => {
+                check_bounds(name(), *min as f64, *max as f64, *step as f64, *distribution)
+            }
             Self::Discrete { values, .. } if values.is_empty() => Err(SpaceError::EmptyList(name())),
             Self::Categorical { choices, .. } if choices.is_empty() => Err(SpaceError::EmptyList(name())),
             Self::Discrete { values, .. } if values.iter().any(|v| !v.is_finite()) => {
-                Err(SpaceError::NotFinite {
-                    name: name(),
-                    bound: "list",
-                })
+                Err(SpaceError::NotFinite { name: name(), bound: "list" })
             }
             _ => Ok(()),
         }
@@ -409,10 +373,7 @@ impl TryFrom<Unchecked> for Space {
 
 impl From<Space> for Unchecked {
     fn from(space: Space) -> Self {
-        Self {
-            parameters: space.parameters,
-            constraints: space.constraints,
-        }
+        Self { parameters: space.parameters, constraints: space.constraints }
     }
 }
 
@@ -440,30 +401,19 @@ impl Space {
         }
         for constraint in &constraints {
             errors.extend(
-                constraint
-                    .names()
-                    .iter()
-                    .filter(|name| !is_numeric(name, &parameters, &index))
-                    .map(|name| SpaceError::ConstraintOperand {
+                constraint.names().iter().filter(|name| !is_numeric(name, &parameters, &index)).map(|name| {
+                    SpaceError::ConstraintOperand {
                         constraint: constraint.to_string(),
                         name: (*name).to_owned(),
-                    }),
+                    }
+                }),
             );
         }
         let order = parents_first(&parameters, &index).unwrap_or_else(|name| {
             errors.push(SpaceError::ConditionCircle(name));
             Vec::new()
         });
-        if errors.is_empty() {
-            Ok(Self {
-                parameters,
-                constraints,
-                index,
-                order,
-            })
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(Self { parameters, constraints, index, order }) } else { Err(errors) }
     }
 
     /// The parameters, in the user's order.
@@ -519,9 +469,7 @@ impl Space {
             constraint
                 .holds(&|name| {
                     let i = self.position(name)?;
-                    assignment
-                        .get(i)
-                        .and_then(|value| self.parameters[i].domain.number(value))
+                    assignment.get(i).and_then(|value| self.parameters[i].domain.number(value))
                 })
                 .unwrap_or(true)
         })
@@ -531,23 +479,17 @@ impl Space {
     /// constraints hold.
     pub fn contains(&self, assignment: &Assignment) -> bool {
         assignment.0.len() == self.parameters.len()
-            && self
-                .parameters
-                .iter()
-                .enumerate()
-                .all(|(i, parameter)| match assignment.get(i) {
-                    Some(value) => self.is_active(i, assignment) && parameter.domain.contains(value),
-                    None => !self.is_active(i, assignment),
-                })
+            && self.parameters.iter().enumerate().all(|(i, parameter)| match assignment.get(i) {
+                Some(value) => self.is_active(i, assignment) && parameter.domain.contains(value),
+                None => !self.is_active(i, assignment),
+            })
             && self.is_feasible(assignment)
     }
 
     /// Texts of the active parameters, by name, in the user's order.
     pub fn texts(&self, assignment: &Assignment) -> Vec<(String, String)> {
         let parameters = self.parameters.iter().enumerate();
-        parameters
-            .filter_map(|(i, p)| Some((p.name.clone(), p.domain.text(assignment.get(i)?))))
-            .collect()
+        parameters.filter_map(|(i, p)| Some((p.name.clone(), p.domain.text(assignment.get(i)?)))).collect()
     }
 
     /// The assignment of texts by name; `None` for a name that is missing or a text that is none of its domain.
@@ -569,23 +511,20 @@ fn check_condition(
     index: &BTreeMap<String, usize>,
 ) -> Result<(), SpaceError> {
     let Some(&parent) = index.get(&condition.parent) else {
-        return Err(SpaceError::UnknownParent {
-            name: name.to_owned(),
-            parent: condition.parent.clone(),
-        });
+        return Err(SpaceError::UnknownParent { name: name.to_owned(), parent: condition.parent.clone() });
     };
     let domain = &parameters[parent].domain;
     let can_hold = match &condition.requirement {
-        Requirement::OneOf { values } => values
-            .iter()
-            .any(|text| domain.parse(text).is_some_and(|value| domain.contains(value))),
+        Requirement::OneOf { values } => {
+            values.iter().any(|text| domain.parse(text).is_some_and(|value| domain.contains(value)))
+        }
         Requirement::Between { min, max } => match domain {
-            Domain::Float {
-                min: low, max: high, ..
-            } => min.is_none_or(|m| m <= *high) && max.is_none_or(|m| *low <= m),
-            Domain::Int {
-                min: low, max: high, ..
-            } => min.is_none_or(|m| m <= *high as f64) && max.is_none_or(|m| *low as f64 <= m),
+            Domain::Float { min: low, max: high, .. } => {
+                min.is_none_or(|m| m <= *high) && max.is_none_or(|m| *low <= m)
+            }
+            Domain::Int { min: low, max: high, .. } => {
+                min.is_none_or(|m| m <= *high as f64) && max.is_none_or(|m| *low as f64 <= m)
+            }
             Domain::Discrete { values, .. } => {
                 (0..values.len()).any(|i| condition.holds(domain, Value::Choice(i)))
             }
@@ -595,17 +534,12 @@ fn check_condition(
     if can_hold {
         Ok(())
     } else {
-        Err(SpaceError::ConditionNeverHolds {
-            name: name.to_owned(),
-            parent: condition.parent.clone(),
-        })
+        Err(SpaceError::ConditionNeverHolds { name: name.to_owned(), parent: condition.parent.clone() })
     }
 }
 
 fn is_numeric(name: &str, parameters: &[Parameter], index: &BTreeMap<String, usize>) -> bool {
-    index
-        .get(name)
-        .is_some_and(|&i| !matches!(parameters[i].domain, Domain::Categorical { .. }))
+    index.get(name).is_some_and(|&i| !matches!(parameters[i].domain, Domain::Categorical { .. }))
 }
 
 /// Positions with parents before children, or the name of a parameter on a circle.
@@ -615,19 +549,14 @@ fn parents_first(parameters: &[Parameter], index: &BTreeMap<String, usize>) -> R
     while order.len() < parameters.len() {
         let before = order.len();
         for (i, parameter) in parameters.iter().enumerate() {
-            let mut parents = parameter
-                .when
-                .iter()
-                .filter_map(|condition| index.get(&condition.parent));
+            let mut parents = parameter.when.iter().filter_map(|condition| index.get(&condition.parent));
             if !placed.contains(&i) && parents.all(|parent| placed.contains(parent)) {
                 placed.insert(i);
                 order.push(i);
             }
         }
         if order.len() == before {
-            let stuck = (0..parameters.len())
-                .find(|i| !placed.contains(i))
-                .unwrap_or_default();
+            let stuck = (0..parameters.len()).find(|i| !placed.contains(i)).unwrap_or_default();
             return Err(parameters[stuck].name.clone());
         }
     }
@@ -639,34 +568,19 @@ mod tests {
     use super::*;
 
     fn float(min: f64, max: f64, step: Option<f64>) -> Domain {
-        Domain::Float {
-            min,
-            max,
-            step,
-            distribution: Distribution::Uniform,
-        }
+        Domain::Float { min, max, step, distribution: Distribution::Uniform }
     }
 
     fn parameter(name: &str, domain: Domain) -> Parameter {
-        Parameter {
-            name: name.into(),
-            domain,
-            when: vec![],
-            default: None,
-        }
+        Parameter { name: name.into(), domain, when: vec![], default: None }
     }
 
     fn optimizers() -> Space {
-        let opt = Domain::Categorical {
-            choices: vec!["sgd".into(), "adam".into()],
-            ordered: false,
-        };
+        let opt = Domain::Categorical { choices: vec!["sgd".into(), "adam".into()], ordered: false };
         let mut momentum = parameter("momentum", float(0.5, 0.99, None));
         momentum.when = vec![Condition {
             parent: "opt".into(),
-            requirement: Requirement::OneOf {
-                values: vec!["sgd".into()],
-            },
+            requirement: Requirement::OneOf { values: vec!["sgd".into()] },
         }];
         Space::new(vec![momentum, parameter("opt", opt)], vec![]).unwrap()
     }
@@ -678,12 +592,7 @@ mod tests {
         let texts: Vec<_> = (0..5).map(|k| domain.text(domain.nth(k))).collect();
         assert_eq!(texts, ["0.1", "0.2", "0.3", "0.4", "0.5"]);
         assert!((0..5).all(|k| domain.contains(domain.nth(k))));
-        let ints = Domain::Int {
-            min: 1,
-            max: 10,
-            step: 4,
-            distribution: Distribution::Uniform,
-        };
+        let ints = Domain::Int { min: 1, max: 10, step: 4, distribution: Distribution::Uniform };
         assert_eq!(ints.cardinality(), Some(3));
         assert_eq!(ints.nth(9), Value::Int(9));
     }
@@ -705,16 +614,9 @@ mod tests {
         let mut child = parameter("c", float(1.0, 0.0, None));
         child.when = vec![Condition {
             parent: "nobody".into(),
-            requirement: Requirement::OneOf {
-                values: vec!["1".into()],
-            },
+            requirement: Requirement::OneOf { values: vec!["1".into()] },
         }];
-        let log = Domain::Float {
-            min: 0.0,
-            max: 1.0,
-            step: None,
-            distribution: Distribution::LogUniform,
-        };
+        let log = Domain::Float { min: 0.0, max: 1.0, step: None, distribution: Distribution::LogUniform };
         let errors = Space::new(vec![child, parameter("l", log)], vec![]).unwrap_err();
         assert_eq!(errors.len(), 3, "{errors:?}");
     }
@@ -727,15 +629,9 @@ mod tests {
                 requirement: Requirement::Between { min: None, max: None },
             }]
         };
-        let (mut a, mut b) = (
-            parameter("a", float(0.0, 1.0, None)),
-            parameter("b", float(0.0, 1.0, None)),
-        );
+        let (mut a, mut b) = (parameter("a", float(0.0, 1.0, None)), parameter("b", float(0.0, 1.0, None)));
         (a.when, b.when) = (when("b"), when("a"));
-        assert_eq!(
-            Space::new(vec![a, b], vec![]).unwrap_err(),
-            [SpaceError::ConditionCircle("a".into())]
-        );
+        assert_eq!(Space::new(vec![a, b], vec![]).unwrap_err(), [SpaceError::ConditionCircle("a".into())]);
     }
 
     #[test]

@@ -33,10 +33,7 @@ pub fn set(
 
 /// Sets a final condition: first `Running` becomes `False` with its reason and message kept, then the final one follows.
 pub fn end(conditions: &mut Vec<Condition>, now: Timestamp, kind: &str, reason: &str, message: &str) {
-    if let Some(i) = conditions
-        .iter()
-        .position(|c| c.kind == "Running" && c.status == "True")
-    {
+    if let Some(i) = conditions.iter().position(|c| c.kind == "Running" && c.status == "True") {
         let mut running = conditions.remove(i);
         running.status = "False".into();
         running.last_update_time = now;
@@ -48,62 +45,26 @@ pub fn end(conditions: &mut Vec<Condition>, now: Timestamp, kind: &str, reason: 
 
 /// Marks an experiment as taken up again after its end: the final conditions go, `Restarting` is set and stays.
 pub fn restart(status: &mut ExperimentStatus, now: Timestamp) {
-    status
-        .conditions
-        .retain(|c| c.kind != "Succeeded" && c.kind != "Failed" && c.kind != "Restarting");
+    status.conditions.retain(|c| c.kind != "Succeeded" && c.kind != "Failed" && c.kind != "Restarting");
     status.completed = None;
-    set(
-        &mut status.conditions,
-        now,
-        "Restarting",
-        true,
-        "ExperimentRestarting",
-        "Experiment is restarted",
-    );
+    set(&mut status.conditions, now, "Restarting", true, "ExperimentRestarting", "Experiment is restarted");
 }
 
 /// The conditions of a trial, in their order; a pure function of its record.
 pub fn of_trial(trial: &TrialRecord) -> Vec<Condition> {
     let mut conditions = Vec::new();
-    set(
-        &mut conditions,
-        trial.created,
-        "Created",
-        true,
-        "TrialCreated",
-        "Trial is created",
-    );
+    set(&mut conditions, trial.created, "Created", true, "TrialCreated", "Trial is created");
     if let Some(started) = trial.started {
         let running = !trial.state.is_final() && trial.state == TrialState::Running;
         if running || trial.state.is_final() {
-            set(
-                &mut conditions,
-                started,
-                "Running",
-                true,
-                "TrialRunning",
-                "Trial is running",
-            );
+            set(&mut conditions, started, "Running", true, "TrialRunning", "Trial is running");
         } else {
-            set(
-                &mut conditions,
-                started,
-                "Running",
-                false,
-                &trial.reason,
-                &trial.message,
-            );
+            set(&mut conditions, started, "Running", false, &trial.reason, &trial.message);
         }
     }
     if trial.state.is_final() {
         let ended = trial.ended.unwrap_or(trial.created);
-        end(
-            &mut conditions,
-            ended,
-            trial.state.name(),
-            &trial.reason,
-            &trial.message,
-        );
+        end(&mut conditions, ended, trial.state.name(), &trial.reason, &trial.message);
     }
     conditions
 }
@@ -113,10 +74,7 @@ mod tests {
     use super::*;
 
     fn kinds(conditions: &[Condition]) -> Vec<(&str, &str)> {
-        conditions
-            .iter()
-            .map(|c| (c.kind.as_str(), c.status.as_str()))
-            .collect()
+        conditions.iter().map(|c| (c.kind.as_str(), c.status.as_str())).collect()
     }
 
     #[test]
@@ -125,10 +83,7 @@ mod tests {
         set(&mut conditions, Timestamp(1), "Created", true, "C", "");
         set(&mut conditions, Timestamp(2), "Running", true, "R", "");
         end(&mut conditions, Timestamp(3), "Succeeded", "S", "");
-        assert_eq!(
-            kinds(&conditions),
-            [("Created", "True"), ("Running", "False"), ("Succeeded", "True")]
-        );
+        assert_eq!(kinds(&conditions), [("Created", "True"), ("Running", "False"), ("Succeeded", "True")]);
         assert_eq!(conditions[1].reason, "R");
     }
 
@@ -152,9 +107,6 @@ mod tests {
         restart(&mut status, Timestamp(3));
         assert!(!status.is_completed());
         set(&mut status.conditions, Timestamp(4), "Running", true, "R", "");
-        assert_eq!(
-            kinds(&status.conditions),
-            [("Restarting", "True"), ("Running", "True")]
-        );
+        assert_eq!(kinds(&status.conditions), [("Restarting", "True"), ("Running", "True")]);
     }
 }

@@ -22,10 +22,7 @@ pub fn apply(spec: &mut ExperimentSpec, report: &mut Report) {
         spec.resume_policy = Some("Never".into());
     }
     if spec.algorithm.is_none() {
-        spec.algorithm = Some(AlgorithmSpec {
-            algorithm_name: "auto".into(),
-            ..Default::default()
-        });
+        spec.algorithm = Some(AlgorithmSpec { algorithm_name: "auto".into(), ..Default::default() });
         report.notes.push("no algorithm was named: `auto` chooses".into());
     }
     if let Some(objective) = &mut spec.objective {
@@ -50,15 +47,8 @@ fn strategies(objective: &mut ObjectiveSpec) {
         _ => "latest",
     };
     for name in objective.metrics() {
-        if !objective
-            .metric_strategies
-            .iter()
-            .any(|strategy| strategy.name == name)
-        {
-            objective.metric_strategies.push(MetricStrategy {
-                name,
-                value: value.into(),
-            });
+        if !objective.metric_strategies.iter().any(|strategy| strategy.name == name) {
+            objective.metric_strategies.push(MetricStrategy { name, value: value.into() });
         }
     }
 }
@@ -86,25 +76,18 @@ fn trial_template(template: &mut TrialTemplate) {
             ],
             _ => &[("training.kubeflow.org/job-role", "master")],
         };
-        let labels = labels
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         template.primary_pod_labels = labels.collect::<BTreeMap<_, _>>();
     }
 }
 
 fn collector(spec: &mut MetricsCollectorSpec) {
-    let collector = spec.collector.get_or_insert_with(|| MetricsCollector {
-        kind: "StdOut".into(),
-        custom_collector: None,
-    });
+    let collector = spec
+        .collector
+        .get_or_insert_with(|| MetricsCollector { kind: "StdOut".into(), custom_collector: None });
     match collector.kind.as_str() {
         "PrometheusMetric" => {
-            let http = spec
-                .source
-                .get_or_insert_default()
-                .http_get
-                .get_or_insert_with(HttpGet::default);
+            let http = spec.source.get_or_insert_default().http_get.get_or_insert_with(HttpGet::default);
             if http.path.is_empty() {
                 http.path = "/metrics".into();
             }
@@ -113,22 +96,14 @@ fn collector(spec: &mut MetricsCollectorSpec) {
             }
         }
         "File" => {
-            let path = spec
-                .source
-                .get_or_insert_default()
-                .file_system_path
-                .get_or_insert_default();
+            let path = spec.source.get_or_insert_default().file_system_path.get_or_insert_default();
             fill(path, "File", METRICS_FILE);
             if path.format.is_empty() {
                 path.format = "TEXT".into();
             }
         }
         "TensorFlowEvent" => {
-            let path = spec
-                .source
-                .get_or_insert_default()
-                .file_system_path
-                .get_or_insert_default();
+            let path = spec.source.get_or_insert_default().file_system_path.get_or_insert_default();
             fill(path, "Directory", EVENT_FOLDER);
         }
         _ => {}
@@ -172,34 +147,24 @@ mod tests {
     fn additional_metrics_follow_the_objective_s_type() {
         let objective =
             json!({"type": "minimize", "objectiveMetricName": "loss", "additionalMetricNames": ["acc"]});
-        let strategies = defaulted(json!({"objective": objective}))
-            .objective
-            .unwrap()
-            .metric_strategies;
-        let pairs: Vec<_> = strategies
-            .iter()
-            .map(|s| (s.name.as_str(), s.value.as_str()))
-            .collect();
+        let strategies = defaulted(json!({"objective": objective})).objective.unwrap().metric_strategies;
+        let pairs: Vec<_> = strategies.iter().map(|s| (s.name.as_str(), s.value.as_str())).collect();
         assert_eq!(pairs, [("loss", "min"), ("acc", "min")]);
     }
 
     #[test]
     fn known_jobs_have_conditions_and_labels_others_none() {
-        for (kind, success, labels) in [
-            ("Job", "Complete", 0),
-            ("TrainJob", "Complete", 2),
-            ("PyTorchJob", "Succeeded", 1),
-        ] {
-            let template = defaulted(json!({"trialTemplate": {"trialSpec": {"kind": kind}}}))
-                .trial_template
-                .unwrap();
+        for (kind, success, labels) in
+            [("Job", "Complete", 0), ("TrainJob", "Complete", 2), ("PyTorchJob", "Succeeded", 1)]
+        {
+            let template =
+                defaulted(json!({"trialTemplate": {"trialSpec": {"kind": kind}}})).trial_template.unwrap();
             assert!(template.success_condition.contains(success), "{kind}");
             assert!(template.failure_condition.contains("Failed"));
             assert_eq!(template.primary_pod_labels.len(), labels);
         }
-        let other = defaulted(json!({"trialTemplate": {"trialSpec": {"kind": "Workflow"}}}))
-            .trial_template
-            .unwrap();
+        let other =
+            defaulted(json!({"trialTemplate": {"trialSpec": {"kind": "Workflow"}}})).trial_template.unwrap();
         assert!(other.success_condition.is_empty());
     }
 

@@ -50,25 +50,16 @@ pub fn read(text: &str) -> (ExperimentDocument, Source, Report) {
     let sources = match yaml::parse(text) {
         Ok(sources) => sources,
         Err(error) => {
-            let problem = Problem {
-                line: Some(error.line),
-                ..Problem::new("", error.message)
-            };
+            let problem = Problem { line: Some(error.line), ..Problem::new("", error.message) };
             report.error(problem.hint("the file must be YAML or JSON"));
             return (ExperimentDocument::default(), Source::default(), report);
         }
     };
-    let mut sources: Vec<Source> = sources
-        .into_iter()
-        .filter(|source| !source.value.is_null())
-        .collect();
+    let mut sources: Vec<Source> = sources.into_iter().filter(|source| !source.value.is_null()).collect();
     if sources.len() > 1 {
         report.error(Problem::new(
             "",
-            format!(
-                "{} documents in one file; one Experiment is wanted",
-                sources.len()
-            ),
+            format!("{} documents in one file; one Experiment is wanted", sources.len()),
         ));
     }
     if sources.is_empty() {
@@ -88,10 +79,7 @@ pub fn read(text: &str) -> (ExperimentDocument, Source, Report) {
 pub fn decode(mut value: Value) -> (ExperimentDocument, Report) {
     let mut report = Report::default();
     if !value.is_object() {
-        report.error(Problem::new(
-            "",
-            "an Experiment is a map with apiVersion, kind, metadata and spec",
-        ));
+        report.error(Problem::new("", "an Experiment is a map with apiVersion, kind, metadata and spec"));
         return (ExperimentDocument::default(), report);
     }
     remove_nulls(&mut value, "");
@@ -148,9 +136,7 @@ fn remove_nulls(value: &mut Value, path: &str) {
 
 /// The Katib SDK writes the choices of a categorical parameter as an array in `distribution`; they are its `list`.
 fn repair_distribution(value: &mut Value) {
-    let parameters = value
-        .pointer_mut("/spec/parameters")
-        .and_then(Value::as_array_mut);
+    let parameters = value.pointer_mut("/spec/parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         let Some(space) = parameter.get_mut("feasibleSpace").and_then(Value::as_object_mut) else {
             continue;
@@ -183,19 +169,17 @@ fn unknown_fields(value: &Value) -> Report {
 
 /// `a.2.b` as `a[2].b`.
 fn bracketed(path: &str) -> String {
-    path.split('.')
-        .filter(|part| *part != "?")
-        .fold(String::new(), |mut out, part| {
-            if part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty() {
-                out.push_str(&format!("[{part}]"));
-            } else {
-                if !out.is_empty() {
-                    out.push('.');
-                }
-                out.push_str(part);
+    path.split('.').filter(|part| *part != "?").fold(String::new(), |mut out, part| {
+        if part.bytes().all(|b| b.is_ascii_digit()) && !part.is_empty() {
+            out.push_str(&format!("[{part}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
             }
-            out
-        })
+            out.push_str(part);
+        }
+        out
+    })
 }
 
 /// The steps of a path such as `a.b[2].c`.
@@ -260,30 +244,15 @@ spec:
         list: [yes, adam]
 ";
         let (document, _, report) = read(text);
-        let found: Vec<_> = report
-            .errors
-            .iter()
-            .map(|p| (p.path.as_str(), p.line, p.hint.as_deref()))
-            .collect();
+        let found: Vec<_> =
+            report.errors.iter().map(|p| (p.path.as_str(), p.line, p.hint.as_deref())).collect();
         assert_eq!(
             found,
             [
                 ("spec.maxTrialCount", Some(5), Some("write it without quotes: 3")),
-                (
-                    "spec.parameters[0].feasibleSpace.min",
-                    Some(9),
-                    Some("quote it: write \"0.1\"")
-                ),
-                (
-                    "spec.parameters[0].feasibleSpace.max",
-                    Some(9),
-                    Some("quote it: write \"1\"")
-                ),
-                (
-                    "spec.parameters[1].feasibleSpace.list[0]",
-                    Some(13),
-                    Some("quote it: write \"true\"")
-                ),
+                ("spec.parameters[0].feasibleSpace.min", Some(9), Some("quote it: write \"0.1\"")),
+                ("spec.parameters[0].feasibleSpace.max", Some(9), Some("quote it: write \"1\"")),
+                ("spec.parameters[1].feasibleSpace.list[0]", Some(13), Some("quote it: write \"true\"")),
             ]
         );
         assert_eq!(document.spec.parameters[1].feasible_space.list, ["adam"]);

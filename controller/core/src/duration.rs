@@ -53,13 +53,9 @@ mod tests {
 
     #[test]
     fn durations_are_read() {
-        for (text, seconds) in [
-            ("90", 90.0),
-            ("1.5s", 1.5),
-            ("2h30m", 9000.0),
-            ("7d", 604_800.0),
-            ("1m500ms", 60.5),
-        ] {
+        for (text, seconds) in
+            [("90", 90.0), ("1.5s", 1.5), ("2h30m", 9000.0), ("7d", 604_800.0), ("1m500ms", 60.5)]
+        {
             assert_eq!(parse(text), Some(Duration::from_secs_f64(seconds)), "{text}");
         }
         for text in ["", "h", "2 h", "-1s", "0", "1y", "nan", "inf", "1e300"] {
@@ -69,9 +65,7 @@ mod tests {
 
     #[test]
     fn durations_are_shown() {
-        let shown: Vec<_> = [3, 42, 125, 3725, 90_000]
-            .map(|s| show(Duration::from_secs(s)))
-            .into();
+        let shown: Vec<_> = [3, 42, 125, 3725, 90_000].map(|s| show(Duration::from_secs(s))).into();
         assert_eq!(shown, ["3.0s", "42s", "2m05s", "1h02m", "1d01h"]);
     }
 }

@@ -146,13 +146,7 @@ impl Event {
     /// What algorithms are told of it: of a trial's end its start, its reports and its end together, else nothing.
     /// So the history told depends on the order of ends alone; what runs meanwhile travels beside it.
     pub fn history(&self) -> Vec<HistoryEvent> {
-        let Self::TrialEnded {
-            trial,
-            outcome,
-            curve,
-            ..
-        } = self
-        else {
+        let Self::TrialEnded { trial, outcome, curve, .. } = self else {
             return Vec::new();
         };
         let idx = trial.idx;
@@ -162,10 +156,7 @@ impl Event {
             step: *step,
             costs: costs.clone(),
         }));
-        told.push(HistoryEvent::Ended {
-            trial: idx,
-            outcome: outcome.clone(),
-        });
+        told.push(HistoryEvent::Ended { trial: idx, outcome: outcome.clone() });
         told
     }
 }

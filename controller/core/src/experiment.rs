@@ -185,9 +185,7 @@ pub enum Hold {
 impl ExperimentStatus {
     /// Whether a condition of this type is `True`.
     pub fn is(&self, kind: &str) -> bool {
-        self.conditions
-            .iter()
-            .any(|c| c.kind == kind && c.status == "True")
+        self.conditions.iter().any(|c| c.kind == kind && c.status == "True")
     }
 
     /// Whether it has succeeded or failed.

@@ -7,6 +7,7 @@ pub mod document;
 pub mod duration;
 pub mod event;
 pub mod experiment;
+pub mod fields;
 pub mod metrics;
 pub mod plan;
 pub mod ports;

@@ -32,13 +32,7 @@ pub struct Process {
 pub fn shared_path(collector: &MetricsCollectorSpec) -> Option<&str> {
     match collector.kind() {
         "File" | "TensorFlowEvent" => {
-            let path = collector
-                .source
-                .as_ref()?
-                .file_system_path
-                .as_ref()?
-                .path
-                .as_str();
+            let path = collector.source.as_ref()?.file_system_path.as_ref()?.path.as_str();
             (!path.is_empty()).then_some(path)
         }
         _ => None,
@@ -64,9 +58,7 @@ pub fn of_manifest(
         }
         other => {
             let problem = Problem::new("kind", format!("`{other}` does not run on one machine"));
-            reader
-                .problems
-                .push(problem.hint("use kind Process, or run it on a cluster"));
+            reader.problems.push(problem.hint("use kind Process, or run it on a cluster"));
             None
         }
     };
@@ -82,9 +74,7 @@ pub fn of_manifest(
             "spec",
             format!("the collector's path `{shared}` occurs in no command, argument or variable"),
         );
-        return Err(vec![problem.hint(
-            "all trials would write the same file: hand the path to the program",
-        )]);
+        return Err(vec![problem.hint("all trials would write the same file: hand the path to the program")]);
     }
     Ok(process)
 }
@@ -123,10 +113,8 @@ pub fn local_problems(spec: &ExperimentSpec) -> Vec<Problem> {
         );
     }
     if collector.kind() == "Custom" {
-        let problem = Problem::new(
-            "spec.metricsCollectorSpec.collector",
-            "a Custom collector is a container",
-        );
+        let problem =
+            Problem::new("spec.metricsCollectorSpec.collector", "a Custom collector is a container");
         problems
             .push(problem.hint("on one machine use StdOut, File, TensorFlowEvent, PrometheusMetric or Push"));
     }
@@ -135,10 +123,7 @@ pub fn local_problems(spec: &ExperimentSpec) -> Vec<Problem> {
 
 fn replace_path(process: &mut Process, shared: &str, own: &str) -> bool {
     let mut found = false;
-    let texts = process
-        .argv
-        .iter_mut()
-        .chain(process.env.iter_mut().map(|(_, value)| value));
+    let texts = process.argv.iter_mut().chain(process.env.iter_mut().map(|(_, value)| value));
     for text in texts {
         if text.contains(shared) {
             *text = text.replace(shared, own);
@@ -163,16 +148,7 @@ impl Reader {
             Some(spec) => (spec, "spec."),
             None => (manifest, ""),
         };
-        let known = [
-            "command",
-            "args",
-            "env",
-            "workingDir",
-            "resources",
-            "timeout",
-            "retries",
-            "image",
-        ];
+        let known = ["command", "args", "env", "workingDir", "resources", "timeout", "retries", "image"];
         let top = ["apiVersion", "kind", "metadata"];
         for key in body.as_object().into_iter().flat_map(|map| map.keys()) {
             if !known.contains(&key.as_str()) && !(path.is_empty() && top.contains(&key.as_str())) {
@@ -203,38 +179,21 @@ impl Reader {
             }
         };
         let working_dir = body.get("workingDir").and_then(Value::as_str).map(str::to_owned);
-        let mut process = Process {
-            argv,
-            env,
-            working_dir,
-            timeout,
-            ..Default::default()
-        };
+        let mut process = Process { argv, env, working_dir, timeout, ..Default::default() };
         self.resources(body.get("resources"), path, &mut process);
         Some(process)
     }
 
     fn job(&mut self, manifest: &Value, kind: &str, primary: &str, collector: &str) -> Option<Process> {
         let (pod, path) = self.pod(manifest, kind)?;
-        let containers = pod
-            .get("containers")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
+        let containers = pod.get("containers").and_then(Value::as_array).cloned().unwrap_or_default();
         for field in ["initContainers", "volumes"] {
-            if pod
-                .get(field)
-                .and_then(Value::as_array)
-                .is_some_and(|items| !items.is_empty())
-            {
+            if pod.get(field).and_then(Value::as_array).is_some_and(|items| !items.is_empty()) {
                 self.refuse(format!("{path}.{field}"), format!("{field} need a cluster"));
             }
         }
         if containers.len() > 1 {
-            self.refuse(
-                format!("{path}.containers[1]"),
-                "a second container needs a cluster",
-            );
+            self.refuse(format!("{path}.containers[1]"), "a second container needs a cluster");
         }
         let Some(container) = containers.first() else {
             self.refuse(format!("{path}.containers"), "there is no container");
@@ -243,17 +202,11 @@ impl Reader {
         let path = format!("{path}.containers[0].");
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
         if !primary.is_empty() && name != primary {
-            self.refuse(
-                format!("{path}name"),
-                format!("`{name}` is not the primary container `{primary}`"),
-            );
+            self.refuse(format!("{path}name"), format!("`{name}` is not the primary container `{primary}`"));
         }
         let env = self.env(container.get("env"), &path);
         if container.get("envFrom").is_some() {
-            self.refuse(
-                format!("{path}envFrom"),
-                "variables from config maps and secrets need a cluster",
-            );
+            self.refuse(format!("{path}envFrom"), "variables from config maps and secrets need a cluster");
         }
         let command = self.texts(container, "command", &path)?;
         let args = self.texts(container, "args", &path)?;
@@ -265,32 +218,15 @@ impl Reader {
             self.problems.push(problem.hint("write the command out"));
             return None;
         }
-        let variables: BTreeMap<&str, &str> = env
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let argv: Vec<String> = command
-            .iter()
-            .chain(&args)
-            .map(|text| expand(text, &variables))
-            .collect();
+        let variables: BTreeMap<&str, &str> =
+            env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let argv: Vec<String> = command.iter().chain(&args).map(|text| expand(text, &variables)).collect();
         let shell = matches!(collector, "StdOut" | "File" | "TensorFlowEvent");
         let argv = if shell { under_shell(&argv) } else { argv };
-        let working_dir = container
-            .get("workingDir")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        let deadline = manifest
-            .pointer("/spec/activeDeadlineSeconds")
-            .and_then(Value::as_u64);
+        let working_dir = container.get("workingDir").and_then(Value::as_str).map(str::to_owned);
+        let deadline = manifest.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_u64);
         let timeout = deadline.map(Duration::from_secs);
-        let mut process = Process {
-            argv,
-            env,
-            working_dir,
-            timeout,
-            ..Default::default()
-        };
+        let mut process = Process { argv, env, working_dir, timeout, ..Default::default() };
         self.resources(container.get("resources"), &path, &mut process);
         Some(process)
     }
@@ -301,12 +237,7 @@ impl Reader {
             "Job" => "spec.template.spec".to_owned(),
             "TrainJob" => {
                 let trainer = manifest.pointer("/spec/trainer");
-                if trainer
-                    .and_then(|t| t.get("numNodes"))
-                    .and_then(Value::as_u64)
-                    .unwrap_or(1)
-                    > 1
-                {
+                if trainer.and_then(|t| t.get("numNodes")).and_then(Value::as_u64).unwrap_or(1) > 1 {
                     self.refuse("spec.trainer.numNodes", "more than one node needs a cluster");
                 }
                 self.refuse(
@@ -321,10 +252,8 @@ impl Reader {
                     "TFJob" => "tfReplicaSpecs",
                     _ => "xgbReplicaSpecs",
                 };
-                let replicas = manifest
-                    .get("spec")
-                    .and_then(|spec| spec.get(field))
-                    .and_then(Value::as_object);
+                let replicas =
+                    manifest.get("spec").and_then(|spec| spec.get(field)).and_then(Value::as_object);
                 let Some((role, replica)) = replicas.and_then(|replicas| replicas.iter().next()) else {
                     self.refuse(format!("spec.{field}"), "there is no replica");
                     return None;
@@ -378,11 +307,7 @@ impl Reader {
             }
             Some(Value::Array(items)) => {
                 for (i, item) in items.iter().enumerate() {
-                    let name = item
-                        .get("name")
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .to_owned();
+                    let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
                     if item.get("valueFrom").is_some() {
                         self.refuse(
                             format!("{path}env[{i}].valueFrom"),
@@ -408,24 +333,15 @@ impl Reader {
         // Limits say most; a flat map is understood too.
         for group in ["requests", "limits"] {
             let group = resources.get(group).and_then(Value::as_object);
-            wanted.extend(
-                group
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, value)| (name.as_str(), value)),
-            );
+            wanted.extend(group.into_iter().flatten().map(|(name, value)| (name.as_str(), value)));
         }
-        let flat = resources
-            .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "requests" | "limits" | "claims"));
+        let flat =
+            resources.iter().filter(|(name, _)| !matches!(name.as_str(), "requests" | "limits" | "claims"));
         wanted.extend(flat.map(|(name, value)| (name.as_str(), value)));
         for (name, value) in wanted {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let Some(amount) = quantity::parse(&text) else {
-                self.refuse(
-                    format!("{path}resources.{name}"),
-                    format!("`{text}` is no quantity"),
-                );
+                self.refuse(format!("{path}resources.{name}"), format!("`{text}` is no quantity"));
                 continue;
             };
             match name {
@@ -445,11 +361,7 @@ impl Reader {
 /// Katib's wrapping: `sh -c` over the arguments joined by spaces, unquoted; a leading `sh -c` or `bash -c` is kept.
 fn under_shell(argv: &[String]) -> Vec<String> {
     let has_shell = argv.len() > 1 && matches!(argv[0].as_str(), "sh" | "bash") && argv[1] == "-c";
-    let (shell, body) = if has_shell {
-        (argv[0].as_str(), &argv[2..])
-    } else {
-        ("sh", argv)
-    };
+    let (shell, body) = if has_shell { (argv[0].as_str(), &argv[2..]) } else { ("sh", argv) };
     vec![shell.into(), "-c".into(), body.join(" ")]
 }
 
@@ -535,10 +447,7 @@ mod tests {
     fn what_needs_a_cluster_is_refused_by_name() {
         for (container, wanted) in [
             (json!({"name": "main"}), "entrypoint"),
-            (
-                json!({"name": "main", "command": ["t"], "env": [{"name": "A", "valueFrom": {}}]}),
-                "`A`",
-            ),
+            (json!({"name": "main", "command": ["t"], "env": [{"name": "A", "valueFrom": {}}]}), "`A`"),
             (json!({"name": "other", "command": ["t"]}), "`main`"),
             (
                 json!({"name": "main", "command": ["t"], "resources": {"limits": {"amd.com/gpu": 1}}}),

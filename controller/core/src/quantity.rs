@@ -3,9 +3,8 @@
 /// The number that a quantity stands for; `None` if it is none, or negative.
 pub fn parse(text: &str) -> Option<f64> {
     let text = text.trim();
-    let number = text
-        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-')))
-        .unwrap_or(text.len());
+    let number =
+        text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
     let (number, suffix) = text.split_at(number);
     let factor = match suffix {
         "" => 1.0,
@@ -39,13 +38,9 @@ mod tests {
 
     #[test]
     fn quantities_are_read() {
-        for (text, value) in [
-            ("500m", 0.5),
-            ("2", 2.0),
-            ("16Gi", 17_179_869_184.0),
-            ("1e3", 1000.0),
-            ("1.5k", 1500.0),
-        ] {
+        for (text, value) in
+            [("500m", 0.5), ("2", 2.0), ("16Gi", 17_179_869_184.0), ("1e3", 1000.0), ("1.5k", 1500.0)]
+        {
             assert_eq!(parse(text), Some(value), "{text}");
         }
         for text in ["", "Gi", "-1", "1 Gi", "1X", "one"] {

@@ -46,11 +46,7 @@ pub fn placeholders(text: &str) -> Vec<&str> {
     let mut names = Vec::new();
     for part in text.split("${trialParameters.").skip(1) {
         // A name has at least one character before the closing brace.
-        let end = part
-            .char_indices()
-            .skip(1)
-            .find(|(_, c)| *c == '}')
-            .map(|(i, _)| i);
+        let end = part.char_indices().skip(1).find(|(_, c)| *c == '}').map(|(i, _)| i);
         if let Some(end) = end
             && !names.contains(&&part[..end])
         {
@@ -64,10 +60,7 @@ pub fn placeholders(text: &str) -> Vec<&str> {
 pub fn meta_reference(reference: &str) -> Option<&str> {
     let start = reference.find("${trialSpec.")? + "${trialSpec.".len();
     let key = &reference[start..start + reference[start..].find('}')?];
-    let plain = matches!(
-        key,
-        "Name" | "Namespace" | "Kind" | "APIVersion" | "Annotations" | "Labels"
-    );
+    let plain = matches!(key, "Name" | "Namespace" | "Kind" | "APIVersion" | "Annotations" | "Labels");
     let indexed = key.split_once('[').is_some_and(|(map, rest)| {
         matches!(map, "Annotations" | "Labels") && rest.len() > 1 && rest.ends_with(']')
     });
@@ -92,10 +85,7 @@ pub fn render(
     for parameter in template.trial_parameters.iter().flatten() {
         let value =
             value(spec, template, object, assignments, &parameter.reference, meta).ok_or_else(|| {
-                RenderError::NoValue {
-                    name: parameter.name.clone(),
-                    reference: parameter.reference.clone(),
-                }
+                RenderError::NoValue { name: parameter.name.clone(), reference: parameter.reference.clone() }
             })?;
         text = text.replace(&placeholder(&parameter.name), &value);
     }
@@ -105,9 +95,7 @@ pub fn render(
     let Some(map) = object.as_object_mut() else {
         return Err(RenderError::NotAnObject("it is no map".into()));
     };
-    let metadata = map
-        .entry("metadata")
-        .or_insert_with(|| Value::Object(serde_json::Map::new()));
+    let metadata = map.entry("metadata").or_insert_with(|| Value::Object(serde_json::Map::new()));
     if let Some(metadata) = metadata.as_object_mut() {
         metadata.insert("name".into(), meta.name.into());
         metadata.insert("namespace".into(), meta.namespace.into());
@@ -144,12 +132,7 @@ fn meta_value(object: &Value, key: &str, meta: TrialMeta<'_>) -> Option<String> 
         _ => {
             let (map, inner) = key.strip_suffix(']')?.split_once('[')?;
             let field = if map == "Labels" { "labels" } else { "annotations" };
-            object
-                .get("metadata")?
-                .get(field)?
-                .get(inner)?
-                .as_str()
-                .map(str::to_owned)
+            object.get("metadata")?.get(field)?.get(inner)?.as_str().map(str::to_owned)
         }
     }
 }
@@ -175,10 +158,7 @@ mod tests {
 
     use super::*;
 
-    const META: TrialMeta<'static> = TrialMeta {
-        name: "demo-x",
-        namespace: "ns1",
-    };
+    const META: TrialMeta<'static> = TrialMeta { name: "demo-x", namespace: "ns1" };
 
     fn spec(template: Value) -> ExperimentSpec {
         serde_json::from_value(json!({
@@ -206,10 +186,7 @@ mod tests {
             "spec": {"command": ["t", "--lr=${trialParameters.learningRate}", "${trialParameters.learningRate}",
                 "--id=${trialParameters.who}", "--team=${trialParameters.team}", "--m=${trialParameters.mom}"]},
         });
-        let values = [
-            ("lr".to_owned(), "0.5".to_owned()),
-            ("momentum".to_owned(), "0.9".to_owned()),
-        ];
+        let values = [("lr".to_owned(), "0.5".to_owned()), ("momentum".to_owned(), "0.9".to_owned())];
         let object = render(&spec(template.clone()), &values, META).unwrap();
         assert_eq!(
             object["spec"]["command"],
@@ -217,40 +194,22 @@ mod tests {
         );
         assert_eq!(object["metadata"]["name"], "demo-x");
         let inactive = render(&spec(template), &values[..1], META).unwrap();
-        assert_eq!(
-            inactive["spec"]["command"],
-            json!(["t", "--lr=0.5", "0.5", "--id=demo-x", "--team=a"])
-        );
+        assert_eq!(inactive["spec"]["command"], json!(["t", "--lr=0.5", "0.5", "--id=demo-x", "--team=a"]));
     }
 
     #[test]
     fn a_value_that_breaks_the_template_is_an_error() {
         let template = json!({"kind": "Process", "metadata": {"labels": {"team": "a"}}, "spec": {"args": ["${trialParameters.learningRate}"]}});
-        let values = [
-            ("lr".to_owned(), "a\"b".to_owned()),
-            ("momentum".to_owned(), "1".to_owned()),
-        ];
-        assert!(matches!(
-            render(&spec(template), &values, META),
-            Err(RenderError::NotAnObject(_))
-        ));
+        let values = [("lr".to_owned(), "a\"b".to_owned()), ("momentum".to_owned(), "1".to_owned())];
+        assert!(matches!(render(&spec(template), &values, META), Err(RenderError::NotAnObject(_))));
     }
 
     #[test]
     fn references_to_the_trial_are_known() {
-        for good in [
-            "${trialSpec.Name}",
-            "${trialSpec.Labels[a.b/c]}",
-            "${trialSpec.Annotations[x]}",
-        ] {
+        for good in ["${trialSpec.Name}", "${trialSpec.Labels[a.b/c]}", "${trialSpec.Annotations[x]}"] {
             assert!(meta_reference(good).is_some(), "{good}");
         }
-        for bad in [
-            "Name",
-            "${trialSpec.Nam}",
-            "${trialSpec.Labels[]}",
-            "${trialSpec.Spec[a]}",
-        ] {
+        for bad in ["Name", "${trialSpec.Nam}", "${trialSpec.Labels[]}", "${trialSpec.Spec[a]}"] {
             assert!(meta_reference(bad).is_none(), "{bad}");
         }
     }

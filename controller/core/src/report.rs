@@ -24,12 +24,7 @@ pub struct Problem {
 impl Problem {
     /// A problem at a path.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            line: None,
-            message: message.into(),
-            hint: None,
-        }
+        Self { path: path.into(), line: None, message: message.into(), hint: None }
     }
 
     /// The same with a way out.
@@ -101,12 +96,7 @@ impl Report {
             line(format_args!("note: {note}\n"));
         }
         let mut said: Vec<&str> = Vec::new();
-        for hint in self
-            .errors
-            .iter()
-            .chain(&self.warnings)
-            .filter_map(|problem| problem.hint.as_deref())
-        {
+        for hint in self.errors.iter().chain(&self.warnings).filter_map(|problem| problem.hint.as_deref()) {
             if !said.contains(&hint) {
                 line(format_args!("hint: {hint}\n"));
                 said.push(hint);
@@ -117,9 +107,7 @@ impl Report {
 }
 
 fn one_line(problem: &Problem) -> String {
-    let place = problem
-        .line
-        .map_or_else(String::new, |line| format!(" (line {line})"));
+    let place = problem.line.map_or_else(String::new, |line| format!(" (line {line})"));
     if problem.path.is_empty() {
         format!("{}{place}", problem.message)
     } else {

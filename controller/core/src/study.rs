@@ -26,10 +26,9 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
     for (i, text) in spec.parameter_constraints.iter().enumerate() {
         match Constraint::parse(text) {
             Ok(constraint) => constraints.push(constraint),
-            Err(error) => report.error(Problem::new(
-                format!("spec.parameterConstraints[{i}]"),
-                error.to_string(),
-            )),
+            Err(error) => {
+                report.error(Problem::new(format!("spec.parameterConstraints[{i}]"), error.to_string()))
+            }
         }
     }
     if !report.is_valid() {
@@ -40,54 +39,36 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
     let space = match space {
         Ok(space) => space,
         Err(errors) => {
-            let problems = errors
-                .iter()
-                .map(|error| Problem::new("spec.parameters", error.to_string()))
-                .collect();
+            let problems =
+                errors.iter().map(|error| Problem::new("spec.parameters", error.to_string())).collect();
             return (Err(problems), report);
         }
     };
     let objective = spec.objective();
     let algorithm = spec.algorithm.as_ref().map(self::algorithm).unwrap_or_default();
-    let seed = algorithm
-        .settings
-        .get("random_state")
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(seed);
+    let seed =
+        algorithm.settings.get("random_state").and_then(|text| text.trim().parse().ok()).unwrap_or(seed);
     let study = Study {
         name: name.to_owned(),
         space,
         objectives: vec![Objective {
             metric: objective.objective_metric_name.clone(),
-            direction: if objective.is_maximize() {
-                Direction::Maximize
-            } else {
-                Direction::Minimize
-            },
+            direction: if objective.is_maximize() { Direction::Maximize } else { Direction::Minimize },
             goal: objective.goal,
         }],
         algorithm,
         early_stopping: spec.early_stopping.as_ref().map(self::algorithm),
         seed,
         max_trials: spec.max_trial_count.and_then(|n| u64::try_from(n).ok()),
-        parallel: spec
-            .parallel_trial_count
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(1)
-            .max(1),
+        parallel: spec.parallel_trial_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
     };
     (Ok(study), report)
 }
 
 fn algorithm(spec: &AlgorithmSpec) -> Algorithm {
-    let settings = spec
-        .algorithm_settings
-        .iter()
-        .map(|Setting { name, value }| (name.clone(), value.clone()));
-    let endpoint = spec
-        .endpoint
-        .iter()
-        .map(|endpoint| ("endpoint".to_owned(), endpoint.clone()));
+    let settings =
+        spec.algorithm_settings.iter().map(|Setting { name, value }| (name.clone(), value.clone()));
+    let endpoint = spec.endpoint.iter().map(|endpoint| ("endpoint".to_owned(), endpoint.clone()));
     Algorithm {
         name: spec.algorithm_name.clone(),
         settings: settings.chain(endpoint).collect::<BTreeMap<_, _>>(),
@@ -123,12 +104,7 @@ fn parameter(spec: &ParameterSpec, path: &str, report: &mut Report) -> Option<Pa
         .iter()
         .map(|(parent, wanted)| condition(parent, wanted, path, report))
         .collect::<Option<_>>()?;
-    Some(Parameter {
-        name: spec.name.clone(),
-        domain,
-        when,
-        default,
-    })
+    Some(Parameter { name: spec.name.clone(), domain, when, default })
 }
 
 fn condition(parent: &str, wanted: &serde_json::Value, path: &str, report: &mut Report) -> Option<Condition> {
@@ -151,24 +127,17 @@ fn condition(parent: &str, wanted: &serde_json::Value, path: &str, report: &mut 
                 _ => None,
             }
         }
-        Value::Array(items) if !items.is_empty() => items
-            .iter()
-            .map(text)
-            .collect::<Option<Vec<_>>>()
-            .map(|values| Requirement::OneOf { values }),
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().map(text).collect::<Option<Vec<_>>>().map(|values| Requirement::OneOf { values })
+        }
         single => text(single).map(|text| Requirement::OneOf { values: vec![text] }),
     };
     if requirement.is_none() {
-        let problem = Problem::new(
-            format!("{path}.when.{parent}"),
-            "it is no value, list of values or {min, max}",
-        );
+        let problem =
+            Problem::new(format!("{path}.when.{parent}"), "it is no value, list of values or {min, max}");
         report.error(problem.hint("for example `when: {optimizer: sgd}` or `when: {layers: {min: 2}}`"));
     }
-    Some(Condition {
-        parent: parent.to_owned(),
-        requirement: requirement?,
-    })
+    Some(Condition { parent: parent.to_owned(), requirement: requirement? })
 }
 
 /// A number of the space, or an error that names it.
@@ -181,10 +150,7 @@ fn bound<T: std::str::FromStr>(
 ) -> Option<T> {
     let number = text.trim().parse().ok();
     if number.is_none() {
-        report.error(Problem::new(
-            format!("{path}.{name}"),
-            format!("`{text}` is no {kind}"),
-        ));
+        report.error(Problem::new(format!("{path}.{name}"), format!("`{text}` is no {kind}")));
     }
     number
 }
@@ -206,12 +172,7 @@ fn double(space: &FeasibleSpace, path: &str, report: &mut Report) -> Option<Doma
     } else {
         bound(&space.step, path, "step", "number", report).map(Some)
     };
-    Some(Domain::Float {
-        min: min?,
-        max: max?,
-        step: step?,
-        distribution: distribution(space),
-    })
+    Some(Domain::Float { min: min?, max: max?, step: step?, distribution: distribution(space) })
 }
 
 fn int(space: &FeasibleSpace, path: &str, report: &mut Report) -> Option<Domain> {
@@ -222,30 +183,20 @@ fn int(space: &FeasibleSpace, path: &str, report: &mut Report) -> Option<Domain>
     } else {
         bound(&space.step, path, "step", "whole number", report)
     };
-    Some(Domain::Int {
-        min: min?,
-        max: max?,
-        step: step?,
-        distribution: distribution(space),
-    })
+    Some(Domain::Int { min: min?, max: max?, step: step?, distribution: distribution(space) })
 }
 
 fn discrete(spec: &ParameterSpec, path: &str, report: &mut Report) -> Domain {
     let list = distinct(&spec.feasible_space.list, path, report);
-    let numbers: Option<Vec<f64>> = list
-        .iter()
-        .map(|text| text.trim().parse().ok().filter(|x: &f64| x.is_finite()))
-        .collect();
+    let numbers: Option<Vec<f64>> =
+        list.iter().map(|text| text.trim().parse().ok().filter(|x: &f64| x.is_finite())).collect();
     let Some(numbers) = numbers else {
         let problem = Problem::new(
             format!("{path}.list"),
             "not every discrete value is a number: taken as categorical",
         );
         report.warn(problem.hint("write `parameterType: categorical`"));
-        return Domain::Categorical {
-            choices: list,
-            ordered: false,
-        };
+        return Domain::Categorical { choices: list, ordered: false };
     };
     let mut pairs: Vec<(f64, String)> = numbers.into_iter().zip(list).collect();
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -256,20 +207,14 @@ fn discrete(spec: &ParameterSpec, path: &str, report: &mut Report) -> Domain {
 
 fn categorical(spec: &ParameterSpec, path: &str, report: &mut Report) -> Domain {
     let choices = distinct(&spec.feasible_space.list, path, report);
-    Domain::Categorical {
-        choices,
-        ordered: spec.ordered.unwrap_or(false),
-    }
+    Domain::Categorical { choices, ordered: spec.ordered.unwrap_or(false) }
 }
 
 fn distinct(list: &[String], path: &str, report: &mut Report) -> Vec<String> {
     let mut distinct: Vec<String> = Vec::with_capacity(list.len());
     for text in list {
         if distinct.contains(text) {
-            report.warn(Problem::new(
-                format!("{path}.list"),
-                format!("`{text}` is listed twice"),
-            ));
+            report.warn(Problem::new(format!("{path}.list"), format!("`{text}` is listed twice")));
         } else {
             distinct.push(text.clone());
         }
@@ -298,13 +243,8 @@ mod tests {
             {"name": "a", "parameterType": "discrete", "feasibleSpace": {"list": ["10", "1e0", "10", "2"]}},
         ]));
         let study = study.unwrap();
-        let Domain::Discrete { texts, values } = &study.space.parameters()[0].domain else {
-            panic!()
-        };
-        assert_eq!(
-            (texts.join(","), values.clone()),
-            ("1e0,2,10".to_owned(), vec![1.0, 2.0, 10.0])
-        );
+        let Domain::Discrete { texts, values } = &study.space.parameters()[0].domain else { panic!() };
+        assert_eq!((texts.join(","), values.clone()), ("1e0,2,10".to_owned(), vec![1.0, 2.0, 10.0]));
         assert_eq!(report.warnings.len(), 1);
         assert_eq!(study.seed, 7);
     }
@@ -320,21 +260,9 @@ mod tests {
                 "a log distribution needs min above 0",
             ),
             (json!({"min": "x", "max": "1"}), "double", "`x` is no number"),
-            (
-                json!({"min": "1", "max": "2.5"}),
-                "int",
-                "`2.5` is no whole number",
-            ),
-            (
-                json!({"min": "1", "max": "2", "step": "0"}),
-                "double",
-                "step 0 must be above 0",
-            ),
-            (
-                json!({"min": "1", "max": "inf"}),
-                "double",
-                "max is not a finite number",
-            ),
+            (json!({"min": "1", "max": "2.5"}), "int", "`2.5` is no whole number"),
+            (json!({"min": "1", "max": "2", "step": "0"}), "double", "step 0 must be above 0"),
+            (json!({"min": "1", "max": "inf"}), "double", "max is not a finite number"),
         ] {
             let (study, _) = study(json!([{"name": "a", "parameterType": kind, "feasibleSpace": space}]));
             let problems = study.unwrap_err();

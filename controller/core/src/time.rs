@@ -23,9 +23,7 @@ impl Timestamp {
 
     /// Reads RFC 3339 with any offset; digits past microseconds are dropped.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        DateTime::parse_from_rfc3339(text)
-            .ok()
-            .map(|time| Self(time.timestamp_micros()))
+        DateTime::parse_from_rfc3339(text).ok().map(|time| Self(time.timestamp_micros()))
     }
 
     /// How long after `earlier`; zero if it is not after.
@@ -36,10 +34,7 @@ impl Timestamp {
     /// This much later.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
     fn datetime(self) -> DateTime<Utc> {

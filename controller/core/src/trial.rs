@@ -199,15 +199,10 @@ const NAME_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// `<experiment>-` and 8 characters derived from the experiment's uid and the trial's number.
 pub fn trial_name(experiment: &str, uid: &str, idx: TrialIdx) -> String {
-    let digest: [u8; 32] = Sha256::new()
-        .chain_update(uid)
-        .chain_update(idx.0.to_le_bytes())
-        .finalize()
-        .into();
-    let letters = digest
-        .iter()
-        .take(8)
-        .map(|byte| NAME_ALPHABET[usize::from(*byte) % NAME_ALPHABET.len()] as char);
+    let digest: [u8; 32] =
+        Sha256::new().chain_update(uid).chain_update(idx.0.to_le_bytes()).finalize().into();
+    let letters =
+        digest.iter().take(8).map(|byte| NAME_ALPHABET[usize::from(*byte) % NAME_ALPHABET.len()] as char);
     format!("{experiment}-{}", letters.collect::<String>())
 }
 
@@ -222,13 +217,8 @@ mod tests {
         let mut table = String::new();
         for state in TrialState::ALL {
             for event in TrialEvent::ALL {
-                writeln!(
-                    table,
-                    "{} + {event:?} = {}",
-                    state.name(),
-                    transition(state, event).name()
-                )
-                .unwrap();
+                writeln!(table, "{} + {event:?} = {}", state.name(), transition(state, event).name())
+                    .unwrap();
             }
         }
         insta::assert_snapshot!(table);

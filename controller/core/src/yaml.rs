@@ -48,12 +48,8 @@ impl Source {
 /// # Errors
 /// For the first thing that is no YAML, or a key given twice.
 pub fn parse(text: &str) -> Result<Vec<Source>, YamlError> {
-    let mut reader = Reader {
-        parser: Parser::new_from_str(text),
-        anchors: HashMap::new(),
-        nodes: 0,
-        line: 1,
-    };
+    let mut reader =
+        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0, line: 1 };
     let mut documents = Vec::new();
     while let Some(event) = reader.next()? {
         if let Event::DocumentStart(_) = event {
@@ -104,10 +100,7 @@ impl<'a> Reader<'a> {
     }
 
     fn fail<T>(&self, message: impl Into<String>) -> Result<T, YamlError> {
-        Err(YamlError {
-            line: self.line,
-            message: message.into(),
-        })
+        Err(YamlError { line: self.line, message: message.into() })
     }
 
     fn node(&mut self, depth: usize) -> Result<Node, YamlError> {
@@ -148,11 +141,7 @@ impl<'a> Reader<'a> {
 
     fn count(&mut self, nodes: usize) -> Result<(), YamlError> {
         self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            self.fail(format!("more than {MAX_NODES} nodes"))
-        } else {
-            Ok(())
-        }
+        if self.nodes > MAX_NODES { self.fail(format!("more than {MAX_NODES} nodes")) } else { Ok(()) }
     }
 
     fn list(&mut self, depth: usize) -> Result<Content, YamlError> {
@@ -190,10 +179,7 @@ impl<'a> Reader<'a> {
                 other => other.to_string(),
             };
             if own.iter().any(|(other, ..)| *other == name) {
-                return Err(YamlError {
-                    line: key.line,
-                    message: format!("key `{name}` is given twice"),
-                });
+                return Err(YamlError { line: key.line, message: format!("key `{name}` is given twice") });
             }
             own.push((name, key.line, value));
         }
@@ -289,23 +275,13 @@ fn number(text: &str) -> Option<Number> {
         None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
     };
     let lower = digits.to_ascii_lowercase();
-    let radix = |prefix: &str, radix| {
-        lower
-            .strip_prefix(prefix)
-            .map(|rest| u64::from_str_radix(rest, radix))
-    };
+    let radix = |prefix: &str, radix| lower.strip_prefix(prefix).map(|rest| u64::from_str_radix(rest, radix));
     let leading_zero = lower.len() > 1 && lower.starts_with('0') && lower.bytes().all(|b| b.is_ascii_digit());
     let magnitude = radix("0x", 16)
         .or_else(|| radix("0o", 8))
         .or_else(|| radix("0b", 2))
         .or_else(|| leading_zero.then(|| u64::from_str_radix(&lower[1..], 8)))
-        .unwrap_or_else(|| {
-            if digits.starts_with(['+', '-']) {
-                "".parse()
-            } else {
-                digits.parse()
-            }
-        });
+        .unwrap_or_else(|| if digits.starts_with(['+', '-']) { "".parse() } else { digits.parse() });
     match magnitude {
         Ok(magnitude) if !negative => return Some(Number::from(magnitude)),
         Ok(magnitude) if magnitude <= 1 << 63 => {
@@ -329,10 +305,7 @@ fn number(text: &str) -> Option<Number> {
 fn is_float(text: &str) -> bool {
     let text = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (
-            mantissa,
-            Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent)),
-        ),
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.strip_prefix(['-', '+']).unwrap_or(exponent))),
         None => (text, None),
     };
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
@@ -372,9 +345,7 @@ mod tests {
 
     #[test]
     fn every_node_knows_its_line() {
-        let source = parse("a: 1\nb:\n  - c: 2\n    d:\n      e: 3\n")
-            .unwrap()
-            .remove(0);
+        let source = parse("a: 1\nb:\n  - c: 2\n    d:\n      e: 3\n").unwrap().remove(0);
         assert_eq!(source.line("b[0].d.e"), Some(5));
         assert_eq!(source.line("b[0].d.missing"), Some(4));
         assert_eq!(source.line("a"), Some(1));
@@ -382,10 +353,7 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_is_refused_with_its_line() {
-        assert_eq!(
-            parse("a: 1\nb: 2\na: 3\n").unwrap_err().to_string(),
-            "line 3: key `a` is given twice"
-        );
+        assert_eq!(parse("a: 1\nb: 2\na: 3\n").unwrap_err().to_string(), "line 3: key `a` is given twice");
     }
 
     #[test]

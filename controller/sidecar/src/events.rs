@@ -52,7 +52,9 @@ pub(crate) async fn folder(target: &Target, mut ended: oneshot::Receiver<()>, se
 async fn event_files(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
-        let Ok(mut entries) = tokio::fs::read_dir(&folder).await else { continue };
+        let Ok(mut entries) = tokio::fs::read_dir(&folder).await else {
+            continue;
+        };
         while let Ok(Some(entry)) = entries.next_entry().await {
             match entry.file_type().await {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),

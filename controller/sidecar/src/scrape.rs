@@ -44,7 +44,8 @@ pub(crate) async fn page(target: &Target, mut ended: oneshot::Receiver<()>, send
         match scraped.await.ok().flatten() {
             Some(page) => {
                 if answered && gap > 0 {
-                    sender.note(vec![format!("{url} did not answer for {gap} s: what it showed then is lost")]);
+                    sender
+                        .note(vec![format!("{url} did not answer for {gap} s: what it showed then is lost")]);
                 }
                 (answered, gap) = (true, 0);
                 sender.send(rows(target, &page)).await;
@@ -60,7 +61,8 @@ pub(crate) async fn page(target: &Target, mut ended: oneshot::Receiver<()>, send
 }
 
 fn url(target: &Target) -> String {
-    let http = target.collector.source.as_ref().and_then(|source| source.http_get.clone()).unwrap_or_default();
+    let http =
+        target.collector.source.as_ref().and_then(|source| source.http_get.clone()).unwrap_or_default();
     let HttpGet { path, port, host, .. } = http;
     let fixed = port.as_ref().and_then(|port| match port {
         Value::String(text) => text.parse().ok(),

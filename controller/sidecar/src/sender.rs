@@ -27,7 +27,12 @@ pub(crate) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    pub(crate) fn new(run: RunId, sink: &'a dyn ObservationSink, watch: RuleWatch, stop: mpsc::Sender<Rule>) -> Self {
+    pub(crate) fn new(
+        run: RunId,
+        sink: &'a dyn ObservationSink,
+        watch: RuleWatch,
+        stop: mpsc::Sender<Rule>,
+    ) -> Self {
         Self { run, sink, watch, stop, rows: Vec::new(), collected: Collected::default() }
     }
 

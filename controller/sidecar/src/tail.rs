@@ -77,7 +77,9 @@ impl Growing {
 
     /// Whether the file was cut or replaced since it was opened; then it is read anew.
     pub(crate) async fn is_replaced(&mut self) -> bool {
-        let Some((_, inode)) = &self.open else { return false };
+        let Some((_, inode)) = &self.open else {
+            return false;
+        };
         let replaced = match tokio::fs::metadata(&self.path).await {
             Ok(now) => now.ino() != *inode || now.len() < self.position,
             Err(_) => false,

@@ -32,7 +32,9 @@ impl Driver<'_> {
     }
 
     async fn ensure(&mut self, idx: TrialIdx) -> Result<bool, DriverError> {
-        let Some(trial) = self.snapshot.active.get(&idx) else { return Ok(false) };
+        let Some(trial) = self.snapshot.active.get(&idx) else {
+            return Ok(false);
+        };
         let id = self.snapshot.run_id(trial);
         let ensured = match prepare::run(&self.snapshot, trial) {
             Ok(run) => self.world.executor.ensure(&run).await,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use controller_core::event::StoredEvent;
 use controller_core::experiment::ExperimentId;
-use controller_core::plan::{Reached, Snapshot};
 use controller_core::plan::{Action, Effect, effects};
+use controller_core::plan::{Reached, Snapshot};
 use controller_core::ports::{AskRecord, Batch, Store};
 use proto::cairn as wire;
 use proto::cairn::search_client::SearchClient;
@@ -104,7 +104,8 @@ impl Asker {
         ask: AskRecord,
     ) -> Result<(Vec<Suggestion>, Vec<study::Rule>), Status> {
         let known = self.untold.partition_point(|(seq, _)| *seq <= ask.history_seq);
-        let events: Vec<HistoryEvent> = self.untold.iter().take(known).flat_map(|(_, told)| told.clone()).collect();
+        let events: Vec<HistoryEvent> =
+            self.untold.iter().take(known).flat_map(|(_, told)| told.clone()).collect();
         let running = self.running(snapshot, ask);
         let mut request = tonic::Request::new(wire::AskRequest {
             study: Some(self.study.clone()),
@@ -118,7 +119,8 @@ impl Asker {
         let reply = self.client.ask(request).await?.into_inner();
         self.held = self.held.extend(&events);
         self.untold.drain(..known);
-        let suggestions = reply.suggestions.iter().map(convert::suggestion_from_proto).collect::<Result<_, _>>();
+        let suggestions =
+            reply.suggestions.iter().map(convert::suggestion_from_proto).collect::<Result<_, _>>();
         let rules = reply.rules.iter().map(convert::rule_from_proto).collect::<Result<_, _>>();
         match (suggestions, rules) {
             (Ok(suggestions), Ok(rules)) => Ok((suggestions, rules)),
@@ -137,7 +139,8 @@ impl Asker {
             HistoryEvent::Started(trial) => Some(trial.clone()),
             _ => None,
         });
-        let mut running: Vec<Trial> = active.chain(ended_since).filter(|trial| trial.idx < ask.first_idx).collect();
+        let mut running: Vec<Trial> =
+            active.chain(ended_since).filter(|trial| trial.idx < ask.first_idx).collect();
         running.sort_by_key(|trial| trial.idx);
         running
     }

@@ -31,7 +31,9 @@ impl DriverError {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::NotFound(_) | Self::Spec { .. } => false,
-            Self::Store(error) => !matches!(error, StoreError::NotFound(_) | StoreError::AlreadyExists { .. }),
+            Self::Store(error) => {
+                !matches!(error, StoreError::NotFound(_) | StoreError::AlreadyExists { .. })
+            }
             Self::Executor(_) => true,
         }
     }

@@ -27,7 +27,9 @@ impl Driver<'_> {
             .snapshot
             .active
             .values()
-            .filter(|trial| !matches!(self.snapshot.runs.get(&trial.idx), Some(RunView::Ended(_) | RunView::Unborn)))
+            .filter(|trial| {
+                !matches!(self.snapshot.runs.get(&trial.idx), Some(RunView::Ended(_) | RunView::Unborn))
+            })
             .filter_map(|trial| {
                 let id = self.snapshot.run_id(trial);
                 match &self.said.get(&id)?.phase {
@@ -76,7 +78,8 @@ impl Driver<'_> {
         if status.run.experiment != self.lease.experiment || self.snapshot.finished.contains(&status.run) {
             return;
         }
-        let current = self.snapshot.active.get(&status.run.trial).filter(|trial| trial.attempt == status.run.attempt);
+        let current =
+            self.snapshot.active.get(&status.run.trial).filter(|trial| trial.attempt == status.run.attempt);
         let view = self.snapshot.runs.get_mut(&status.run.trial);
         match (current, view) {
             (Some(_), Some(view)) if !matches!(view, RunView::Unborn | RunView::Ended(_)) => {
@@ -96,7 +99,8 @@ impl Driver<'_> {
 
     /// Reads and reduces what a run has reported.
     async fn measure(&mut self, id: RunId, end: RunEnd) -> Result<Measured, DriverError> {
-        let query = ObservationQuery { trial: Some(id.trial), attempt: Some(id.attempt), ..Default::default() };
+        let query =
+            ObservationQuery { trial: Some(id.trial), attempt: Some(id.attempt), ..Default::default() };
         let rows = self.world.store.observations(id.experiment, &query).await?;
         let objective = self.snapshot.record.spec.objective();
         let rows: Vec<_> = rows.into_iter().map(|Observation { row, .. }| row).collect();

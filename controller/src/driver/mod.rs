@@ -102,7 +102,9 @@ pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>
 /// Whether there is anything to do: it goes on, or somebody wishes something of it.
 async fn needs_driver(world: &World, id: ExperimentId, status: &ExperimentStatus) -> bool {
     let at_rest = status.is_completed() || status.hold != Hold::Free;
-    if at_rest && status.counters.active() == 0 || at_rest && status.counters.running == 0 && !status.is_completed() {
+    if at_rest && status.counters.active() == 0
+        || at_rest && status.counters.running == 0 && !status.is_completed()
+    {
         return world.store.open_wishes(id).await.is_ok_and(|wishes| !wishes.is_empty());
     }
     true

@@ -23,7 +23,8 @@ pub(super) fn run(snapshot: &Snapshot, trial: &TrialRecord) -> Result<Run, Strin
     let record = &snapshot.record;
     let objective = record.spec.objective();
     let meta = TrialMeta { name: &trial.name, namespace: &record.namespace };
-    let manifest = render::render(&record.spec, &trial.assignments, meta).map_err(|error| error.to_string())?;
+    let manifest =
+        render::render(&record.spec, &trial.assignments, meta).map_err(|error| error.to_string())?;
     let template = record.spec.trial_template.as_ref();
     Ok(Run {
         id: snapshot.run_id(trial),

@@ -15,17 +15,8 @@ use thiserror::Error;
 use super::files::{RunFolder, write_new};
 
 /// Formats that a `model.yaml` may name.
-const FORMATS: [&str; 9] = [
-    "onnx",
-    "sklearn",
-    "xgboost",
-    "lightgbm",
-    "tensorflow",
-    "pytorch",
-    "safetensors",
-    "mlflow",
-    "custom",
-];
+const FORMATS: [&str; 9] =
+    ["onnx", "sklearn", "xgboost", "lightgbm", "tensorflow", "pytorch", "safetensors", "mlflow", "custom"];
 
 /// Why a model cannot be kept.
 #[derive(Debug, Error)]
@@ -71,16 +62,15 @@ struct Entry {
 pub(super) fn seal(folder: &RunFolder) -> Result<Sealed, SealError> {
     let dir = folder.model();
     let path = folder.path().join("manifest.json");
-    let (text, manifest) = match sealed_before(&path) {
-        Some(before) => before,
-        None => {
-            let Some(manifest) = describe(&dir)? else {
-                return Ok(reported(folder));
-            };
-            let text = serde_json::to_vec_pretty(&manifest).map_err(|error| io_error(&path, error.into()))?;
-            write_safely(&path, &text).map_err(|error| io_error(&path, error))?;
-            (text, manifest)
-        }
+    let (text, manifest) = if let Some(before) = sealed_before(&path) {
+        before
+    } else {
+        let Some(manifest) = describe(&dir)? else {
+            return Ok(reported(folder));
+        };
+        let text = serde_json::to_vec_pretty(&manifest).map_err(|error| io_error(&path, error.into()))?;
+        write_safely(&path, &text).map_err(|error| io_error(&path, error))?;
+        (text, manifest)
     };
     let model = Model {
         uri: file_uri(&dir),
@@ -88,10 +78,13 @@ pub(super) fn seal(folder: &RunFolder) -> Result<Sealed, SealError> {
         bytes: manifest.files.iter().map(|file| file.size).sum(),
         format: manifest.format,
     };
-    Ok(Sealed {
-        model: Some(model),
-        note: None,
-    })
+    Ok(Sealed { model: Some(model), note: None })
+}
+
+/// Whether a run has left nothing at all.
+pub(super) fn are_none(folder: &RunFolder) -> bool {
+    let is_empty = fs::read_dir(folder.model()).is_ok_and(|mut entries| entries.next().is_none());
+    is_empty && !folder.artifacts().exists()
 }
 
 fn sealed_before(path: &Path) -> Option<(Vec<u8>, Manifest)> {
@@ -112,23 +105,16 @@ fn describe(dir: &Path) -> Result<Option<Manifest>, SealError> {
     let mut files = Vec::new();
     walk(&root, &root, &mut files)?;
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    Ok((!files.is_empty()).then(|| Manifest {
-        format: format_of(&root),
-        files,
-    }))
+    Ok((!files.is_empty()).then(|| Manifest { format: format_of(&root), files }))
 }
 
 fn walk(root: &Path, dir: &Path, files: &mut Vec<Entry>) -> Result<(), SealError> {
     for entry in fs::read_dir(dir).map_err(|error| io_error(dir, error))? {
         let path = entry.map_err(|error| io_error(dir, error))?.path();
-        let kind = fs::symlink_metadata(&path)
-            .map_err(|error| io_error(&path, error))?
-            .file_type();
+        let kind = fs::symlink_metadata(&path).map_err(|error| io_error(&path, error))?.file_type();
         let name = path.strip_prefix(root).unwrap_or(&path);
         let Some(name) = name.to_str().map(str::to_owned) else {
-            return Err(SealError::Name {
-                path: path.display().to_string(),
-            });
+            return Err(SealError::Name { path: path.display().to_string() });
         };
         if kind.is_dir() {
             walk(root, &path, files)?;
@@ -136,20 +122,13 @@ fn walk(root: &Path, dir: &Path, files: &mut Vec<Entry>) -> Result<(), SealError
             files.push(link(root, &path, name)?);
         } else if kind.is_file() {
             let (size, sha256) = digest(&path).map_err(|error| io_error(&path, error))?;
-            files.push(Entry {
-                path: name,
-                size,
-                sha256,
-                link: None,
-            });
+            files.push(Entry { path: name, size, sha256, link: None });
         } else {
             return Err(SealError::Special { path: name });
         }
     }
     // The names in it are on disk before the manifest is.
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| io_error(dir, error))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| io_error(dir, error))
 }
 
 /// A link is kept as a link, if it leads to something in the folder.
@@ -159,17 +138,9 @@ fn link(root: &Path, path: &Path, name: String) -> Result<Entry, SealError> {
     match target.to_str() {
         Some(text) if inside => {
             let sha256 = hex(&Sha256::digest(text));
-            Ok(Entry {
-                path: name,
-                size: 0,
-                sha256,
-                link: Some(text.to_owned()),
-            })
+            Ok(Entry { path: name, size: 0, sha256, link: Some(text.to_owned()) })
         }
-        _ => Err(SealError::LinkOutside {
-            path: name,
-            target: target.display().to_string(),
-        }),
+        _ => Err(SealError::LinkOutside { path: name, target: target.display().to_string() }),
     }
 }
 
@@ -195,23 +166,12 @@ fn digest(path: &Path) -> io::Result<(u64, String)> {
 fn format_of(root: &Path) -> String {
     if let Ok(text) = fs::read_to_string(root.join("model.yaml")) {
         let said = text.lines().find_map(|line| line.strip_prefix("format:"));
-        let said = said.map(|said| {
-            said.split(" #")
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .trim_matches(['"', '\''])
-        });
+        let said =
+            said.map(|said| said.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']));
         let known = |said: &&str| FORMATS.contains(said);
-        return said
-            .map_or("", |said| Some(said).filter(known).unwrap_or("custom"))
-            .to_owned();
+        return said.map_or("", |said| Some(said).filter(known).unwrap_or("custom")).to_owned();
     }
-    if root.join("MLmodel").is_file() {
-        "mlflow".into()
-    } else {
-        String::new()
-    }
+    if root.join("MLmodel").is_file() { "mlflow".into() } else { String::new() }
 }
 
 /// A model that the run says it has stored itself; the last one counts.
@@ -234,35 +194,15 @@ fn reported(folder: &RunFolder) -> Sealed {
         return Sealed::default();
     };
     let mut sealed = Sealed::default();
-    for (number, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match serde_json::from_str::<Line>(line) {
-            Ok(Line {
-                model:
-                    Some(Reported {
-                        uri,
-                        sha256,
-                        bytes,
-                        format,
-                    }),
-            }) => {
+            Ok(Line { model: Some(Reported { uri, sha256, bytes, format }) }) => {
                 let digest = sha256.unwrap_or_default();
-                sealed.model = Some(Model {
-                    uri,
-                    digest,
-                    bytes,
-                    format,
-                });
+                sealed.model = Some(Model { uri, digest, bytes, format });
             }
             Ok(Line { model: None }) => {}
             Err(error) => {
-                sealed.note = Some(format!(
-                    "line {} of artifacts.jsonl is passed over: {error}",
-                    number + 1
-                ));
+                sealed.note = Some(format!("line {} of artifacts.jsonl is passed over: {error}", number + 1));
             }
         }
     }
@@ -284,24 +224,21 @@ fn file_uri(path: &Path) -> String {
         if byte.is_ascii_alphanumeric() || b"/-._~+@:=,".contains(&byte) {
             uri.push(byte.into());
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            uri.push('%');
+            uri.extend(digits(byte).map(|digit| digit.to_ascii_uppercase()));
         }
     }
     uri
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            text.push_str(&format!("{byte:02x}"));
-            text
-        })
+    bytes.iter().flat_map(|&byte| digits(byte)).collect()
+}
+
+fn digits(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
 }
 
 fn io_error(path: &Path, source: io::Error) -> SealError {
-    SealError::Io {
-        path: path.display().to_string(),
-        source,
-    }
+    SealError::Io { path: path.display().to_string(), source }
 }

@@ -31,12 +31,7 @@ impl Capacity {
         let by_index = visible.is_none();
         let gpus = visible.map_or_else(gpus_of_nvidia_smi, |list| visible_gpus(&list));
         let cpu_milli = std::thread::available_parallelism().map_or(1, |n| n.get() as u64) * 1000;
-        Self {
-            gpus,
-            by_index,
-            cpu_milli,
-            memory: memory().unwrap_or(u64::MAX),
-        }
+        Self { gpus, by_index, cpu_milli, memory: memory().unwrap_or(u64::MAX) }
     }
 
     /// Why this can never be had here, if it cannot.
@@ -49,11 +44,7 @@ impl Capacity {
             ));
         }
         if wants.gpus > self.gpus.len() as u64 {
-            return Some(format!(
-                "wants {} GPUs and this machine has {}",
-                wants.gpus,
-                self.gpus.len()
-            ));
+            return Some(format!("wants {} GPUs and this machine has {}", wants.gpus, self.gpus.len()));
         }
         if wants.cpu_milli > self.cpu_milli {
             return Some(format!(
@@ -64,9 +55,7 @@ impl Capacity {
         }
         if wants.memory > self.memory {
             let (wanted, all) = (gibibytes(wants.memory), gibibytes(self.memory));
-            return Some(format!(
-                "wants {wanted} Gi of memory and this machine has {all} Gi"
-            ));
+            return Some(format!("wants {wanted} Gi of memory and this machine has {all} Gi"));
         }
         None
     }
@@ -82,10 +71,7 @@ fn visible_gpus(list: &str) -> Vec<String> {
 fn gpus_of_nvidia_smi() -> Vec<String> {
     let mut command = Command::new("nvidia-smi");
     command.args(["--query-gpu=index,uuid", "--format=csv,noheader"]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else {
         return Vec::new();
     };
@@ -97,19 +83,11 @@ fn gpus_of_nvidia_smi() -> Vec<String> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    child
-        .wait_with_output()
-        .ok()
-        .filter(|output| output.status.success())
-        .map_or_else(Vec::new, |output| {
-            let text = String::from_utf8_lossy(&output.stdout);
-            let index = |line: &str| line.split(',').next().map(|index| index.trim().to_owned());
-            distinct(
-                text.lines()
-                    .filter_map(index)
-                    .filter(|index| index.parse::<u32>().is_ok()),
-            )
-        })
+    child.wait_with_output().ok().filter(|output| output.status.success()).map_or_else(Vec::new, |output| {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let index = |line: &str| line.split(',').next().map(|index| index.trim().to_owned());
+        distinct(text.lines().filter_map(index).filter(|index| index.parse::<u32>().is_ok()))
+    })
 }
 
 /// Memory of the machine, or of the control group that this process lives in.
@@ -119,11 +97,7 @@ fn memory() -> Option<u64> {
     let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let total = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024;
     let group = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let group = group
-        .lines()
-        .find_map(|line| line.strip_prefix("0::/"))
-        .unwrap_or_default()
-        .to_owned();
+    let group = group.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default().to_owned();
     let limit = fs::read_to_string(format!("/sys/fs/cgroup/{group}/memory.max"));
     let limit = limit.ok().and_then(|text| text.trim().parse::<u64>().ok());
     Some(limit.map_or(total, |limit| limit.min(total)))
@@ -131,9 +105,7 @@ fn memory() -> Option<u64> {
 
 #[cfg(not(target_os = "linux"))]
 fn memory() -> Option<u64> {
-    super::processes::output_of("sysctl", &["-n", "hw.memsize"])?
-        .parse()
-        .ok()
+    super::processes::output_of("sysctl", &["-n", "hw.memsize"])?.parse().ok()
 }
 
 #[cfg(test)]
@@ -150,35 +122,15 @@ mod tests {
 
     #[test]
     fn a_machine_refuses_what_it_will_never_have() {
-        let machine = Capacity {
-            gpus: vec!["0".into()],
-            by_index: true,
-            cpu_milli: 2000,
-            memory: 1 << 30,
-        };
-        let refusal = |gpus, cpu_milli, memory| {
-            machine.refusal(&Wants {
-                gpus,
-                cpu_milli,
-                memory,
-            })
-        };
+        let machine = Capacity { gpus: vec!["0".into()], by_index: true, cpu_milli: 2000, memory: 1 << 30 };
+        let refusal = |gpus, cpu_milli, memory| machine.refusal(&Wants { gpus, cpu_milli, memory });
         assert_eq!(refusal(1, 2000, 1 << 30), None);
         assert_eq!(refusal(2, 0, 0).unwrap(), "wants 2 GPUs and this machine has 1");
-        assert_eq!(
-            refusal(0, 2500, 0).unwrap(),
-            "wants 2.5 CPU and this machine has 2"
-        );
-        assert_eq!(
-            refusal(0, 0, 1 << 31).unwrap(),
-            "wants 2 Gi of memory and this machine has 1 Gi"
-        );
+        assert_eq!(refusal(0, 2500, 0).unwrap(), "wants 2.5 CPU and this machine has 2");
+        assert_eq!(refusal(0, 0, 1 << 31).unwrap(), "wants 2 Gi of memory and this machine has 1 Gi");
         assert!(
             Capacity::default()
-                .refusal(&Wants {
-                    gpus: 1,
-                    ..Wants::default()
-                })
+                .refusal(&Wants { gpus: 1, ..Wants::default() })
                 .unwrap()
                 .contains("nvidia-smi")
         );

@@ -22,6 +22,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use super::capacity::Capacity;
 use super::collect::Collect;
 use super::files::{RunFolder, StopFile};
+use super::pool::Supervisors;
 use super::prepare;
 use super::watcher::Watcher;
 
@@ -35,7 +36,7 @@ pub(super) const OVERTIME: Duration = Duration::from_secs(5);
 pub(crate) struct LocalConfig {
     /// The folder that holds everything, such as `.cairn`.
     pub(crate) root: PathBuf,
-    /// Program and first arguments of a supervisor; `--supervise` and the folder of the run follow.
+    /// Program and first arguments of a supervisor; `--supervise -` follows.
     pub(crate) supervisor: Vec<OsString>,
     /// Address that runs find in `CAIRN_SERVER`.
     pub(crate) server: Option<String>,
@@ -49,13 +50,7 @@ impl LocalConfig {
     /// The defaults: this program is the supervisor.
     pub(crate) fn new(root: impl Into<PathBuf>) -> io::Result<Self> {
         let supervisor = vec![std::env::current_exe()?.into()];
-        Ok(Self {
-            root: root.into(),
-            supervisor,
-            server: None,
-            slots: None,
-            grace: Duration::from_secs(10),
-        })
+        Ok(Self { root: root.into(), supervisor, server: None, slots: None, grace: Duration::from_secs(10) })
     }
 }
 
@@ -70,6 +65,7 @@ pub(super) struct Shared {
     pub(super) config: LocalConfig,
     pub(super) collect: Arc<dyn Collect>,
     pub(super) changes: broadcast::Sender<RunStatus>,
+    pub(super) supervisors: Supervisors,
     capacity: OnceCell<Capacity>,
     runs: Mutex<HashMap<RunId, Entry>>,
 }
@@ -103,13 +99,11 @@ impl LocalExecutor {
             config,
             collect,
             changes,
+            supervisors: Supervisors::default(),
             capacity: OnceCell::new(),
             runs: Mutex::default(),
         };
-        let executor = Self {
-            shared: Arc::new(shared),
-            watchers: Mutex::default(),
-        };
+        let executor = Self { shared: Arc::new(shared), watchers: Mutex::default() };
         executor.adopt_all()?;
         Ok(executor)
     }
@@ -128,11 +122,7 @@ impl LocalExecutor {
 
     /// What this machine has; the first call looks, which may take seconds where `nvidia-smi` does.
     pub(crate) async fn capacity(&self) -> Capacity {
-        let discover = || async {
-            tokio::task::spawn_blocking(Capacity::discover)
-                .await
-                .unwrap_or_default()
-        };
+        let discover = || async { tokio::task::spawn_blocking(Capacity::discover).await.unwrap_or_default() };
         self.shared.capacity.get_or_init(discover).await.clone()
     }
 
@@ -141,9 +131,8 @@ impl LocalExecutor {
         if let Some(entry) = lock(&self.shared.runs).get(run) {
             return Some(entry.folder.clone());
         }
-        let target = ["active", "past"]
-            .into_iter()
-            .find_map(|kind| fs::read_link(self.link(kind, run)).ok())?;
+        let target =
+            ["active", "past"].into_iter().find_map(|kind| fs::read_link(self.link(kind, run)).ok())?;
         Some(RunFolder::new(self.shared.config.root.join(target)))
     }
 
@@ -152,9 +141,7 @@ impl LocalExecutor {
     }
 
     fn link(&self, kind: &str, run: &RunId) -> PathBuf {
-        self.root()
-            .join(kind)
-            .join(format!("{}.{}.{}", run.experiment.0, run.trial.0, run.attempt))
+        self.root().join(kind).join(format!("{}.{}.{}", run.experiment.0, run.trial.0, run.attempt))
     }
 
     /// Watches every run that has begun, is not forgotten, and is not asked for by another living controller.
@@ -192,28 +179,11 @@ impl LocalExecutor {
         if runs.contains_key(&run.id) {
             return;
         }
-        let (say, phase) = watch::channel(RunPhase::Waiting {
-            reason: "starting".into(),
-        });
+        let (say, phase) = watch::channel(RunPhase::Waiting { reason: "starting".into() });
         let (orders, ordered) = watch::channel(None);
-        runs.insert(
-            run.id,
-            Entry {
-                folder: folder.clone(),
-                phase,
-                orders,
-                claim,
-            },
-        );
+        runs.insert(run.id, Entry { folder: folder.clone(), phase, orders, claim });
         drop(runs);
-        let watcher = Watcher {
-            shared: Arc::clone(&self.shared),
-            run,
-            folder,
-            say,
-            orders: ordered,
-            begin,
-        };
+        let watcher = Watcher { shared: Arc::clone(&self.shared), run, folder, say, orders: ordered, begin };
         let mut watchers = lock(&self.watchers);
         while watchers.try_join_next().is_some() {}
         watchers.spawn(watcher.watch());
@@ -223,21 +193,12 @@ impl LocalExecutor {
     async fn prepare(&self, run: &Run, folder: &RunFolder) -> Result<(), ExecutorError> {
         let process = prepare::process(run, folder)?;
         let wants = prepare::wants(&process);
-        let capacity = if wants.is_nothing() {
-            None
-        } else {
-            Some(self.capacity().await)
-        };
+        let capacity = if wants.is_nothing() { None } else { Some(self.capacity().await) };
         if let Some(refusal) = capacity.as_ref().and_then(|capacity| capacity.refusal(&wants)) {
             return Err(ExecutorError::Refused(format!("trial {}: {refusal}", run.trial)));
         }
-        let launch = prepare::launch(
-            run,
-            folder,
-            process,
-            &self.shared.config,
-            capacity.map(|all| (wants, all)),
-        );
+        let launch =
+            prepare::launch(run, folder, process, &self.shared.config, capacity.map(|all| (wants, all)));
         let unavailable = |error: io::Error| {
             ExecutorError::Unavailable(format!("cannot prepare {}: {error}", folder.path().display()))
         };
@@ -250,10 +211,7 @@ impl LocalExecutor {
             })?;
             let to = folder.clone();
             let copied = tokio::task::spawn_blocking(move || prepare::copy_checkpoint(&from, &to)).await;
-            copied
-                .map_err(io::Error::other)
-                .and_then(|copied| copied)
-                .map_err(unavailable)?;
+            copied.map_err(io::Error::other).and_then(|copied| copied).map_err(unavailable)?;
         }
         prepare::files(run, folder, launch).map_err(unavailable)?;
         self.enter(&run.id, folder).map_err(unavailable)
@@ -261,10 +219,7 @@ impl LocalExecutor {
 
     /// Enters the run among those that are not forgotten.
     fn enter(&self, run: &RunId, folder: &RunFolder) -> io::Result<()> {
-        let target = folder
-            .path()
-            .strip_prefix(self.root())
-            .map_err(io::Error::other)?;
+        let target = folder.path().strip_prefix(self.root()).map_err(io::Error::other)?;
         match std::os::unix::fs::symlink(target, self.link("active", run)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
@@ -298,12 +253,9 @@ impl Executor for LocalExecutor {
         if begun {
             if !folder.run().is_ok_and(|file| file.run.id == run.id) {
                 let path = folder.path().display();
-                return Err(ExecutorError::Refused(format!(
-                    "{path} holds another run; move it away"
-                )));
+                return Err(ExecutorError::Refused(format!("{path} holds another run; move it away")));
             }
-            self.enter(&run.id, &folder)
-                .map_err(|error| ExecutorError::Unavailable(error.to_string()))?;
+            self.enter(&run.id, &folder).map_err(|error| ExecutorError::Unavailable(error.to_string()))?;
         } else {
             self.prepare(run, &folder).await?;
         }
@@ -313,10 +265,7 @@ impl Executor for LocalExecutor {
     }
 
     async fn stop(&self, run: &RunId, grace: Duration) -> Result<(), ExecutorError> {
-        let stop = StopFile {
-            grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
-            rule: None,
-        };
+        let stop = StopFile { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), rule: None };
         let Some(mut phase) = self.phase(run) else {
             return Ok(());
         };
@@ -334,18 +283,12 @@ impl Executor for LocalExecutor {
 
     async fn list(&self) -> Result<Vec<RunStatus>, ExecutorError> {
         self.adopt_all().map_err(|error| {
-            ExecutorError::Unavailable(format!(
-                "cannot look for runs in {}: {error}",
-                self.root().display()
-            ))
+            ExecutorError::Unavailable(format!("cannot look for runs in {}: {error}", self.root().display()))
         })?;
         let runs = lock(&self.shared.runs);
         let mut all: Vec<_> = runs
             .iter()
-            .map(|(run, entry)| RunStatus {
-                run: *run,
-                phase: entry.phase.borrow().clone(),
-            })
+            .map(|(run, entry)| RunStatus { run: *run, phase: entry.phase.borrow().clone() })
             .collect();
         all.sort_unstable_by_key(|status| status.run);
         Ok(all)
@@ -354,9 +297,7 @@ impl Executor for LocalExecutor {
     async fn forget(&self, run: &RunId) -> Result<(), ExecutorError> {
         match fs::rename(self.link("active", run), self.link("past", run)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(ExecutorError::Unavailable(format!(
-                    "cannot forget run {run}: {error}"
-                )));
+                return Err(ExecutorError::Unavailable(format!("cannot forget run {run}: {error}")));
             }
             _ => {}
         }

@@ -107,10 +107,7 @@ impl RunFolder {
     /// Where this run writes what collectors of all trials would find at one shared path on a cluster.
     pub(crate) fn metrics_path(&self, collector: &MetricsCollectorSpec) -> PathBuf {
         let shared = process::shared_path(collector).map(Path::new);
-        let source = collector
-            .source
-            .as_ref()
-            .and_then(|source| source.file_system_path.as_ref());
+        let source = collector.source.as_ref().and_then(|source| source.file_system_path.as_ref());
         let is_folder =
             collector.kind() == "TensorFlowEvent" || source.is_some_and(|path| path.kind == "Directory");
         match shared.and_then(Path::file_name) {
@@ -121,14 +118,7 @@ impl RunFolder {
 
     /// The port that this run serves its metrics on, if one was picked for it.
     pub(crate) fn metrics_port(&self) -> Option<u16> {
-        self.launch()
-            .ok()?
-            .env
-            .iter()
-            .find(|(name, _)| name == "CAIRN_METRICS_PORT")?
-            .1
-            .parse()
-            .ok()
+        self.launch().ok()?.env.iter().find(|(name, _)| name == "CAIRN_METRICS_PORT")?.1.parse().ok()
     }
 
     /// `CAIRN_MODEL_DIR`.
@@ -224,9 +214,7 @@ impl RunFolder {
     /// The lock of the controller that has asked for this run; `None` if another one holds it.
     pub(super) fn claim(&self) -> Option<File> {
         let file = File::open(self.command_script()).ok()?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .is_ok()
-            .then_some(file)
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file)
     }
 
     /// Whether a living controller has asked for this run.
@@ -266,13 +254,8 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> io::Result<T> {
 }
 
 /// The time now. Supervisors have no clock handed to them.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the edge where local runs read the clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "the edge where local runs read the clock")]
 pub(super) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

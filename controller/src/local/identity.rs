@@ -17,11 +17,7 @@ pub(super) struct Identity {
 impl Identity {
     /// The process with this number now; `None` if there is none.
     pub(super) fn of(pid: Pid) -> Option<Self> {
-        Some(Self {
-            boot: boot()?,
-            pid: pid.as_raw_nonzero().get(),
-            start: start(pid)?,
-        })
+        Some(Self { boot: boot()?, pid: pid.as_raw_nonzero().get(), start: start(pid)? })
     }
 
     /// Whether the machine was restarted since.
@@ -37,8 +33,7 @@ impl Identity {
 
     /// Sends it a signal; whether it was there to get it.
     pub(super) fn signal(&self, signal: Signal) -> bool {
-        self.alive()
-            .is_some_and(|pid| rustix::process::kill_process(pid, signal).is_ok())
+        self.alive().is_some_and(|pid| rustix::process::kill_process(pid, signal).is_ok())
     }
 }
 

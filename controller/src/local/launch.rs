@@ -50,12 +50,7 @@ impl Launch {
 
     /// The value that the process sees of a variable.
     pub(super) fn var(&self, name: &str) -> Option<String> {
-        let own = self
-            .env
-            .iter()
-            .rev()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.clone());
+        let own = self.env.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         own.or_else(|| std::env::var(name).ok())
     }
 }
@@ -71,10 +66,7 @@ pub(super) struct Surroundings<'a> {
 
 /// How `run` is started in `folder`. Slots are left to be filled in.
 pub(super) fn launch(run: &Run, folder: &RunFolder, process: Process, around: &Surroundings<'_>) -> Launch {
-    let base = run
-        .base_dir
-        .as_ref()
-        .map_or_else(|| folder.path().to_owned(), PathBuf::from);
+    let base = run.base_dir.as_ref().map_or_else(|| folder.path().to_owned(), PathBuf::from);
     let cwd = process
         .working_dir
         .as_ref()
@@ -92,19 +84,11 @@ pub(super) fn launch(run: &Run, folder: &RunFolder, process: Process, around: &S
         slots: None,
     };
     launch.env.extend(variables(run, folder, around.server));
-    launch.env.extend(
-        around
-            .metrics_port
-            .map(|port| ("CAIRN_METRICS_PORT".into(), port.to_string())),
-    );
+    launch.env.extend(around.metrics_port.map(|port| ("CAIRN_METRICS_PORT".into(), port.to_string())));
     if let Some(dir) = around.program_dir {
-        let path = launch
-            .var("PATH")
-            .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        let path = launch.var("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
         launch.env.retain(|(key, _)| key != "PATH");
-        launch
-            .env
-            .push(("PATH".into(), format!("{path}:{}", dir.display())));
+        launch.env.push(("PATH".into(), format!("{path}:{}", dir.display())));
     }
     launch
 }

@@ -31,12 +31,7 @@ pub(super) fn tail(
     from: u64,
     phase: Option<watch::Receiver<RunPhase>>,
 ) -> BoxStream<'static, Bytes> {
-    let tail = Tail {
-        path,
-        file: None,
-        from,
-        phase,
-    };
+    let tail = Tail { path, file: None, from, phase };
     stream::unfold(tail, |mut tail| async move { Some((tail.next().await?, tail)) }).boxed()
 }
 
@@ -45,10 +40,7 @@ impl Tail {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             // Asked before reading: what was written before the end is read in this round.
-            let ended = self
-                .phase
-                .as_ref()
-                .is_none_or(|phase| matches!(*phase.borrow(), RunPhase::Ended(_)));
+            let ended = self.phase.as_ref().is_none_or(|phase| matches!(*phase.borrow(), RunPhase::Ended(_)));
             if let Some(piece) = self.read().await {
                 return Some(piece);
             }

@@ -19,16 +19,11 @@ use super::slots::{Wants, default_pool};
 pub(super) fn folder_of(root: &Path, run: &Run) -> Result<RunFolder, ExecutorError> {
     for name in [&run.experiment, &run.trial] {
         if name.is_empty() || name.contains(['/', '\0']) || matches!(name.as_str(), "." | "..") {
-            return Err(ExecutorError::Refused(format!(
-                "`{name}` cannot be the name of a folder"
-            )));
+            return Err(ExecutorError::Refused(format!("`{name}` cannot be the name of a folder")));
         }
     }
     Ok(RunFolder::new(
-        root.join("trials")
-            .join(&run.experiment)
-            .join(&run.trial)
-            .join(run.id.attempt.to_string()),
+        root.join("trials").join(&run.experiment).join(&run.trial).join(run.id.attempt.to_string()),
     ))
 }
 
@@ -46,11 +41,7 @@ pub(super) fn process(run: &Run, folder: &RunFolder) -> Result<Process, Executor
 
 /// The slots that a process asks for.
 pub(super) fn wants(process: &Process) -> Wants {
-    Wants {
-        gpus: process.gpus.into(),
-        cpu_milli: u64::from(process.cpus) * 1000,
-        memory: process.memory,
-    }
+    Wants { gpus: process.gpus.into(), cpu_milli: u64::from(process.cpus) * 1000, memory: process.memory }
 }
 
 /// How the process is started.
@@ -61,9 +52,7 @@ pub(super) fn launch(
     config: &LocalConfig,
     slots: Option<(Wants, Capacity)>,
 ) -> Launch {
-    let program_dir = std::env::current_exe()
-        .ok()
-        .and_then(|program| program.parent().map(Path::to_owned));
+    let program_dir = std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
     let around = Surroundings {
         server: config.server.as_deref(),
         grace: config.grace,
@@ -75,19 +64,12 @@ pub(super) fn launch(
         capacity,
         pool: config.slots.clone().unwrap_or_else(default_pool),
     });
-    Launch {
-        slots,
-        ..launch::launch(run, folder, process, &around)
-    }
+    Launch { slots, ..launch::launch(run, folder, process, &around) }
 }
 
 /// Whether the run is scraped on a port that is ours to pick.
 fn wants_port(run: &Run) -> bool {
-    let http = run
-        .collector
-        .source
-        .as_ref()
-        .and_then(|source| source.http_get.as_ref());
+    let http = run.collector.source.as_ref().and_then(|source| source.http_get.as_ref());
     let port = http.and_then(|http| http.port.as_ref());
     run.collector.kind() == "PrometheusMetric" && port.is_some_and(|port| *port == 0 || *port == "0")
 }
@@ -115,10 +97,7 @@ pub(super) fn folders(folder: &RunFolder) -> io::Result<()> {
 /// `run.json` and `command.sh`.
 pub(super) fn files(run: &Run, folder: &RunFolder, launch: Launch) -> io::Result<()> {
     launch::write_script(run, folder, &launch)?;
-    folder.write_run(&RunFile {
-        launch,
-        run: run.clone(),
-    })
+    folder.write_run(&RunFile { launch, run: run.clone() })
 }
 
 /// Copies the checkpoint that another trial left, unless this one has a checkpoint.

@@ -42,10 +42,8 @@ pub(super) fn descendants(group: Pid) -> Vec<Row> {
     let mut family = BTreeSet::from([rustix::process::getpid().as_raw_nonzero().get()]);
     let mut found = Vec::new();
     loop {
-        let more: Vec<&Row> = rows
-            .iter()
-            .filter(|row| family.contains(&row.parent) && !family.contains(&row.pid))
-            .collect();
+        let more: Vec<&Row> =
+            rows.iter().filter(|row| family.contains(&row.parent) && !family.contains(&row.pid)).collect();
         if more.is_empty() {
             return found;
         }
@@ -56,18 +54,14 @@ pub(super) fn descendants(group: Pid) -> Vec<Row> {
     }
 }
 
-/// Everything left of a run whose supervisor is gone: by the supervisor's session, by the process group of the primary
-/// process, and by the folder of the run in the environment.
-pub(super) fn leftovers(folder: &Path, supervisor: Option<i32>, child: Option<i32>) -> Vec<Row> {
+/// Everything left of a run whose supervisor is gone: by the folder of the run in the environment, and by session or
+/// process group, where those are known to be its own still.
+pub(super) fn leftovers(folder: &Path, session: Option<i32>, group: Option<i32>) -> Vec<Row> {
     let me = rustix::process::getpid().as_raw_nonzero().get();
     let mark = [b"CAIRN_TRIAL_DIR=", folder.as_os_str().as_encoded_bytes()].concat();
-    table()
-        .into_iter()
-        .filter(|row| {
-            row.pid != me
-                && (Some(row.session) == supervisor || Some(row.group) == child || has_mark(row.pid, &mark))
-        })
-        .collect()
+    let is_own =
+        |row: &Row| Some(row.session) == session || Some(row.group) == group || has_mark(row.pid, &mark);
+    table().into_iter().filter(|row| row.pid != me && is_own(row)).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -87,10 +81,7 @@ fn table() -> Vec<Row> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return Vec::new();
     };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(row)
-        .collect()
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).filter_map(row).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -106,13 +97,7 @@ fn row(pid: i32) -> Option<Row> {
     }
     let mut number = || fields.next()?.parse::<i32>().ok();
     let name = String::from_utf8_lossy(&stat[open + 1..close]).into_owned();
-    Some(Row {
-        pid,
-        parent: number()?,
-        group: number()?,
-        session: number()?,
-        name,
-    })
+    Some(Row { pid, parent: number()?, group: number()?, session: number()?, name })
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -128,21 +113,12 @@ fn row_of_ps(line: &str) -> Option<Row> {
     let (pid, parent, group, session) = (number()?, number()?, number()?, number()?);
     let state = fields.next()?;
     let name = fields.collect::<Vec<_>>().join(" ");
-    (!state.starts_with('Z')).then_some(Row {
-        pid,
-        parent,
-        group,
-        session,
-        name,
-    })
+    (!state.starts_with('Z')).then_some(Row { pid, parent, group, session, name })
 }
 
 /// What a program of the system prints; `None` if it fails.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn output_of(program: &str, args: &[&str]) -> Option<String> {
     let output = std::process::Command::new(program).args(args).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -148,17 +148,11 @@ impl Pool {
         let found = fs::symlink_metadata(own)?;
         if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0
         {
-            let text = format!(
-                "{} must be a folder of your own that others cannot write to",
-                own.display()
-            );
+            let text = format!("{} must be a folder of your own that others cannot write to", own.display());
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
         for name in ["queue", "held"] {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(dir.join(name))?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join(name))?;
         }
         Ok(Self { dir: dir.to_owned() })
     }
@@ -171,20 +165,9 @@ impl Pool {
         let number = text.trim().parse::<u64>().unwrap_or(0) + 1;
         allocator.rewind()?;
         allocator.write_all(format!("{number:020}\n").as_bytes())?;
-        let request = Request {
-            wants,
-            gpus: Vec::new(),
-            who: who.to_owned(),
-        };
+        let request = Request { wants, gpus: Vec::new(), who: who.to_owned() };
         let file = create_locked(&self.queued(number), &request)?;
-        Ok(Waiting {
-            pool: self,
-            capacity,
-            request,
-            number,
-            file: Some(file),
-            seen: None,
-        })
+        Ok(Waiting { pool: self, capacity, request, number, file: Some(file), seen: None })
     }
 
     fn queued(&self, number: u64) -> PathBuf {
@@ -194,12 +177,7 @@ impl Pool {
     /// The lock under which everything here happens. Held for well under a millisecond.
     fn allocator(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600);
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(self.dir.join("allocator"))?;
         loop {
             match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
@@ -231,9 +209,7 @@ impl Pool {
 impl Waiting {
     /// Whether something has changed since the last try.
     pub(super) fn has_news(&mut self) -> bool {
-        let changed = fs::metadata(self.pool.dir.join("held"))
-            .and_then(|found| found.modified())
-            .ok();
+        let changed = fs::metadata(self.pool.dir.join("held")).and_then(|found| found.modified()).ok();
         let news = self.seen.is_none() || changed != self.seen;
         self.seen = changed;
         news
@@ -250,13 +226,8 @@ impl Waiting {
         };
         let free = held.iter().fold(free, |free, (_, request)| free.without(request));
         let earlier = self.pool.requests("queue", Some(self.number))?;
-        let earlier: Vec<_> = earlier
-            .iter()
-            .take_while(|(number, _)| *number < self.number)
-            .collect();
-        let left = earlier.iter().fold(free.clone(), |free, (_, request)| {
-            free.after_earlier(&request.wants)
-        });
+        let earlier: Vec<_> = earlier.iter().take_while(|(number, _)| *number < self.number).collect();
+        let left = earlier.iter().fold(free.clone(), |free, (_, request)| free.after_earlier(&request.wants));
         let wants = self.request.wants;
         if !left.fits(&wants) {
             return Ok(Err(self.reason(&free, earlier.len(), &held)));
@@ -274,12 +245,7 @@ impl Waiting {
         let path = self.pool.dir.join("held").join(format!("{:020}", self.number));
         fs::rename(self.pool.queued(self.number), &path)?;
         let gpus = self.request.gpus.clone();
-        Ok(Held {
-            names: names(&gpus, &self.request.wants),
-            gpus,
-            path,
-            _lock: file,
-        })
+        Ok(Held { names: names(&gpus, &self.request.wants), gpus, path, _lock: file })
     }
 
     fn reason(&self, free: &Free, ahead: usize, held: &[(u64, Request)]) -> String {
@@ -355,10 +321,7 @@ fn living(path: &Path) -> Option<Request> {
 /// Devices named more than once in a list count once.
 pub(super) fn distinct(names: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    names
-        .into_iter()
-        .filter(|name| seen.insert(name.clone()))
-        .collect()
+    names.into_iter().filter(|name| seen.insert(name.clone())).collect()
 }
 
 #[cfg(test)]
@@ -367,33 +330,19 @@ mod tests {
 
     fn machine(gpus: &[&str], cpus: u64) -> Capacity {
         let gpus = gpus.iter().map(ToString::to_string).collect();
-        Capacity {
-            gpus,
-            by_index: false,
-            cpu_milli: cpus * 1000,
-            memory: 1 << 34,
-        }
+        Capacity { gpus, by_index: false, cpu_milli: cpus * 1000, memory: 1 << 34 }
     }
 
     fn enter(dir: &Path, wants: Wants, machine: &Capacity) -> Waiting {
-        Pool::open(dir)
-            .unwrap()
-            .queue(wants, machine.clone(), "someone")
-            .unwrap()
+        Pool::open(dir).unwrap().queue(wants, machine.clone(), "someone").unwrap()
     }
 
     fn gpus(gpus: u64) -> Wants {
-        Wants {
-            gpus,
-            ..Wants::default()
-        }
+        Wants { gpus, ..Wants::default() }
     }
 
     fn cpu_milli(cpu_milli: u64) -> Wants {
-        Wants {
-            cpu_milli,
-            ..Wants::default()
-        }
+        Wants { cpu_milli, ..Wants::default() }
     }
 
     #[test]
@@ -403,15 +352,9 @@ mod tests {
         let machine = machine(&["0", "1"], 2);
         let first = enter(&dir, gpus(1), &machine).attempt().unwrap().unwrap();
         let second = enter(&dir, gpus(1), &machine).attempt().unwrap().unwrap();
-        assert_eq!(
-            (first.gpus.clone(), second.gpus.clone()),
-            (vec!["0".into()], vec!["1".into()])
-        );
+        assert_eq!((first.gpus.clone(), second.gpus.clone()), (vec!["0".into()], vec!["1".into()]));
         let mut third = enter(&dir, gpus(1), &machine);
-        assert_eq!(
-            third.attempt().unwrap().unwrap_err(),
-            "wants 1 GPU; 0 of 2 free, held by someone"
-        );
+        assert_eq!(third.attempt().unwrap().unwrap_err(), "wants 1 GPU; 0 of 2 free, held by someone");
         drop(first);
         assert!(third.has_news());
         assert_eq!(third.attempt().unwrap().unwrap().names, ["gpu-0"]);
@@ -443,11 +386,7 @@ mod tests {
         let dir = dir.path().join("own/slots");
         let machine = machine(&["0"], 1);
         Pool::open(&dir).unwrap();
-        let request = Request {
-            wants: gpus(1),
-            gpus: vec!["0".into()],
-            who: "a dead one".into(),
-        };
+        let request = Request { wants: gpus(1), gpus: vec!["0".into()], who: "a dead one".into() };
         drop(create_locked(&dir.join("held/00000000000000000007"), &request).unwrap());
         assert!(enter(&dir, gpus(1), &machine).attempt().unwrap().is_ok());
         assert!(!dir.join("held/00000000000000000007").exists());

@@ -2,8 +2,12 @@
 //! controller. It starts the process, waits for its end, a signal or the time-out, sees to it that nothing of it is
 //! left, and writes `exit.json`.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -38,33 +42,73 @@ pub(crate) fn branch() -> Option<ExitCode> {
     if args.next()? != "--supervise" {
         return None;
     }
-    let folder = args.next()?;
-    Some(ExitCode::from(supervise(Path::new(&folder))))
+    Some(ExitCode::from(supervise(&args.next()?)))
 }
 
-/// Supervises the run in this folder to its end; the exit code of the supervisor.
-pub(super) fn supervise(folder: &Path) -> u8 {
+/// Supervises the run in this folder to its end; for `-`, one run after the other that the controller names on standard
+/// input. The exit code of the supervisor.
+pub(super) fn supervise(folder: &OsStr) -> u8 {
     detach();
-    let folder = RunFolder::new(folder);
-    let prepared = Signals::listen().and_then(|signals| Ok((signals, lock(&folder)?)));
-    let (signals, _lock) = match prepared {
-        Ok((signals, Some(lock))) => (signals, lock),
-        Ok((_, None)) => return BUSY,
-        Err(_) => return UNUSABLE,
-    };
-    if folder.has_exit() || folder.has_started() {
-        return 0;
-    }
-    let Ok(launch) = folder.launch() else {
+    let Ok(signals) = Signals::listen() else {
         return UNUSABLE;
     };
-    let supervisor = Supervisor {
-        folder,
-        launch,
-        signals,
+    if folder == "-" { serve(&signals) } else { one(Path::new(folder), &signals).0 }
+}
+
+/// Supervises runs as long as there is a controller that names some.
+fn serve(signals: &Signals) -> u8 {
+    let Ok(line) = std::io::stdin().as_fd().try_clone_to_owned() else {
+        return UNUSABLE;
     };
+    let mut line = UnixStream::from(line);
+    let mut folder = Vec::new();
+    loop {
+        folder.clear();
+        loop {
+            if signals.wait_for(&line).end {
+                return 0;
+            }
+            let mut buffer = [0; 4096];
+            match line.read(&mut buffer) {
+                Ok(0) => return 0,
+                Ok(n) => folder.extend(&buffer[..n]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return UNUSABLE,
+            }
+            // The controller names one at a time, so that nothing follows the zero byte.
+            if folder.pop_if(|last| *last == 0).is_some() {
+                break;
+            }
+        }
+        let (code, may_go_on) = one(Path::new(OsStr::from_bytes(&folder)), signals);
+        // A controller that is gone has no ears; it will find the file.
+        line.write_all(&[code]).ok();
+        if !may_go_on {
+            return code;
+        }
+    }
+}
+
+/// Supervises one run to its end: what is to be said of it, and whether another one may follow.
+fn one(folder: &Path, signals: &Signals) -> (u8, bool) {
+    let folder = RunFolder::new(folder);
+    let _lock = match lock(&folder) {
+        Ok(Some(lock)) => lock,
+        Ok(None) => return (BUSY, true),
+        Err(_) => return (UNUSABLE, true),
+    };
+    if folder.has_exit() || folder.has_started() {
+        return (0, true);
+    }
+    let Ok(launch) = folder.launch() else {
+        return (UNUSABLE, true);
+    };
+    let supervisor = Supervisor { folder, launch, signals };
     let end = supervisor.run();
-    supervisor.write(&end)
+    let told_to_end = matches!(end.exit, Exit::Lost { .. });
+    let code = supervisor.write(&end);
+    // With a process left that cannot be killed we are of no more use.
+    (code, code == 0 && !told_to_end && !Family::has_any())
 }
 
 /// Leaves the terminal and the process group of the controller, and becomes the parent of orphans.
@@ -100,24 +144,18 @@ enum Cause {
     Outside,
 }
 
-struct Supervisor {
+struct Supervisor<'a> {
     folder: RunFolder,
     launch: Launch,
-    signals: Signals,
+    signals: &'a Signals,
 }
 
-impl Supervisor {
+impl Supervisor<'_> {
     fn run(&self) -> ExitFile {
         if self.folder.stop().is_some() {
             return unborn(Exit::Stopped);
         }
-        let held = match self
-            .launch
-            .slots
-            .as_ref()
-            .map(|wanted| self.take(wanted))
-            .transpose()
-        {
+        let held = match self.launch.slots.as_ref().map(|wanted| self.take(wanted)).transpose() {
             Ok(held) => held,
             Err(exit) => return unborn(exit),
         };
@@ -126,10 +164,7 @@ impl Supervisor {
         let slots = held.as_ref().map_or_else(Vec::new, |held| held.names.clone());
         match start::start(&self.launch, &self.folder.output(), gpus) {
             Ok(child) => self.attend(Family::new(child), started, slots),
-            Err(reason) => ExitFile {
-                slots,
-                ..unborn(Exit::NotStarted { reason })
-            },
+            Err(reason) => ExitFile { slots, ..unborn(Exit::NotStarted { reason }) },
         }
     }
 
@@ -140,9 +175,7 @@ impl Supervisor {
             reason: format!("cannot take slots in {}: {error}", wanted.pool.display()),
         };
         let pool = Pool::open(&wanted.pool).map_err(no_pool)?;
-        let mut waiting = pool
-            .queue(wanted.wants, wanted.capacity.clone(), &who)
-            .map_err(no_pool)?;
+        let mut waiting = pool.queue(wanted.wants, wanted.capacity.clone(), &who).map_err(no_pool)?;
         let mut said = String::new();
         let mut closely = Instant::now();
         // A change within the same tick of the file system's clock is seen by looking once more.
@@ -157,12 +190,12 @@ impl Supervisor {
                     Err(reason) => self.say_waiting(&mut said, reason),
                 }
             }
-            if self.signals.wait(Some(Instant::now() + LOOK_EVERY)).stop {
-                return Err(if self.folder.stop().is_some() {
-                    Exit::Stopped
-                } else {
-                    lost_to_outside()
-                });
+            let woken = self.signals.wait(Some(Instant::now() + LOOK_EVERY));
+            if (woken.look || woken.end) && self.folder.stop().is_some() {
+                return Err(Exit::Stopped);
+            }
+            if woken.end {
+                return Err(lost_to_outside());
             }
         }
     }
@@ -173,12 +206,7 @@ impl Supervisor {
         }
         if let Some(supervisor) = Identity::of(rustix::process::getpid()) {
             // Only for people; without it the run waits just as well.
-            self.folder
-                .write_waiting(&WaitingFile {
-                    supervisor,
-                    reason: reason.clone(),
-                })
-                .ok();
+            self.folder.write_waiting(&WaitingFile { supervisor, reason: reason.clone() }).ok();
         }
         *said = reason;
     }
@@ -189,25 +217,19 @@ impl Supervisor {
         self.say_started(&family, started, &slots);
         let (ended, cause, kill_at) = self.await_end(&mut family, begun);
         let at = now();
-        let left = family.clear(&self.signals, kill_at);
+        let left = family.clear(self.signals, kill_at);
         // Who is told to end by time-out or stop has not leaked.
         let leaked = if cause.is_none() { left } else { Vec::new() };
         let exit = match (cause, ended) {
-            (Some(Cause::TimedOut), _) => Exit::TimedOut {
-                seconds: self.launch.timeout_ms.unwrap_or_default().div_ceil(1000),
-            },
+            (Some(Cause::TimedOut), _) => {
+                Exit::TimedOut { seconds: self.launch.timeout_ms.unwrap_or_default().div_ceil(1000) }
+            }
             (Some(Cause::Stopped), _) => Exit::Stopped,
             (Some(Cause::Outside), _) => lost_to_outside(),
             (None, Ended::Code(code)) => Exit::Code { code },
             (None, Ended::Signal(signal)) => Exit::Signal { signal },
         };
-        ExitFile {
-            exit,
-            started: Some(started),
-            ended: at,
-            slots,
-            leaked,
-        }
+        ExitFile { exit, started: Some(started), ended: at, slots, leaked }
     }
 
     fn say_started(&self, family: &Family, started: Timestamp, slots: &[String]) {
@@ -220,22 +242,14 @@ impl Supervisor {
             start: String::new(),
             ..supervisor.clone()
         });
-        let file = StartedFile {
-            supervisor,
-            child,
-            started,
-            slots: slots.to_vec(),
-        };
+        let file = StartedFile { supervisor, child, started, slots: slots.to_vec() };
         // Without it an end is still told; a supervisor killed now is found out by its folder's name in the environment.
         self.folder.write_started(&file).ok();
     }
 
     /// Until the primary process has ended: how, why if not by itself, and when what is left of it must be gone.
     fn await_end(&self, family: &mut Family, begun: Instant) -> (Ended, Option<Cause>, Option<Instant>) {
-        let timeout_at = self
-            .launch
-            .timeout()
-            .and_then(|timeout| begun.checked_add(timeout));
+        let timeout_at = self.launch.timeout().and_then(|timeout| begun.checked_add(timeout));
         let mut cause = None;
         let mut kill_at: Option<Instant> = None;
         loop {
@@ -248,13 +262,9 @@ impl Supervisor {
                 return (ended, cause, kill_at);
             }
             let instant = Instant::now();
-            if woken.stop {
-                let wish = self.folder.stop();
-                cause = cause.or(Some(if wish.is_some() {
-                    Cause::Stopped
-                } else {
-                    Cause::Outside
-                }));
+            let wish = if woken.look || woken.end { self.folder.stop() } else { None };
+            if wish.is_some() || woken.end {
+                cause = cause.or(Some(if wish.is_some() { Cause::Stopped } else { Cause::Outside }));
                 let grace = wish.map_or(self.launch.grace(), |wish| wish.grace());
                 let at = instant + grace.min(Duration::from_hours(24));
                 kill_at = Some(kill_at.map_or(at, |earlier| earlier.min(at)));
@@ -280,11 +290,7 @@ impl Supervisor {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return UNUSABLE,
                 Err(_) => {}
             }
-            if self
-                .signals
-                .wait(Some(Instant::now() + Duration::from_millis(500)))
-                .stop
-            {
+            if self.signals.wait(Some(Instant::now() + Duration::from_millis(500))).end {
                 return UNUSABLE;
             }
         }
@@ -296,13 +302,7 @@ fn signal_group(leader: Pid, signal: Signal) {
 }
 
 fn unborn(exit: Exit) -> ExitFile {
-    ExitFile {
-        exit,
-        started: None,
-        ended: now(),
-        slots: Vec::new(),
-        leaked: Vec::new(),
-    }
+    ExitFile { exit, started: None, ended: now(), slots: Vec::new(), leaked: Vec::new() }
 }
 
 fn lost_to_outside() -> Exit {

@@ -25,7 +25,7 @@ mod waiting;
 fn acts_as_supervisor() {
     let args: Vec<_> = std::env::args_os().collect();
     if let Some(at) = args.iter().position(|arg| arg == "--supervise") {
-        std::process::exit(super::supervisor::supervise(Path::new(&args[at + 1])).into());
+        std::process::exit(super::supervisor::supervise(&args[at + 1]).into());
     }
 }
 
@@ -46,26 +46,15 @@ struct StopsAtOnce;
 #[async_trait]
 impl Collect for StopsAtOnce {
     async fn collect(&self, _run: &Run, folder: &RunFolder, signals: Signals) -> Collected {
-        until("the log says something", || {
-            fs::read(folder.output()).is_ok_and(|log| !log.is_empty())
-        })
-        .await;
+        until("the log says something", || fs::read(folder.output()).is_ok_and(|log| !log.is_empty())).await;
         signals.stop.send(a_rule()).await.unwrap();
         signals.ended.await.ok();
-        Collected {
-            stopped_by: Some(a_rule()),
-            notes: vec!["a note".into()],
-        }
+        Collected { stopped_by: Some(a_rule()), notes: vec!["a note".into()] }
     }
 }
 
 fn a_rule() -> Rule {
-    Rule {
-        metric: "loss".into(),
-        value: 1.0,
-        comparison: Comparison::Greater,
-        start_step: 0,
-    }
+    Rule { metric: "loss".into(), value: 1.0, comparison: Comparison::Greater, start_step: 0 }
 }
 
 /// A folder with an executor that comes and goes.
@@ -79,9 +68,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let mut config = LocalConfig::new(dir.path().join("root")).unwrap();
         let entry = "local::tests::acts_as_supervisor";
-        config
-            .supervisor
-            .extend(["--exact", "--nocapture", entry, "--"].map(Into::into));
+        config.supervisor.extend(["--exact", "--nocapture", entry, "--"].map(Into::into));
         config.slots = Some(dir.path().join("own/slots"));
         config.grace = Duration::from_millis(300);
         Self { dir, config }
@@ -100,13 +87,10 @@ impl World {
         self.run(trial, json!({"command": ["sh", "-c", script]}))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "made on the spot everywhere")]
     fn run(&self, trial: u64, spec: serde_json::Value) -> Run {
         Run {
-            id: RunId {
-                experiment: ExperimentId(7),
-                trial: TrialIdx(trial),
-                attempt: 1,
-            },
+            id: RunId { experiment: ExperimentId(7), trial: TrialIdx(trial), attempt: 1 },
             namespace: "default".into(),
             experiment: "test".into(),
             trial: format!("test-{trial}"),
@@ -130,9 +114,7 @@ impl World {
 
 async fn phase(executor: &LocalExecutor, run: &Run) -> Option<RunPhase> {
     let all = executor.list().await.unwrap();
-    all.into_iter()
-        .find(|status| status.run == run.id)
-        .map(|status| status.phase)
+    all.into_iter().find(|status| status.run == run.id).map(|status| status.phase)
 }
 
 async fn end(executor: &LocalExecutor, run: &Run) -> RunEnd {
@@ -141,11 +123,7 @@ async fn end(executor: &LocalExecutor, run: &Run) -> RunEnd {
         if let Some(RunPhase::Ended(end)) = phase(executor, run).await {
             return end;
         }
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "{} does not end",
-            run.trial
-        );
+        assert!(begun.elapsed() < Duration::from_secs(30), "{} does not end", run.trial);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -154,10 +132,7 @@ async fn end(executor: &LocalExecutor, run: &Run) -> RunEnd {
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "{what}: not so after 30 seconds"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}: not so after 30 seconds");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

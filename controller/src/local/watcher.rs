@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::run::{Exit, Run, RunEnd, RunPhase, RunStatus};
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use study::Rule;
-use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::debug;
@@ -16,6 +15,7 @@ use super::collect::{Collected, Signals};
 use super::executor::{OVERTIME, Shared};
 use super::files::{ExitFile, RunFolder, StopFile, now};
 use super::logs::last_line;
+use super::pool::Supervisor;
 use super::processes::leftovers;
 
 /// How often the files of a run are looked at while something is awaited that only they say.
@@ -63,10 +63,7 @@ impl Watcher {
     }
 
     fn publish(&self, phase: RunPhase) {
-        let status = RunStatus {
-            run: self.run.id,
-            phase: phase.clone(),
-        };
+        let status = RunStatus { run: self.run.id, phase: phase.clone() };
         self.say.send_replace(phase);
         // Nobody may be listening.
         self.shared.changes.send(status).ok();
@@ -74,10 +71,10 @@ impl Watcher {
 
     /// Until no process of the run is left.
     async fn supervise(&mut self, mut rules: mpsc::Receiver<Rule>) -> ExitFile {
-        let mut child = None;
+        let mut own = None;
         if self.begin {
-            match self.start() {
-                Ok(started) => child = Some(started),
+            match self.start().await {
+                Ok(started) => own = Some(started),
                 Err(error) => return self.not_supervised(&error),
             }
         }
@@ -85,11 +82,15 @@ impl Watcher {
         let mut code = None;
         let mut running = false;
         loop {
-            let look = child.is_none() || !running || stopping.until.is_some();
+            let look = own.is_none() || !running || stopping.until.is_some();
             let ordered = tokio::select! {
-                status = ended(&mut child) => {
-                    code = status;
-                    child = None;
+                said = done(&mut own) => {
+                    code = said;
+                    let freed = own.take();
+                    if said == Some(0) && let Some(free) = freed {
+                        self.shared.supervisors.keep(free);
+                        break;
+                    }
                     None
                 }
                 rule = rules.recv(), if !rules.is_closed() || !rules.is_empty() => rule.map(|rule| {
@@ -98,7 +99,7 @@ impl Watcher {
                 Ok(()) = self.orders.changed() => self.orders.borrow_and_update().clone(),
                 () = tokio::time::sleep(LOOK_EVERY), if look => None,
             };
-            if child.is_none() && !self.folder.is_supervised() {
+            if own.is_none() && !self.folder.is_supervised() {
                 break;
             }
             if !running {
@@ -107,48 +108,40 @@ impl Watcher {
             if let Some(stop) = ordered {
                 stopping.order(stop, &self.folder);
             }
-            stopping.tell(child.as_ref(), &self.folder);
+            stopping.tell(own.as_ref(), &self.folder);
         }
-        let (folder, asked) = (self.folder.clone(), stopping.stop.is_some());
-        let settled = tokio::task::spawn_blocking(move || settle(&folder, code, asked)).await;
-        settled.unwrap_or_else(|error| lost(&self.folder, format!("its end could not be read: {error}")))
+        match self.folder.exit() {
+            Some(exit) => exit,
+            None => self.settle(code, stopping.stop.is_some()).await,
+        }
     }
 
-    fn start(&self) -> std::io::Result<Child> {
-        let [program, args @ ..] = self.shared.config.supervisor.as_slice() else {
-            return Err(std::io::Error::other("there is no program to supervise runs"));
-        };
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .arg("--supervise")
-            .arg(self.folder.path())
-            .process_group(0);
-        let null = std::process::Stdio::null;
-        command.stdin(null()).stdout(null()).stderr(null()).spawn()
+    async fn start(&self) -> std::io::Result<Supervisor> {
+        self.shared.supervisors.hand(&self.shared.config.supervisor, self.folder.path()).await
+    }
+
+    /// How a run ended whose supervisor is gone without a word.
+    async fn settle(&self, code: Option<u8>, asked: bool) -> ExitFile {
+        let folder = self.folder.clone();
+        // What we have started ourselves has ended this moment, so that its numbers are no one else's yet.
+        let just_now = self.begin;
+        let settled = tokio::task::spawn_blocking(move || settle(&folder, code, asked, just_now)).await;
+        settled.unwrap_or_else(|error| lost(&self.folder, format!("its end could not be read: {error}")))
     }
 
     fn not_supervised(&self, error: &std::io::Error) -> ExitFile {
         let reason = format!("its supervisor cannot be started: {error}");
-        ExitFile {
-            exit: Exit::NotStarted { reason },
-            ..lost(&self.folder, String::new())
-        }
+        ExitFile { exit: Exit::NotStarted { reason }, ..lost(&self.folder, String::new()) }
     }
 
     /// Looks whether the run has started, or what it waits for.
     fn look(&self) -> bool {
         if let Some(file) = self.folder.started() {
-            self.publish(RunPhase::Running {
-                since: file.started,
-                slots: file.slots,
-            });
+            self.publish(RunPhase::Running { since: file.started, slots: file.slots });
             return true;
         }
         if let Some(waiting) = self.folder.waiting() {
-            let phase = RunPhase::Waiting {
-                reason: waiting.reason,
-            };
+            let phase = RunPhase::Waiting { reason: waiting.reason };
             if *self.say.borrow() != phase {
                 self.publish(phase);
             }
@@ -162,37 +155,31 @@ impl Watcher {
         let mut model = None;
         if exit.is_success() {
             let folder = self.folder.clone();
-            match tokio::task::spawn_blocking(move || artifacts::seal(&folder)).await {
+            let sealing = async {
+                // Most runs leave nothing, and that is seen at once.
+                if artifacts::are_none(&folder) {
+                    return Ok(Ok(artifacts::Sealed::default()));
+                }
+                tokio::task::spawn_blocking(move || artifacts::seal(&folder)).await
+            };
+            match sealing.await {
                 Ok(Ok(sealed)) => {
                     model = sealed.model;
                     notes.extend(sealed.note);
                 }
-                Ok(Err(error)) => {
-                    exit = Exit::BadOutput {
-                        reason: error.to_string(),
-                    }
-                }
+                Ok(Err(error)) => exit = Exit::BadOutput { reason: error.to_string() },
                 Err(error) => {
-                    exit = Exit::BadOutput {
-                        reason: format!("the model could not be sealed: {error}"),
-                    }
+                    exit = Exit::BadOutput { reason: format!("the model could not be sealed: {error}") }
                 }
             }
         }
         if !file.leaked.is_empty() {
-            notes.push(format!(
-                "left processes behind, which were killed: {}",
-                file.leaked.join(", ")
-            ));
+            notes.push(format!("left processes behind, which were killed: {}", file.leaked.join(", ")));
         }
         if !exit.is_success() {
             notes.extend(last_line(&self.folder.output()));
         }
-        let by_stop = self
-            .folder
-            .stop()
-            .filter(|_| exit == Exit::Stopped)
-            .and_then(|stop| stop.rule);
+        let by_stop = self.folder.stop().filter(|_| exit == Exit::Stopped).and_then(|stop| stop.rule);
         RunEnd {
             exit,
             started: file.started,
@@ -209,10 +196,7 @@ impl Stopping {
     /// Takes in an order, and writes it down before anybody is told.
     fn order(&mut self, stop: StopFile, folder: &RunFolder) {
         let rule = self.stop.take().and_then(|earlier| earlier.rule);
-        let stop = StopFile {
-            rule: rule.or(stop.rule),
-            ..stop
-        };
+        let stop = StopFile { rule: rule.or(stop.rule), ..stop };
         if let Err(error) = folder.write_stop(&stop) {
             debug!(%error, "a stop could not be written down");
         }
@@ -223,51 +207,38 @@ impl Stopping {
     }
 
     /// Tells the supervisor, if that is to be done and it can be found.
-    fn tell(&mut self, child: Option<&Child>, folder: &RunFolder) {
+    fn tell(&mut self, own: Option<&Supervisor>, folder: &RunFolder) {
         let overdue = self.until.is_some_and(|until| Instant::now() >= until);
         if self.stop.is_none() || (self.told && !overdue) {
             return;
         }
-        let signal = if overdue { Signal::KILL } else { Signal::TERM };
-        // Our own child keeps its number until we have seen its end.
-        let own = child
-            .and_then(Child::id)
-            .and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        self.told = match own {
-            Some(pid) => rustix::process::kill_process(pid, signal).is_ok(),
-            None => {
-                let started = folder.started().map(|file| file.supervisor);
-                let supervisor = started.or_else(|| folder.waiting().map(|file| file.supervisor));
-                supervisor.is_some_and(|supervisor| supervisor.signal(signal))
-            }
+        let signal = if overdue { Signal::KILL } else { Signal::USR1 };
+        self.told = if let Some(own) = own {
+            own.signal(signal)
+        } else {
+            let started = folder.started().map(|file| file.supervisor);
+            let supervisor = started.or_else(|| folder.waiting().map(|file| file.supervisor));
+            // It may have gone on to another run, which is not meant.
+            supervisor.is_some_and(|supervisor| folder.is_supervised() && supervisor.signal(signal))
         };
     }
 }
 
-/// The exit code of our own child once it has ended; never, if there is none.
-async fn ended(child: &mut Option<Child>) -> Option<i32> {
-    match child {
-        Some(child) => child.wait().await.ok().and_then(|status| status.code()),
+/// The code that our own supervisor says once the run is over; never, if there is none.
+async fn done(own: &mut Option<Supervisor>) -> Option<u8> {
+    match own {
+        Some(own) => own.done().await,
         None => std::future::pending().await,
     }
 }
 
-/// How a run ended whose supervisor is gone. One that is gone without a word is spoken for, once nothing of the run is
-/// left.
-fn settle(folder: &RunFolder, code: Option<i32>, asked: bool) -> ExitFile {
-    if let Some(exit) = folder.exit() {
-        return exit;
-    }
-    hunt(folder);
+/// Speaks for a supervisor that is gone without a word, once nothing of the run is left.
+fn settle(folder: &RunFolder, code: Option<u8>, asked: bool, just_now: bool) -> ExitFile {
+    hunt(folder, just_now);
     let started = folder.started();
-    let restarted = started
-        .as_ref()
-        .is_some_and(|file| file.supervisor.is_of_earlier_boot());
+    let restarted = started.as_ref().is_some_and(|file| file.supervisor.is_of_earlier_boot());
     let file = if asked || folder.stop().is_some() {
-        ExitFile {
-            exit: Exit::Stopped,
-            ..lost(folder, String::new())
-        }
+        ExitFile { exit: Exit::Stopped, ..lost(folder, String::new()) }
     } else if restarted {
         lost(folder, "the machine was restarted while it ran".into())
     } else if let (Some(code), None) = (code, started) {
@@ -275,15 +246,9 @@ fn settle(folder: &RunFolder, code: Option<i32>, asked: bool) -> ExitFile {
             "its supervisor could not begin (code {code}); is {} on a disk that is full or cannot be written?",
             folder.path().display()
         );
-        ExitFile {
-            exit: Exit::NotStarted { reason },
-            ..lost(folder, String::new())
-        }
+        ExitFile { exit: Exit::NotStarted { reason }, ..lost(folder, String::new()) }
     } else {
-        lost(
-            folder,
-            "its supervisor vanished, killed by someone else or for lack of memory".into(),
-        )
+        lost(folder, "its supervisor vanished, killed by someone else or for lack of memory".into())
     };
     // If it cannot be written the next controller comes to the same end.
     folder.write_exit(&file).ok();
@@ -302,16 +267,13 @@ fn lost(folder: &RunFolder, reason: String) -> ExitFile {
 }
 
 /// Kills every process of a run that has no supervisor any more.
-fn hunt(folder: &RunFolder) {
-    let started = folder
-        .started()
-        .filter(|file| !file.supervisor.is_of_earlier_boot());
-    let (supervisor, child) = started.map_or((None, None), |file| {
-        (Some(file.supervisor.pid), Some(file.child.pid))
-    });
+fn hunt(folder: &RunFolder, just_now: bool) {
+    let started = folder.started().filter(|_| just_now);
+    let (session, group) =
+        started.map_or((None, None), |file| (Some(file.supervisor.pid), Some(file.child.pid)));
     let until = std::time::Instant::now() + HUNT;
     while std::time::Instant::now() < until {
-        let rows = leftovers(folder.path(), supervisor, child);
+        let rows = leftovers(folder.path(), session, group);
         if rows.is_empty() {
             return;
         }

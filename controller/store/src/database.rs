@@ -37,34 +37,17 @@ impl Database {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         sqlx::any::install_default_drivers();
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let options = AnyPoolOptions::new()
-                .max_connections(POSTGRES_CONNECTIONS)
-                .acquire_timeout(PATIENCE);
-            let pool = options
-                .connect(url)
-                .await
-                .map_err(|error| describe("cannot reach PostgreSQL", &error))?;
-            return Ok(Self {
-                place: Place::Postgres,
-                read: pool.clone(),
-                write: pool,
-            });
+            let options =
+                AnyPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(PATIENCE);
+            let pool =
+                options.connect(url).await.map_err(|error| describe("cannot reach PostgreSQL", &error))?;
+            return Ok(Self { place: Place::Postgres, read: pool.clone(), write: pool });
         }
         if url == "sqlite::memory:" {
             // One connection, or each would be a database of its own.
-            let options = AnyPoolOptions::new()
-                .max_connections(1)
-                .idle_timeout(None)
-                .max_lifetime(None);
-            let pool = options
-                .connect(url)
-                .await
-                .map_err(|error| describe("cannot open SQLite", &error))?;
-            return Ok(Self {
-                place: Place::Memory,
-                read: pool.clone(),
-                write: pool,
-            });
+            let options = AnyPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+            let pool = options.connect(url).await.map_err(|error| describe("cannot open SQLite", &error))?;
+            return Ok(Self { place: Place::Memory, read: pool.clone(), write: pool });
         }
         let path = url.strip_prefix("sqlite:").unwrap_or(url);
         let path = Path::new(path.strip_prefix("//").unwrap_or(path));
@@ -94,10 +77,8 @@ impl Database {
             .map_err(|error| failed(&error))?;
         let url = format!("sqlite:{}?mode=rwc", path.display());
         let pool = |connections| {
-            AnyPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(PATIENCE)
-                .after_connect(|connection, _| {
+            AnyPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE).after_connect(
+                |connection, _| {
                     Box::pin(async move {
                         for pragma in [
                             "PRAGMA busy_timeout = 10000",
@@ -109,28 +90,20 @@ impl Database {
                         }
                         Ok(())
                     })
-                })
+                },
+            )
         };
         let open = |connections| {
             let (pool, url) = (pool(connections), url.clone());
             async move { pool.connect(&url).await }
         };
         // A pool tries again and again; one connection says at once what is wrong.
-        let mut first = sqlx::AnyConnection::connect(&url)
-            .await
-            .map_err(|error| failed(&error))?;
-        first
-            .execute("SELECT COUNT(*) FROM sqlite_master")
-            .await
-            .map_err(|error| failed(&error))?;
+        let mut first = sqlx::AnyConnection::connect(&url).await.map_err(|error| failed(&error))?;
+        first.execute("SELECT COUNT(*) FROM sqlite_master").await.map_err(|error| failed(&error))?;
         first.close().await.map_err(|error| failed(&error))?;
         let write = open(1).await.map_err(|error| failed(&error))?;
         let read = open(READERS).await.map_err(|error| failed(&error))?;
-        Ok(Self {
-            place: Place::File(path.to_owned()),
-            read,
-            write,
-        })
+        Ok(Self { place: Place::File(path.to_owned()), read, write })
     }
 }
 
@@ -155,11 +128,7 @@ pub(crate) fn describe(what: &str, error: &sqlx::Error) -> StoreError {
         sqlx::Error::Database(database) => busy.iter().any(|word| database.message().contains(word)),
         _ => false,
     };
-    if passing {
-        StoreError::Unavailable(text)
-    } else {
-        StoreError::Failed(text)
-    }
+    if passing { StoreError::Unavailable(text) } else { StoreError::Failed(text) }
 }
 
 /// For `map_err`: an error while doing something.

@@ -35,10 +35,7 @@ pub(crate) async fn append(
                 .item(stored.event.attempt().map(i64::from))
                 .item(text);
         });
-        sql.query()
-            .execute(&mut **tx)
-            .await
-            .map_err(during("events cannot be stored"))?;
+        sql.query().execute(&mut **tx).await.map_err(during("events cannot be stored"))?;
     }
     Ok(())
 }
@@ -61,11 +58,7 @@ pub(crate) async fn list(
     .map_err(during("events cannot be read"))?;
     let event = |row: &AnyRow| {
         let event: Event = body(row, "body")?;
-        Ok(StoredEvent {
-            seq: int(row, "seq")? as u64,
-            at: Timestamp(int(row, "at")?),
-            event,
-        })
+        Ok(StoredEvent { seq: int(row, "seq")? as u64, at: Timestamp(int(row, "at")?), event })
     };
     rows.iter().map(event).collect()
 }

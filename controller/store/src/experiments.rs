@@ -40,10 +40,8 @@ pub(crate) async fn insert(
     .fetch_optional(&mut **tx)
     .await
     .map_err(during("experiments cannot be read"))?;
-    let exists = || StoreError::AlreadyExists {
-        namespace: record.namespace.clone(),
-        name: record.name.clone(),
-    };
+    let exists =
+        || StoreError::AlreadyExists { namespace: record.namespace.clone(), name: record.name.clone() };
     if taken.is_some() {
         return Err(exists());
     }
@@ -121,9 +119,7 @@ pub(crate) async fn list(pool: &AnyPool) -> Result<Vec<(ExperimentRecord, Experi
     .fetch_all(pool)
     .await
     .map_err(during("experiments cannot be read"))?;
-    rows.iter()
-        .map(|row| Ok((body(row, "body")?, body(row, "status")?)))
-        .collect()
+    rows.iter().map(|row| Ok((body(row, "body")?, body(row, "status")?))).collect()
 }
 
 /// Erases deleted experiments from every table.
@@ -142,10 +138,8 @@ pub(crate) async fn purge(tx: &mut Transaction<'_, Any>) -> Result<u64, StoreErr
     ] {
         sqlx::query(statement).execute(&mut **tx).await.map_err(&failed)?;
     }
-    let erased = sqlx::query("DELETE FROM experiments WHERE living <> 0")
-        .execute(&mut **tx)
-        .await
-        .map_err(&failed)?;
+    let erased =
+        sqlx::query("DELETE FROM experiments WHERE living <> 0").execute(&mut **tx).await.map_err(&failed)?;
     Ok(erased.rows_affected())
 }
 

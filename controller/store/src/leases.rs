@@ -65,10 +65,7 @@ impl Leases {
         .await
         .map_err(&failed)?;
         held.insert(id, hold);
-        Ok(Some(Lease {
-            experiment: id,
-            generation: int(&row, "generation")?,
-        }))
+        Ok(Some(Lease { experiment: id, generation: int(&row, "generation")? }))
     }
 
     pub(crate) async fn release(&self, database: &Database, lease: &Lease) -> Result<(), StoreError> {
@@ -93,10 +90,8 @@ pub(crate) async fn holder(database: &Database, id: ExperimentId) -> Result<Opti
         .fetch_optional(&database.read)
         .await
         .map_err(during("the lease cannot be read"))?;
-    let holder: Option<String> = row
-        .map(|row| row.try_get("holder"))
-        .transpose()
-        .map_err(during("the lease cannot be read"))?;
+    let holder: Option<String> =
+        row.map(|row| row.try_get("holder")).transpose().map_err(during("the lease cannot be read"))?;
     Ok(holder.filter(|holder| !holder.is_empty()))
 }
 

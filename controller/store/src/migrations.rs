@@ -54,10 +54,8 @@ pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {
         .execute(&mut *tx)
         .await
         .map_err(&failed)?;
-    let row = sqlx::query("SELECT MAX(version) FROM cairn_schema")
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(&failed)?;
+    let row =
+        sqlx::query("SELECT MAX(version) FROM cairn_schema").fetch_one(&mut *tx).await.map_err(&failed)?;
     let version = row.try_get::<Option<i64>, _>(0).map_err(&failed)?.unwrap_or(0);
     let known = STEPS.len() as i64;
     if version > known {
@@ -67,10 +65,7 @@ pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {
     }
     for (i, step) in STEPS.iter().enumerate().skip(version as usize) {
         for statement in *step {
-            sqlx::query(AssertSqlSafe(*statement))
-                .execute(&mut *tx)
-                .await
-                .map_err(&failed)?;
+            sqlx::query(AssertSqlSafe(*statement)).execute(&mut *tx).await.map_err(&failed)?;
         }
         let next = i as i64 + 1;
         sqlx::query("INSERT INTO cairn_schema (version) VALUES ($1)")

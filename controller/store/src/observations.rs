@@ -78,20 +78,15 @@ pub(crate) async fn append(
             }
         }
     }
-    let all: Vec<(&RunId, &ObservationRow)> = batches
-        .iter()
-        .flat_map(|(run, rows)| rows.iter().map(move |row| (run, row)))
-        .collect();
+    let all: Vec<(&RunId, &ObservationRow)> =
+        batches.iter().flat_map(|(run, rows)| rows.iter().map(move |row| (run, row))).collect();
     for chunk in all.chunks(CHUNK) {
         let mut sql = Sql::new(
             "INSERT INTO observations
              (experiment_id, trial_idx, attempt, source, place, nth, metric_id, at, step, value_text, value)",
         );
         sql.rows(chunk, |values, (run, row)| {
-            let metric = ids
-                .get(&(run.experiment, row.metric.clone()))
-                .copied()
-                .unwrap_or_default();
+            let metric = ids.get(&(run.experiment, row.metric.clone())).copied().unwrap_or_default();
             values
                 .item(run.experiment.0)
                 .item(run.trial.0 as i64)
@@ -107,10 +102,7 @@ pub(crate) async fn append(
                 .item(row.value.filter(|value| value.is_finite()));
         });
         sql.push(" ON CONFLICT (experiment_id, trial_idx, attempt, source, place, nth) DO NOTHING");
-        sql.query()
-            .execute(&mut **tx)
-            .await
-            .map_err(during("observations cannot be stored"))?;
+        sql.query().execute(&mut **tx).await.map_err(during("observations cannot be stored"))?;
     }
     Ok(ids)
 }
@@ -177,11 +169,7 @@ pub(crate) async fn list(
     if query.limit > 0 {
         sql.push(" LIMIT ").bind(query.limit as i64);
     }
-    let rows = sql
-        .query()
-        .fetch_all(pool)
-        .await
-        .map_err(during("observations cannot be read"))?;
+    let rows = sql.query().fetch_all(pool).await.map_err(during("observations cannot be read"))?;
     rows.iter().map(read).collect()
 }
 
@@ -197,10 +185,7 @@ fn read(row: &AnyRow) -> Result<Observation, StoreError> {
             offset: int(row, "place")? as u64,
             nth: int(row, "nth")? as u32,
             metric: row.try_get("metric").map_err(&failed)?,
-            time: row
-                .try_get::<Option<i64>, _>("at")
-                .map_err(&failed)?
-                .map(Timestamp),
+            time: row.try_get::<Option<i64>, _>("at").map_err(&failed)?.map(Timestamp),
             step: int(row, "step")?,
             value: value.or_else(|| number(&text)),
             text,
@@ -220,9 +205,7 @@ pub(crate) async fn positions(pool: &AnyPool, run: RunId) -> Result<BTreeMap<Str
     .fetch_all(pool)
     .await
     .map_err(&failed)?;
-    rows.iter()
-        .map(|row| Ok((row.try_get("source").map_err(&failed)?, int(row, "last")? as u64)))
-        .collect()
+    rows.iter().map(|row| Ok((row.try_get("source").map_err(&failed)?, int(row, "last")? as u64))).collect()
 }
 
 pub(crate) async fn delete(pool: &AnyPool, id: ExperimentId, trial: TrialIdx) -> Result<(), StoreError> {

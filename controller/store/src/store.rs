@@ -32,11 +32,7 @@ impl SqlStore {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         let database = Database::open(url).await?;
         migrations::run(&database).await?;
-        Ok(Self {
-            database,
-            leases: Leases::default(),
-            metrics: MetricIds::default(),
-        })
+        Ok(Self { database, leases: Leases::default(), metrics: MetricIds::default() })
     }
 
     /// The writing connections; for tests that make the disk full.
@@ -46,11 +42,7 @@ impl SqlStore {
     }
 
     async fn begin(&self) -> Result<Transaction<'_, Any>, StoreError> {
-        self.database
-            .write
-            .begin()
-            .await
-            .map_err(during("the store cannot be written"))
+        self.database.write.begin().await.map_err(during("the store cannot be written"))
     }
 
     async fn end(&self, tx: Transaction<'_, Any>) -> Result<(), StoreError> {
@@ -131,10 +123,7 @@ impl Store for SqlStore {
             experiments::update(&mut tx, record).await?;
         }
         if let Some(status) = &batch.status {
-            let status = ExperimentStatus {
-                generation: lease.generation,
-                ..status.clone()
-            };
+            let status = ExperimentStatus { generation: lease.generation, ..status.clone() };
             experiments::put_status(&mut tx, id, &status).await?;
         }
         experiments::take_wishes(&mut tx, id, &batch.taken_wishes).await?;

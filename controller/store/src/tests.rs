@@ -46,7 +46,5 @@ async fn memory() -> Arc<dyn Store> {
 }
 
 async fn file(folder: &tempfile::TempDir) -> Arc<dyn Store> {
-    crate::open(folder.path().join("sub/cairn.db").to_str().unwrap())
-        .await
-        .unwrap()
+    crate::open(folder.path().join("sub/cairn.db").to_str().unwrap()).await.unwrap()
 }

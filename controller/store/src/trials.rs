@@ -31,13 +31,7 @@ pub(crate) async fn put(
                 .item(trial.idx.0 as i64)
                 .item(trial.name.clone())
                 .item(trial.state.name().to_owned())
-                .item(
-                    trial
-                        .objectives
-                        .first()
-                        .copied()
-                        .filter(|value| value.is_finite()),
-                )
+                .item(trial.objectives.first().copied().filter(|value| value.is_finite()))
                 .item(trial.created.0)
                 .item(trial.ended.map(|ended| ended.0))
                 .item(text);
@@ -46,10 +40,7 @@ pub(crate) async fn put(
             " ON CONFLICT (experiment_id, idx) DO UPDATE SET
               state = excluded.state, objective = excluded.objective, ended = excluded.ended, body = excluded.body",
         );
-        sql.query()
-            .execute(&mut **tx)
-            .await
-            .map_err(during("trials cannot be stored"))?;
+        sql.query().execute(&mut **tx).await.map_err(during("trials cannot be stored"))?;
     }
     Ok(())
 }
@@ -75,17 +66,10 @@ pub(crate) async fn list(
         Some(column) => select.push(&format!(" ORDER BY {column}{direction} NULLS LAST, idx")),
     };
     if query.limit > 0 {
-        select
-            .push(" LIMIT ")
-            .bind(query.limit as i64)
-            .push(" OFFSET ")
-            .bind(query.offset as i64);
+        select.push(" LIMIT ").bind(query.limit as i64).push(" OFFSET ").bind(query.offset as i64);
     }
     let rows = select.query().fetch_all(pool).await.map_err(&failed)?;
-    let items = rows
-        .iter()
-        .map(|row| body(row, "body"))
-        .collect::<Result<_, _>>()?;
+    let items = rows.iter().map(|row| body(row, "body")).collect::<Result<_, _>>()?;
     Ok(Page { items, total })
 }
 
@@ -93,8 +77,7 @@ fn filtered(select: &str, id: ExperimentId, query: &TrialQuery) -> Sql {
     let mut sql = Sql::new(select);
     sql.push(" WHERE experiment_id = ").bind(id.0);
     if !query.states.is_empty() {
-        sql.push(" AND state IN ")
-            .list(query.states.iter().map(|state| state.name().to_owned()));
+        sql.push(" AND state IN ").list(query.states.iter().map(|state| state.name().to_owned()));
     }
     sql
 }
@@ -126,9 +109,7 @@ pub(crate) async fn named(
     .fetch_all(pool)
     .await
     .map_err(during("trials cannot be read"))?;
-    rows.iter()
-        .map(|row| Ok((ExperimentId(int(row, "experiment_id")?), body(row, "body")?)))
-        .collect()
+    rows.iter().map(|row| Ok((ExperimentId(int(row, "experiment_id")?), body(row, "body")?))).collect()
 }
 
 pub(crate) async fn put_runs(tx: &mut Transaction<'_, Any>, runs: &[RunRecord]) -> Result<(), StoreError> {
@@ -139,16 +120,10 @@ pub(crate) async fn put_runs(tx: &mut Transaction<'_, Any>, runs: &[RunRecord]) 
         }
         let mut sql = Sql::new("INSERT INTO runs (experiment_id, trial_idx, attempt, body)");
         sql.rows(rows, |row, (id, text)| {
-            row.item(id.experiment.0)
-                .item(id.trial.0 as i64)
-                .item(i64::from(id.attempt))
-                .item(text);
+            row.item(id.experiment.0).item(id.trial.0 as i64).item(i64::from(id.attempt)).item(text);
         });
         sql.push(" ON CONFLICT (experiment_id, trial_idx, attempt) DO UPDATE SET body = excluded.body");
-        sql.query()
-            .execute(&mut **tx)
-            .await
-            .map_err(during("runs cannot be stored"))?;
+        sql.query().execute(&mut **tx).await.map_err(during("runs cannot be stored"))?;
     }
     Ok(())
 }
@@ -164,10 +139,6 @@ pub(crate) async fn runs(
         sql.push(" AND trial_idx = ").bind(trial.0 as i64);
     }
     sql.push(" ORDER BY trial_idx, attempt");
-    let rows = sql
-        .query()
-        .fetch_all(pool)
-        .await
-        .map_err(during("runs cannot be read"))?;
+    let rows = sql.query().fetch_all(pool).await.map_err(during("runs cannot be read"))?;
     rows.iter().map(|row| body(row, "body")).collect()
 }

@@ -50,7 +50,9 @@ impl EventFileParser {
         let mut at = 0;
         loop {
             let rest = &self.pending[at..];
-            let Some(header) = rest.first_chunk::<12>() else { break };
+            let Some(header) = rest.first_chunk::<12>() else {
+                break;
+            };
             let length = u64::from_le_bytes(header[..8].try_into().unwrap_or_default());
             let header_crc = u32::from_le_bytes(header[8..].try_into().unwrap_or_default());
             if masked_crc(&header[..8]) != header_crc || length > MAX_RECORD {
@@ -58,7 +60,9 @@ impl EventFileParser {
                 break;
             }
             let length = length as usize;
-            let Some(record) = rest.get(12..12 + length + 4) else { break };
+            let Some(record) = rest.get(12..12 + length + 4) else {
+                break;
+            };
             let (data, crc) = record.split_at(length);
             if masked_crc(data).to_le_bytes() != crc {
                 self.damage(at as u64);
@@ -81,7 +85,10 @@ impl EventFileParser {
     fn damage(&mut self, at: u64) {
         self.damaged = true;
         let place = self.position + at;
-        self.notes.push(format!("{}: the record at byte {place} is damaged; the rest of the file was passed over", self.source));
+        self.notes.push(format!(
+            "{}: the record at byte {place} is damaged; the rest of the file was passed over",
+            self.source
+        ));
     }
 
     fn event(&self, data: &[u8], offset: u64, rows: &mut Vec<ObservationRow>) {
@@ -95,14 +102,17 @@ impl EventFileParser {
                 _ => {}
             }
         }
-        let time = time.filter(|t| t.is_finite() && t.abs() < 9e12).map(|t| Timestamp((t * 1e6).round() as i64));
+        let time =
+            time.filter(|t| t.is_finite() && t.abs() < 9e12).map(|t| Timestamp((t * 1e6).round() as i64));
         let values = summaries.iter().flat_map(|summary| fields(summary)).filter_map(|field| match field {
             (1, Field::Bytes(value)) => Some(value),
             _ => None,
         });
         let mut nth = 0;
         for value in values {
-            let Some((tag, text)) = scalar(value) else { continue };
+            let Some((tag, text)) = scalar(value) else {
+                continue;
+            };
             for (metric, dir, base) in &self.metrics {
                 if tag.starts_with(base.as_str()) && self.folder.ends_with(dir.as_str()) {
                     rows.push(ObservationRow {
@@ -158,9 +168,13 @@ fn tensor_scalar(tensor: &[u8]) -> Option<String> {
                 _ => None,
             },
             // Repeated numbers come packed, or one by one.
-            (5, Field::Bytes(packed)) => packed.first_chunk().map(|bytes| f32::from_le_bytes(*bytes).to_string()),
+            (5, Field::Bytes(packed)) => {
+                packed.first_chunk().map(|bytes| f32::from_le_bytes(*bytes).to_string())
+            }
             (5, Field::Fixed32(bits)) => Some(f32::from_bits(bits).to_string()),
-            (6, Field::Bytes(packed)) => packed.first_chunk().map(|bytes| f64::from_le_bytes(*bytes).to_string()),
+            (6, Field::Bytes(packed)) => {
+                packed.first_chunk().map(|bytes| f64::from_le_bytes(*bytes).to_string())
+            }
             (6, Field::Fixed64(bits)) => Some(f64::from_bits(bits).to_string()),
             (7 | 10, Field::Bytes(packed)) => varint(packed).map(|(value, _)| (value as i64).to_string()),
             (7 | 10, Field::Varint(value)) => Some((value as i64).to_string()),
@@ -215,7 +229,9 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 /// TensorFlow's masked CRC-32C: rotated right by 15 and shifted by a constant.
 fn masked_crc(bytes: &[u8]) -> u32 {
-    let crc = !bytes.iter().fold(!0_u32, |crc, byte| (crc >> 8) ^ CRC_TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize]);
+    let crc = !bytes
+        .iter()
+        .fold(!0_u32, |crc, byte| (crc >> 8) ^ CRC_TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize]);
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 

@@ -45,22 +45,11 @@ impl Filter {
         if text == DEFAULT {
             return Ok(Self::default());
         }
-        let regex = RegexBuilder::new(&translate(text))
-            .unicode(false)
-            .build()
-            .map_err(|error| {
-                let problem = error.to_string();
-                let problem = problem
-                    .lines()
-                    .last()
-                    .unwrap_or_default()
-                    .trim_start_matches("error: ")
-                    .to_owned();
-                FilterError::Syntax {
-                    filter: text.to_owned(),
-                    problem,
-                }
-            })?;
+        let regex = RegexBuilder::new(&translate(text)).unicode(false).build().map_err(|error| {
+            let problem = error.to_string();
+            let problem = problem.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            FilterError::Syntax { filter: text.to_owned(), problem }
+        })?;
         if regex.captures_len() < 3 {
             return Err(FilterError::Groups(text.to_owned()));
         }
@@ -94,9 +83,7 @@ fn translate(text: &str) -> String {
                     let rest: String = chars.clone().collect();
                     let (quoted, used) = rest
                         .split_once("\\E")
-                        .map_or((rest.as_str(), rest.chars().count()), |(q, _)| {
-                            (q, q.chars().count() + 2)
-                        });
+                        .map_or((rest.as_str(), rest.chars().count()), |(q, _)| (q, q.chars().count() + 2));
                     out.push_str(&regex::escape(quoted));
                     chars.by_ref().take(used).for_each(drop);
                 }
@@ -178,11 +165,7 @@ fn is_space(byte: u8) -> bool {
 fn default_matches<'l>(line: &'l [u8], mut found: impl FnMut(&'l [u8], &'l [u8])) {
     let mut from = 0;
     let mut search = 0;
-    while let Some(at) = line[search..]
-        .iter()
-        .position(|byte| *byte == b'=')
-        .map(|i| i + search)
-    {
+    while let Some(at) = line[search..].iter().position(|byte| *byte == b'=').map(|i| i + search) {
         search = at + 1;
         let mut end = at;
         while end > from && is_space(line[end - 1]) {
@@ -208,19 +191,12 @@ fn default_matches<'l>(line: &'l [u8], mut found: impl FnMut(&'l [u8], &'l [u8])
 
 /// Length of `[+-]?\d*(\.\d+)?([Ee][+-]?\d+)?` or of a word for NaN or infinity at the start.
 fn value_length(text: &[u8]) -> usize {
-    let digits = |from: usize| {
-        text[from.min(text.len())..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count()
-    };
+    let digits =
+        |from: usize| text[from.min(text.len())..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let mut at = usize::from(text.first().is_some_and(|byte| matches!(byte, b'+' | b'-')));
     if let Some(word) = ["infinity", "inf", "nan"].into_iter().find(|word| {
-        text.get(at..at + word.len())
-            .is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
-            && !text
-                .get(at + word.len())
-                .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        text.get(at..at + word.len()).is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
+            && !text.get(at + word.len()).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
     }) {
         return at + word.len();
     }
@@ -252,10 +228,7 @@ mod tests {
     fn texts(filter: &str, line: &str) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let filter = Filter::compile(filter).unwrap();
-        all(&filter, line.as_bytes())
-            .into_iter()
-            .map(|(n, v)| (text(n), text(v)))
-            .collect()
+        all(&filter, line.as_bytes()).into_iter().map(|(n, v)| (text(n), text(v))).collect()
     }
 
     proptest! {
@@ -300,18 +273,12 @@ mod tests {
     #[test]
     fn genotypes_are_collected_as_text() {
         let pairs = texts(r"([\w-]+)=(Genotype.*)", "Best-Genotype=Genotype(normal=[(1,2)])");
-        assert_eq!(
-            pairs[0],
-            ("Best-Genotype".to_owned(), "Genotype(normal=[(1,2)])".to_owned())
-        );
+        assert_eq!(pairs[0], ("Best-Genotype".to_owned(), "Genotype(normal=[(1,2)])".to_owned()));
     }
 
     #[test]
     fn what_cannot_be_used_is_said() {
-        assert!(matches!(
-            Filter::compile("(a=(b)"),
-            Err(FilterError::Syntax { .. })
-        ));
+        assert!(matches!(Filter::compile("(a=(b)"), Err(FilterError::Syntax { .. })));
         assert!(matches!(Filter::compile("(a)=b"), Err(FilterError::Groups(_))));
     }
 }

@@ -176,10 +176,7 @@ impl LineParser {
         };
         for filter in filters {
             filter.matches(line, |name, value| {
-                if let Some(metric) = self
-                    .metrics
-                    .iter_mut()
-                    .find(|metric| metric.name.as_bytes() == name)
+                if let Some(metric) = self.metrics.iter_mut().find(|metric| metric.name.as_bytes() == name)
                     && !value.is_empty()
                 {
                     let nth = (rows.len() - first) as u32;
@@ -202,10 +199,9 @@ impl LineParser {
         let object = match json::read(line) {
             Ok(object) => object,
             Err(problem) => {
-                return self.notes.push(format!(
-                    "{}: the line at byte {start} was passed over: {problem}",
-                    self.source
-                ));
+                return self
+                    .notes
+                    .push(format!("{}: the line at byte {start} was passed over: {problem}", self.source));
             }
         };
         let mut nth = 0;
@@ -296,10 +292,8 @@ mod tests {
     fn katib_s_example_gives_four_rows() {
         let log = b"start\n2026-01-01T10:00:00Z loss=0.30 acc=0.8\n2026-01-01T10:00:01Z loss=0.25 acc=0.9\n";
         let rows = all(text(&["loss", "acc"]), &[log]);
-        let seen: Vec<_> = rows
-            .iter()
-            .map(|r| (r.metric.as_str(), r.text.as_str(), r.step, r.offset, r.nth))
-            .collect();
+        let seen: Vec<_> =
+            rows.iter().map(|r| (r.metric.as_str(), r.text.as_str(), r.step, r.offset, r.nth)).collect();
         assert_eq!(
             seen,
             [
@@ -314,23 +308,14 @@ mod tests {
 
     #[test]
     fn a_step_or_epoch_named_in_the_line_counts() {
-        let rows = all(
-            text(&["loss"]),
-            &[b"epoch=7 loss=0.5\nepoch=8 step=90 loss=0.4\nloss=0.3"],
-        );
+        let rows = all(text(&["loss"]), &[b"epoch=7 loss=0.5\nepoch=8 step=90 loss=0.4\nloss=0.3"]);
         assert_eq!(rows.iter().map(|r| r.step).collect::<Vec<_>>(), [7, 90, 2]);
     }
 
     #[test]
     fn bytes_that_are_no_text_do_no_harm() {
-        let rows = all(
-            text(&["loss"]),
-            &[b"\xff\0 loss=1\nbar \xfe loss=2\n\0loss=nan\n"],
-        );
-        assert_eq!(
-            rows.iter().map(|r| r.text.as_str()).collect::<Vec<_>>(),
-            ["1", "2", "nan"]
-        );
+        let rows = all(text(&["loss"]), &[b"\xff\0 loss=1\nbar \xfe loss=2\n\0loss=nan\n"]);
+        assert_eq!(rows.iter().map(|r| r.text.as_str()).collect::<Vec<_>>(), ["1", "2", "nan"]);
         assert!(rows[2].value.unwrap().is_nan());
     }
 
@@ -349,10 +334,7 @@ mod tests {
         let log = b"{\"loss\": \"0.5\", \"acc\": 0.9, \"epoch\": 3}\nnot json\n\n{\"loss\": null, \"timestamp\": 1638422847.5, \"acc\": 1}\n";
         let mut parser = parser(&["loss", "acc"], Format::Json);
         let rows = parser.push(log);
-        let seen: Vec<_> = rows
-            .iter()
-            .map(|r| (r.metric.as_str(), r.text.as_str(), r.step))
-            .collect();
+        let seen: Vec<_> = rows.iter().map(|r| (r.metric.as_str(), r.text.as_str(), r.step)).collect();
         assert_eq!(seen, [("loss", "0.5", 3), ("acc", "0.9", 3), ("acc", "1", 1)]);
         assert_eq!(rows[2].time, Some(Timestamp(1_638_422_847_500_000)));
         assert_eq!(parser.take_notes().len(), 1);

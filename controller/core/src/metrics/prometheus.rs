@@ -56,7 +56,9 @@ fn parse_labels(text: &str) -> Vec<(String, String)> {
     let mut labels = Vec::new();
     let mut rest = text;
     while let Some((name, after)) = rest.split_once('=') {
-        let Some(after) = after.trim_start().strip_prefix('"') else { break };
+        let Some(after) = after.trim_start().strip_prefix('"') else {
+            break;
+        };
         let mut value = String::new();
         let mut chars = after.char_indices();
         let mut end = after.len();

@@ -27,11 +27,7 @@ pub fn reduce(rows: &[ObservationRow], objective: &ObjectiveSpec) -> Reduced {
         let Some(latest) = latest(&of_metric) else {
             continue;
         };
-        let numbers = || {
-            of_metric
-                .iter()
-                .filter(|row| row.value.is_some_and(|value| !value.is_nan()))
-        };
+        let numbers = || of_metric.iter().filter(|row| row.value.is_some_and(|value| !value.is_nan()));
         let min = numbers().min_by(|a, b| a.value.partial_cmp(&b.value).unwrap_or(std::cmp::Ordering::Equal));
         let max = numbers().max_by(|a, b| a.value.partial_cmp(&b.value).unwrap_or(std::cmp::Ordering::Equal));
         if strategy.name == objective.objective_metric_name {
@@ -82,10 +78,7 @@ mod tests {
     fn reduce_with(strategy: &str, rows: &[ObservationRow]) -> Reduced {
         let objective = ObjectiveSpec {
             objective_metric_name: "loss".into(),
-            metric_strategies: vec![MetricStrategy {
-                name: "loss".into(),
-                value: strategy.into(),
-            }],
+            metric_strategies: vec![MetricStrategy { name: "loss".into(), value: strategy.into() }],
             ..Default::default()
         };
         reduce(rows, &objective)
@@ -95,10 +88,7 @@ mod tests {
     fn texts_are_kept_as_written() {
         let reduced = reduce_with("min", &[row("0.30", None), row("0.250", None), row("0.4", None)]);
         let summary = &reduced.metrics[0];
-        assert_eq!(
-            (&*summary.min, &*summary.max, &*summary.latest),
-            ("0.250", "0.4", "0.4")
-        );
+        assert_eq!((&*summary.min, &*summary.max, &*summary.latest), ("0.250", "0.4", "0.4"));
         assert_eq!(reduced.objective, Some(0.25));
     }
 
@@ -112,18 +102,9 @@ mod tests {
 
     #[test]
     fn the_latest_is_by_time_then_by_place() {
-        assert_eq!(
-            reduce_with("latest", &[row("1", Some(5)), row("2", Some(3))]).objective,
-            Some(1.0)
-        );
-        assert_eq!(
-            reduce_with("latest", &[row("1", Some(5)), row("2", Some(5))]).objective,
-            Some(2.0)
-        );
-        assert_eq!(
-            reduce_with("latest", &[row("1", None), row("2", None)]).objective,
-            Some(2.0)
-        );
+        assert_eq!(reduce_with("latest", &[row("1", Some(5)), row("2", Some(3))]).objective, Some(1.0));
+        assert_eq!(reduce_with("latest", &[row("1", Some(5)), row("2", Some(5))]).objective, Some(2.0));
+        assert_eq!(reduce_with("latest", &[row("1", None), row("2", None)]).objective, Some(2.0));
     }
 
     #[test]

@@ -41,13 +41,8 @@ impl RuleWatch {
         let count = *count;
         let value = row.value.filter(|value| !value.is_nan())?;
         let compared = if row.metric == self.objective {
-            let best = self.best.map_or(value, |best| {
-                if self.direction.better(value, best) {
-                    value
-                } else {
-                    best
-                }
-            });
+            let best =
+                self.best.map_or(value, |best| if self.direction.better(value, best) { value } else { best });
             *self.best.insert(best)
         } else {
             value
@@ -60,11 +55,7 @@ impl RuleWatch {
                 last = Some(i);
             }
         }
-        if self.met.len() == self.rules.len() {
-            last.map(|i| &self.rules[i])
-        } else {
-            None
-        }
+        if self.met.len() == self.rules.len() { last.map(|i| &self.rules[i]) } else { None }
     }
 }
 
@@ -88,12 +79,7 @@ mod tests {
     }
 
     fn less(metric: &str, value: f64, start_step: u32) -> Rule {
-        Rule {
-            metric: metric.into(),
-            value,
-            comparison: Comparison::Less,
-            start_step,
-        }
+        Rule { metric: metric.into(), value, comparison: Comparison::Less, start_step }
     }
 
     fn stops_at(rules: &[Rule], rows: &[ObservationRow]) -> Option<usize> {
@@ -112,10 +98,7 @@ mod tests {
     #[test]
     fn all_rules_must_be_met_each_on_its_own_metric() {
         let rules = [less("acc", 0.5, 1), less("lr", 0.01, 1)];
-        assert_eq!(
-            stops_at(&rules, &[row("acc", 0.1), row("lr", 0.1), row("lr", 0.001)]),
-            Some(2)
-        );
+        assert_eq!(stops_at(&rules, &[row("acc", 0.1), row("lr", 0.1), row("lr", 0.001)]), Some(2));
     }
 
     #[test]

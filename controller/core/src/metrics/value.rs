@@ -5,11 +5,7 @@ pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c == '\0' {
-                text.push_str("\\x00")
-            } else {
-                text.push(c)
-            }
+            if c == '\0' { text.push_str("\\x00") } else { text.push(c) }
         }
         for byte in chunk.invalid() {
             text.push_str(&format!("\\x{byte:02x}"));
@@ -28,16 +24,8 @@ pub fn number(text: &str) -> Option<f64> {
     }
     match unsigned.bytes().next()? {
         b'0'..=b'9' | b'.' => text.parse().ok(),
-        b'i' | b'I'
-            if ["inf", "infinity"]
-                .iter()
-                .any(|word| unsigned.eq_ignore_ascii_case(word)) =>
-        {
-            Some(if negative {
-                f64::NEG_INFINITY
-            } else {
-                f64::INFINITY
-            })
+        b'i' | b'I' if ["inf", "infinity"].iter().any(|word| unsigned.eq_ignore_ascii_case(word)) => {
+            Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY })
         }
         b'n' | b'N' if unsigned.eq_ignore_ascii_case("nan") => Some(f64::NAN),
         _ => None,
@@ -53,9 +41,8 @@ fn hex(text: &str) -> Option<f64> {
         return None;
     }
     let digits = whole.chars().chain(fraction.chars());
-    let value = digits
-        .map(|c| c.to_digit(16))
-        .try_fold(0.0, |sum, digit| Some(sum * 16.0 + f64::from(digit?)))?;
+    let value =
+        digits.map(|c| c.to_digit(16)).try_fold(0.0, |sum, digit| Some(sum * 16.0 + f64::from(digit?)))?;
     Some(value * 2.0_f64.powi(exponent - 4 * fraction.len() as i32))
 }
 
@@ -77,16 +64,7 @@ mod tests {
             assert_eq!(number(text), Some(value), "{text}");
         }
         assert!(number("NaN").unwrap().is_nan());
-        for text in [
-            "",
-            "-",
-            "e5",
-            "0x10",
-            "1_000",
-            "Genotype(...)",
-            "in",
-            "unavailable",
-        ] {
+        for text in ["", "-", "e5", "0x10", "1_000", "Genotype(...)", "in", "unavailable"] {
             assert_eq!(number(text), None, "{text}");
         }
     }

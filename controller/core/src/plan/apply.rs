@@ -24,14 +24,7 @@ impl Snapshot {
             Action::Begin => {
                 let started = self.status.started.get_or_insert(now);
                 *started = (*started).min(now);
-                self.condition(
-                    now,
-                    "Running",
-                    true,
-                    "ExperimentRunning",
-                    "Experiment is running",
-                    batch,
-                );
+                self.condition(now, "Running", true, "ExperimentRunning", "Experiment is running", batch);
             }
             Action::Restart => {
                 self.limits.edited_since_end = false;
@@ -47,11 +40,7 @@ impl Snapshot {
             }
             Action::Started { trial, since, slots } => self.started(now, trial, since, slots, batch),
             Action::Ended { trial, fate } => self.run_ended(now, trial, fate, batch),
-            Action::Drop {
-                trial,
-                reason,
-                message,
-            } => {
+            Action::Drop { trial, reason, message } => {
                 self.end_trial(
                     now,
                     trial,
@@ -64,19 +53,11 @@ impl Snapshot {
                 );
             }
             Action::Complete(reached) => self.complete(now, &reached, batch),
-            Action::Create {
-                assignments,
-                origin,
-                wish_no,
-            } => {
-                let assignment = self
-                    .study
-                    .space
-                    .parse(assignments.iter().map(|(n, t)| (n.as_str(), t.as_str())));
-                let suggestion = Suggestion {
-                    assignment: self.study.space.deactivate(assignment),
-                    ..Default::default()
-                };
+            Action::Create { assignments, origin, wish_no } => {
+                let assignment =
+                    self.study.space.parse(assignments.iter().map(|(n, t)| (n.as_str(), t.as_str())));
+                let suggestion =
+                    Suggestion { assignment: self.study.space.deactivate(assignment), ..Default::default() };
                 self.create(now, suggestion, origin, Vec::new(), batch);
                 batch.taken_wishes.extend(wish_no);
                 self.wishes.retain(|stored| Some(stored.wish_no) != wish_no);
@@ -152,11 +133,7 @@ impl Snapshot {
         match stored.wish {
             Wish::Stop { .. } if self.status.is_completed() => {}
             Wish::Stop { now: at_once } => {
-                self.status.hold = if at_once {
-                    Hold::Stopped
-                } else {
-                    self.status.hold.max_draining()
-                };
+                self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };
                 let message = if at_once {
                     "Experiment is stopped; running trials end and go on later"
                 } else {
@@ -185,13 +162,7 @@ impl Snapshot {
                 self.limits = Limits::of_spec(&self.record.spec);
                 self.limits.edited_since_end = true;
                 batch.experiment = Some(self.record.clone());
-                self.log(
-                    now,
-                    Event::Edited {
-                        change: "budgets were edited".into(),
-                    },
-                    batch,
-                );
+                self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
             }
             Wish::StopTrial { trial } => self.want_killed(now, trial, batch),
             Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
@@ -204,14 +175,7 @@ impl Snapshot {
     fn want_killed(&mut self, now: Timestamp, trial: TrialIdx, batch: &mut Batch) {
         let Some(record) = self.active.get_mut(&trial) else {
             let message = "the trial could not be stopped: it has ended".to_owned();
-            return self.log(
-                now,
-                Event::Noted {
-                    trial: Some(trial),
-                    message,
-                },
-                batch,
-            );
+            return self.log(now, Event::Noted { trial: Some(trial), message }, batch);
         };
         record.reason = KILL_WANTED.into();
         record.message = "a person wants it stopped".into();
@@ -241,15 +205,7 @@ impl Snapshot {
         batch.put_run(run);
         let attempt = trial.attempt;
         self.active.insert(idx, trial);
-        self.log(
-            now,
-            Event::TrialStarted {
-                trial: idx,
-                attempt,
-                slots,
-            },
-            batch,
-        );
+        self.log(now, Event::TrialStarted { trial: idx, attempt, slots }, batch);
         self.touch(idx, batch);
     }
 
@@ -272,22 +228,8 @@ impl Snapshot {
             Fate::Requeue { own_fault, reason } => {
                 self.requeue(now, idx, own_fault, &reason, &measured.end, batch)
             }
-            Fate::End {
-                event,
-                reason,
-                message,
-                outcome,
-            } => {
-                self.end_trial(
-                    now,
-                    idx,
-                    event,
-                    &reason,
-                    &message,
-                    outcome,
-                    Some((measured, spent)),
-                    batch,
-                );
+            Fate::End { event, reason, message, outcome } => {
+                self.end_trial(now, idx, event, &reason, &message, outcome, Some((measured, spent)), batch);
             }
         }
     }
@@ -313,16 +255,7 @@ impl Snapshot {
         let attempt = trial.attempt;
         self.active.insert(idx, trial);
         let exit = end.exit.clone();
-        self.log(
-            now,
-            Event::TrialRequeued {
-                trial: idx,
-                attempt,
-                exit,
-                reason: reason.into(),
-            },
-            batch,
-        );
+        self.log(now, Event::TrialRequeued { trial: idx, attempt, exit, reason: reason.into() }, batch);
         self.touch(idx, batch);
     }
 
@@ -357,10 +290,7 @@ impl Snapshot {
         trial.ended = Some(ended);
         self.compare_with_best(&trial);
         let ended = Event::TrialEnded {
-            trial: Trial {
-                idx,
-                suggestion: trial.suggestion.clone(),
-            },
+            trial: Trial { idx, suggestion: trial.suggestion.clone() },
             attempt: trial.attempt,
             state: trial.state,
             reason: trial.reason.clone(),
@@ -408,13 +338,7 @@ impl Snapshot {
         self.status.completed = Some(now);
         self.status.hold = Hold::Free;
         self.asks.clear();
-        conditions::end(
-            &mut self.status.conditions,
-            now,
-            kind,
-            reached.reason,
-            &reached.message,
-        );
+        conditions::end(&mut self.status.conditions, now, kind, reached.reason, &reached.message);
         self.log_condition(now, kind, "True", reached.reason, &reached.message, batch);
     }
 
@@ -459,14 +383,7 @@ impl Snapshot {
         batch: &mut Batch,
     ) {
         conditions::set(&mut self.status.conditions, now, kind, status, reason, message);
-        self.log_condition(
-            now,
-            kind,
-            if status { "True" } else { "False" },
-            reason,
-            message,
-            batch,
-        );
+        self.log_condition(now, kind, if status { "True" } else { "False" }, reason, message, batch);
     }
 
     fn log_condition(
@@ -489,11 +406,7 @@ impl Snapshot {
 
     fn log(&mut self, now: Timestamp, event: Event, batch: &mut Batch) {
         self.status.last_seq += 1;
-        batch.events.push(StoredEvent {
-            seq: self.status.last_seq,
-            at: now,
-            event,
-        });
+        batch.events.push(StoredEvent { seq: self.status.last_seq, at: now, event });
     }
 
     fn touch(&self, idx: TrialIdx, batch: &mut Batch) {

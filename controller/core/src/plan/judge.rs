@@ -42,21 +42,13 @@ pub fn judge(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> F
     if end.stopped_by.is_some() {
         let costs = costs(snapshot.limits.direction, measured);
         let outcome = Outcome::EarlyStopped { costs };
-        return over(
-            TrialEvent::Stopped,
-            "TrialEarlyStopped",
-            "Trial is early stopped",
-            outcome,
-        );
+        return over(TrialEvent::Stopped, "TrialEarlyStopped", "Trial is early stopped", outcome);
     }
     match &end.exit {
         Exit::Code { code: 0 } => ended_well(snapshot, measured),
-        Exit::Stopped if trial.reason == KILL_WANTED => over(
-            TrialEvent::Killed,
-            "TrialKilled",
-            "Trial was killed by a person",
-            Outcome::Failed,
-        ),
+        Exit::Stopped if trial.reason == KILL_WANTED => {
+            over(TrialEvent::Killed, "TrialKilled", "Trial was killed by a person", Outcome::Failed)
+        }
         Exit::Stopped if snapshot.status.is_completed() => over(
             TrialEvent::Killed,
             "ExperimentCompleted",
@@ -64,26 +56,16 @@ pub fn judge(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> F
             Outcome::Failed,
         ),
         Exit::Stopped if snapshot.status.hold == Hold::Free => lost(trial, "it was stopped from outside"),
-        Exit::Stopped => Fate::Requeue {
-            own_fault: false,
-            reason: "the experiment was stopped".into(),
-        },
+        Exit::Stopped => Fate::Requeue { own_fault: false, reason: "the experiment was stopped".into() },
         Exit::Lost { reason } => lost(trial, reason),
         Exit::TimedOut { .. } => failed("TrialTimedOut", measured),
         Exit::NotStarted { .. } | Exit::BadOutput { .. } => failed("TrialFailed", measured),
         Exit::Code { .. } | Exit::Signal { .. } => {
             let gone_on = !snapshot.status.is_completed() && trial.reason != KILL_WANTED;
             if gone_on && trial.failures < snapshot.limits.retries {
-                let reason = format!(
-                    "{}; retry {} of {}",
-                    end.exit,
-                    trial.failures + 1,
-                    snapshot.limits.retries
-                );
-                Fate::Requeue {
-                    own_fault: true,
-                    reason,
-                }
+                let reason =
+                    format!("{}; retry {} of {}", end.exit, trial.failures + 1, snapshot.limits.retries);
+                Fate::Requeue { own_fault: true, reason }
             } else {
                 failed("TrialFailed", measured)
             }
@@ -96,25 +78,11 @@ fn ended_well(snapshot: &Snapshot, measured: &Measured) -> Fate {
         let objective = snapshot.record.spec.objective().objective_metric_name;
         let message =
             format!("Metrics are not available. Job message: the objective `{objective}` was never reported");
-        return over(
-            TrialEvent::MetricsMissing,
-            "MetricsUnavailable",
-            &message,
-            Outcome::Failed,
-        );
+        return over(TrialEvent::MetricsMissing, "MetricsUnavailable", &message, Outcome::Failed);
     }
     let costs = costs(snapshot.limits.direction, measured);
-    let outcome = if costs.is_empty() {
-        Outcome::Failed
-    } else {
-        Outcome::Succeeded { costs }
-    };
-    over(
-        TrialEvent::Succeeded,
-        "TrialSucceeded",
-        "Trial has succeeded",
-        outcome,
-    )
+    let outcome = if costs.is_empty() { Outcome::Failed } else { Outcome::Succeeded { costs } };
+    over(TrialEvent::Succeeded, "TrialSucceeded", "Trial has succeeded", outcome)
 }
 
 fn lost(trial: &TrialRecord, reason: &str) -> Fate {
@@ -124,19 +92,12 @@ fn lost(trial: &TrialRecord, reason: &str) -> Fate {
         );
         return over(TrialEvent::Failed, "TrialFailed", &message, Outcome::Failed);
     }
-    Fate::Requeue {
-        own_fault: false,
-        reason: reason.to_owned(),
-    }
+    Fate::Requeue { own_fault: false, reason: reason.to_owned() }
 }
 
 fn failed(reason: &str, measured: &Measured) -> Fate {
     let end = &measured.end;
-    let more = if end.message.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", end.message)
-    };
+    let more = if end.message.is_empty() { String::new() } else { format!(": {}", end.message) };
     over(
         TrialEvent::Failed,
         reason,
@@ -146,24 +107,11 @@ fn failed(reason: &str, measured: &Measured) -> Fate {
 }
 
 fn over(event: TrialEvent, reason: &str, message: &str, outcome: Outcome) -> Fate {
-    Fate::End {
-        event,
-        reason: reason.into(),
-        message: message.into(),
-        outcome,
-    }
+    Fate::End { event, reason: reason.into(), message: message.into(), outcome }
 }
 
 /// Costs told to algorithms: finite or none at all.
 fn costs(direction: Direction, measured: &Measured) -> Vec<f64> {
-    let costs: Vec<f64> = measured
-        .objectives
-        .iter()
-        .map(|value| direction.cost(*value))
-        .collect();
-    if costs.iter().all(|cost| cost.is_finite()) {
-        costs
-    } else {
-        Vec::new()
-    }
+    let costs: Vec<f64> = measured.objectives.iter().map(|value| direction.cost(*value)).collect();
+    if costs.iter().all(|cost| cost.is_finite()) { costs } else { Vec::new() }
 }

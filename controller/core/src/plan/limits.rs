@@ -57,10 +57,7 @@ impl Limits {
         let count = |n: Option<i32>| n.and_then(|n| u64::try_from(n).ok());
         let objective = spec.objective();
         let rows = spec.early_stopping.as_ref().map_or(0, |rule| {
-            let start = rule
-                .algorithm_settings
-                .iter()
-                .find(|setting| setting.name == "start_step");
+            let start = rule.algorithm_settings.iter().find(|setting| setting.name == "start_step");
             start.and_then(|setting| setting.value.parse().ok()).unwrap_or(4)
         });
         Self {
@@ -68,11 +65,7 @@ impl Limits {
             max_trials: count(spec.max_trial_count),
             max_failed: count(spec.max_failed_trial_count),
             goal: objective.goal,
-            direction: if objective.is_maximize() {
-                Direction::Maximize
-            } else {
-                Direction::Minimize
-            },
+            direction: if objective.is_maximize() { Direction::Maximize } else { Direction::Minimize },
             max_duration: spec.max_duration.as_deref().and_then(duration::parse),
             max_gpu_seconds: spec.max_gpu_hours.map(|hours| hours * 3600.0),
             max_cost: spec.max_cost,
@@ -106,27 +99,15 @@ impl Limits {
             });
         }
         if self.max_trials.is_some_and(|max| counters.ended() >= max) {
-            return Some(success(
-                "ExperimentMaxTrialsReached",
-                "max trial count has reached",
-            ));
+            return Some(success("ExperimentMaxTrialsReached", "max trial count has reached"));
         }
-        let elapsed = snapshot
-            .status
-            .started
-            .map_or(Duration::ZERO, |started| now.since(started));
+        let elapsed = snapshot.status.started.map_or(Duration::ZERO, |started| now.since(started));
         if self.max_duration.is_some_and(|max| elapsed >= max) {
-            return Some(success(
-                "ExperimentMaxDurationReached",
-                "max duration has reached",
-            ));
+            return Some(success("ExperimentMaxDurationReached", "max duration has reached"));
         }
         let spent = self.spent_by_now(now, snapshot);
         if self.max_gpu_seconds.is_some_and(|max| spent.gpu_seconds >= max) {
-            return Some(success(
-                "ExperimentMaxGpuHoursReached",
-                "max GPU hours has reached",
-            ));
+            return Some(success("ExperimentMaxGpuHoursReached", "max GPU hours has reached"));
         }
         if self.max_cost.is_some_and(|max| spent.cost >= max) {
             return Some(success("ExperimentMaxCostReached", "max cost has reached"));
@@ -140,17 +121,15 @@ impl Limits {
         let counters = &snapshot.status.counters;
         let asked: u64 = snapshot.asks.iter().map(|ask| u64::from(ask.n)).sum();
         let active = counters.active() + asked;
-        let wanted = self.max_trials.map_or(self.parallel, |max| {
-            self.parallel.min(max.saturating_sub(counters.ended()))
-        });
+        let wanted = self
+            .max_trials
+            .map_or(self.parallel, |max| self.parallel.min(max.saturating_sub(counters.ended())));
         wanted.saturating_sub(active)
     }
 
     /// What a run that has ended has spent.
     pub fn spent(&self, end: &RunEnd) -> Spent {
-        let seconds = end
-            .started
-            .map_or(0.0, |started| end.ended.since(started).as_secs_f64());
+        let seconds = end.started.map_or(0.0, |started| end.ended.since(started).as_secs_f64());
         self.price(seconds, &end.slots)
     }
 

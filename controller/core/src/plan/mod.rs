@@ -81,11 +81,7 @@ pub enum Action {
 /// What to change next. Empty: nothing until something happens. Ends are taken one at a time, in the order of their
 /// recorded times, so the caller applies and plans again until nothing comes.
 pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
-    if let Some(wish) = snapshot
-        .wishes
-        .iter()
-        .find(|stored| takes_at_once(stored, snapshot))
-    {
+    if let Some(wish) = snapshot.wishes.iter().find(|stored| takes_at_once(stored, snapshot)) {
         return vec![Action::Take(wish.clone())];
     }
     if let Some(ended) = next_end(snapshot) {
@@ -117,11 +113,7 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
         return vec![Action::Begin];
     }
     let created = new_trials(snapshot);
-    if created.is_empty() {
-        next_runs(snapshot)
-    } else {
-        created
-    }
+    if created.is_empty() { next_runs(snapshot) } else { created }
 }
 
 /// Wishes about points wait for a free place; once the experiment is over they are taken to be refused.
@@ -142,17 +134,12 @@ fn next_end(snapshot: &Snapshot) -> Option<Action> {
 }
 
 fn starts(snapshot: &Snapshot) -> Vec<Action> {
-    let starting = snapshot
-        .active
-        .values()
-        .filter(|trial| trial.state == TrialState::Pending);
+    let starting = snapshot.active.values().filter(|trial| trial.state == TrialState::Pending);
     starting
         .filter_map(|trial| match snapshot.runs.get(&trial.idx) {
-            Some(RunView::Running { since, slots }) => Some(Action::Started {
-                trial: trial.idx,
-                since: *since,
-                slots: slots.clone(),
-            }),
+            Some(RunView::Running { since, slots }) => {
+                Some(Action::Started { trial: trial.idx, since: *since, slots: slots.clone() })
+            }
             _ => None,
         })
         .collect()
@@ -166,10 +153,8 @@ fn after_the_end(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if may_go_on {
         return vec![Action::Restart];
     }
-    let without_run = snapshot
-        .active
-        .keys()
-        .filter(|trial| snapshot.runs.get(trial) == Some(&RunView::Unborn));
+    let without_run =
+        snapshot.active.keys().filter(|trial| snapshot.runs.get(trial) == Some(&RunView::Unborn));
     without_run
         .map(|trial| Action::Drop {
             trial: *trial,
@@ -199,17 +184,9 @@ fn new_trials(snapshot: &Snapshot) -> Vec<Action> {
         return Vec::new();
     }
     let first = snapshot.next_idx();
-    let queued = snapshot
-        .record
-        .spec
-        .queued_points
-        .iter()
-        .skip(first.0 as usize)
-        .map(|point| Action::Create {
-            assignments: point
-                .iter()
-                .map(|(name, text)| (name.clone(), text.clone()))
-                .collect(),
+    let queued =
+        snapshot.record.spec.queued_points.iter().skip(first.0 as usize).map(|point| Action::Create {
+            assignments: point.iter().map(|(name, text)| (name.clone(), text.clone())).collect(),
             origin: Origin::Enqueued,
             wish_no: None,
         });
@@ -231,20 +208,13 @@ fn new_trials(snapshot: &Snapshot) -> Vec<Action> {
     if n > 0 && !snapshot.exhausted {
         let first_idx = TrialIdx(first.0 + actions.len() as u64);
         let history_seq = snapshot.status.last_seq + actions.len() as u64;
-        actions.push(Action::Ask(AskRecord {
-            first_idx,
-            n,
-            history_seq,
-        }));
+        actions.push(Action::Ask(AskRecord { first_idx, n, history_seq }));
     }
     actions
 }
 
 fn next_runs(snapshot: &Snapshot) -> Vec<Action> {
-    let waiting = snapshot
-        .active
-        .values()
-        .filter(|trial| trial.state == TrialState::Pending);
+    let waiting = snapshot.active.values().filter(|trial| trial.state == TrialState::Pending);
     waiting
         .filter(|trial| snapshot.runs.get(&trial.idx) == Some(&RunView::Unborn))
         .map(|trial| Action::Run { trial: trial.idx })

@@ -85,10 +85,6 @@ impl Snapshot {
 
     /// Name of the newest run of a trial.
     pub fn run_id(&self, trial: &TrialRecord) -> RunId {
-        RunId {
-            experiment: self.record.id,
-            trial: trial.idx,
-            attempt: trial.attempt,
-        }
+        RunId { experiment: self.record.id, trial: trial.idx, attempt: trial.attempt }
     }
 }

@@ -30,10 +30,7 @@ impl ObjectiveSpec {
 
     /// All metrics wanted, the objective first.
     pub fn metrics(&self) -> Vec<String> {
-        std::iter::once(&self.objective_metric_name)
-            .chain(&self.additional_metric_names)
-            .cloned()
-            .collect()
+        std::iter::once(&self.objective_metric_name).chain(&self.additional_metric_names).cloned().collect()
     }
 }
 

@@ -49,17 +49,9 @@ impl TrialTemplate {
     /// How often a failing trial is tried again: `retries` of a Process, `backoffLimit` of a Job, 0 when unset.
     pub fn retries(&self) -> u32 {
         let spec = self.trial_spec.as_ref().and_then(|object| object.get("spec"));
-        let count = spec.and_then(|spec| {
-            spec.get(if self.is_process() {
-                "retries"
-            } else {
-                "backoffLimit"
-            })
-        });
-        count
-            .and_then(serde_json::Value::as_u64)
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(0)
+        let count =
+            spec.and_then(|spec| spec.get(if self.is_process() { "retries" } else { "backoffLimit" }));
+        count.and_then(serde_json::Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
     }
 }
 
@@ -103,9 +95,7 @@ pub struct MetricsCollectorSpec {
 impl MetricsCollectorSpec {
     /// The kind, `StdOut` if unset.
     pub fn kind(&self) -> &str {
-        self.collector
-            .as_ref()
-            .map_or("StdOut", |collector| collector.kind.as_str())
+        self.collector.as_ref().map_or("StdOut", |collector| collector.kind.as_str())
     }
 }
 

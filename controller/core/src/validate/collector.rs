@@ -17,10 +17,8 @@ pub(super) fn check(spec: &ExperimentSpec, report: &mut Report) {
         "PrometheusMetric" => prometheus(&source, report),
         "Custom" => custom(&collector, &source, report),
         other => {
-            let problem = Problem::new(
-                format!("{PATH}.collector.kind"),
-                format!("`{other}` is no collector"),
-            );
+            let problem =
+                Problem::new(format!("{PATH}.collector.kind"), format!("`{other}` is no collector"));
             report.error(problem.hint("use StdOut, File, TensorFlowEvent, PrometheusMetric, Custom or Push"));
         }
     }
@@ -33,17 +31,11 @@ fn file(source: &Source, report: &mut Report) {
     let path = source.file_system_path.clone().unwrap_or_default();
     if path.kind != "File" || !path.path.starts_with('/') {
         let message = "a File collector needs kind `File` and an absolute path";
-        report.error(Problem::new(
-            format!("{PATH}.source.fileSystemPath.path"),
-            message,
-        ));
+        report.error(Problem::new(format!("{PATH}.source.fileSystemPath.path"), message));
     }
     if !matches!(path.format.as_str(), "TEXT" | "JSON") {
         let message = format!("`{}` is not TEXT or JSON", path.format);
-        report.error(Problem::new(
-            format!("{PATH}.source.fileSystemPath.format"),
-            message,
-        ));
+        report.error(Problem::new(format!("{PATH}.source.fileSystemPath.format"), message));
     }
     if path.format == "JSON" && source.filter.is_some() {
         report.error(
@@ -84,15 +76,8 @@ fn prometheus(source: &Source, report: &mut Report) {
 }
 
 fn custom(collector: &MetricsCollectorSpec, source: &Source, report: &mut Report) {
-    if collector
-        .collector
-        .as_ref()
-        .is_none_or(|collector| collector.custom_collector.is_none())
-    {
-        report.error(Problem::new(
-            format!("{PATH}.collector.customCollector"),
-            "it is missing",
-        ));
+    if collector.collector.as_ref().is_none_or(|collector| collector.custom_collector.is_none()) {
+        report.error(Problem::new(format!("{PATH}.collector.customCollector"), "it is missing"));
     }
     if let Some(path) = &source.file_system_path
         && (!matches!(path.kind.as_str(), "Directory" | "File") || !path.path.starts_with('/'))
@@ -111,10 +96,6 @@ fn filters(kind: &str, source: &Source, report: &mut Report) {
             continue;
         };
         let problem = Problem::new(path, error.to_string());
-        if kind == "StdOut" {
-            report.warn(problem)
-        } else {
-            report.error(problem)
-        }
+        if kind == "StdOut" { report.warn(problem) } else { report.error(problem) }
     }
 }

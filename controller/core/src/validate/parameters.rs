@@ -19,10 +19,8 @@ pub(super) fn check(spec: &ExperimentSpec, report: &mut Report) {
         }
         if !names.insert(&parameter.name) {
             // Two dimensions of one name cannot both be given to a trial.
-            report.error(Problem::new(
-                format!("{path}.name"),
-                format!("`{}` is given twice", parameter.name),
-            ));
+            report
+                .error(Problem::new(format!("{path}.name"), format!("`{}` is given twice", parameter.name)));
         }
         self::parameter(parameter, &path, report);
     }
@@ -68,10 +66,7 @@ fn parameter(parameter: &ParameterSpec, path: &str, report: &mut Report) {
             }
             for (name, bound) in [("min", &space.min), ("max", &space.max)] {
                 if bound.is_empty() {
-                    report.error(Problem::new(
-                        &path,
-                        format!("`{}`: {name} is missing", parameter.name),
-                    ));
+                    report.error(Problem::new(&path, format!("`{}`: {name} is missing", parameter.name)));
                 }
             }
         }
@@ -86,10 +81,7 @@ fn parameter(parameter: &ParameterSpec, path: &str, report: &mut Report) {
         _ => {}
     }
     if parameter.ordered.is_some() && kind != "categorical" {
-        report.warn(Problem::new(
-            format!("{path}.ordered"),
-            "only a categorical parameter can be ordered",
-        ));
+        report.warn(Problem::new(format!("{path}.ordered"), "only a categorical parameter can be ordered"));
     }
 }
 
@@ -109,14 +101,10 @@ fn constraints(space: &Space, report: &mut Report) {
 }
 
 fn halton_point(space: &Space, i: u64) -> Assignment {
-    const PRIMES: [u64; 25] = [
-        2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
-    ];
+    const PRIMES: [u64; 25] =
+        [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97];
     let values = space.parameters().iter().enumerate().map(|(dim, parameter)| {
-        let u = halton(
-            i * (1 + dim as u64 / PRIMES.len() as u64),
-            PRIMES[dim % PRIMES.len()],
-        );
+        let u = halton(i * (1 + dim as u64 / PRIMES.len() as u64), PRIMES[dim % PRIMES.len()]);
         Some(value_at(&parameter.domain, u))
     });
     space.deactivate(Assignment(values.collect()))
@@ -135,17 +123,10 @@ fn halton(mut i: u64, base: u64) -> f64 {
 
 fn value_at(domain: &study::Domain, u: f64) -> study::Value {
     match domain {
-        study::Domain::Float {
-            min,
-            max,
-            step: None,
-            distribution,
-        } if distribution.is_log() => {
+        study::Domain::Float { min, max, step: None, distribution } if distribution.is_log() => {
             study::Value::Float((min.ln() + u * (max.ln() - min.ln())).exp().clamp(*min, *max))
         }
-        study::Domain::Float {
-            min, max, step: None, ..
-        } => study::Value::Float(min + u * (max - min)),
+        study::Domain::Float { min, max, step: None, .. } => study::Value::Float(min + u * (max - min)),
         other => other.nth((u * other.cardinality().unwrap_or(1) as f64) as u64),
     }
 }
@@ -153,10 +134,8 @@ fn value_at(domain: &study::Domain, u: f64) -> study::Value {
 fn queued_points(spec: &ExperimentSpec, space: &Space, report: &mut Report) {
     for (i, point) in spec.queued_points.iter().enumerate() {
         let path = format!("spec.queuedPoints[{i}]");
-        for problem in point_problems(
-            space,
-            point.iter().map(|(name, text)| (name.as_str(), text.as_str())),
-        ) {
+        for problem in point_problems(space, point.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+        {
             report.error(Problem::new(&path, problem));
         }
     }

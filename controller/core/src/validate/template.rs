@@ -16,10 +16,7 @@ pub(super) fn check(spec: &ExperimentSpec, report: &mut Report) {
     };
     if !template.is_process() {
         if template.primary_container_name.is_empty() {
-            report.error(Problem::new(
-                format!("{PATH}.primaryContainerName"),
-                "it is missing",
-            ));
+            report.error(Problem::new(format!("{PATH}.primaryContainerName"), "it is missing"));
         }
         for (name, condition) in [
             ("successCondition", &template.success_condition),
@@ -37,15 +34,12 @@ pub(super) fn check(spec: &ExperimentSpec, report: &mut Report) {
     };
     match (&template.trial_spec, &template.config_map) {
         (None, None) => report.error(Problem::new(PATH, "trialSpec is missing")),
-        (Some(_), Some(_)) => report.error(Problem::new(
-            PATH,
-            "only one of trialSpec and configMap can be given",
-        )),
+        (Some(_), Some(_)) => {
+            report.error(Problem::new(PATH, "only one of trialSpec and configMap can be given"))
+        }
         (None, Some(_)) => {
-            let problem = Problem::new(
-                format!("{PATH}.configMap"),
-                "templates of config maps need a cluster",
-            );
+            let problem =
+                Problem::new(format!("{PATH}.configMap"), "templates of config maps need a cluster");
             report.error(problem.hint("put the template into trialSpec"));
         }
         (Some(object), None) => trial_spec(spec, template, parameters, object, report),
@@ -76,19 +70,16 @@ fn trial_spec(
             report.error(problem.hint(format!("add `{name}` to trialParameters")));
         }
     }
-    let searched = spec
-        .parameters
-        .iter()
-        .filter(|p| !references.contains(p.name.as_str()));
+    let searched = spec.parameters.iter().filter(|p| !references.contains(p.name.as_str()));
     for parameter in searched {
         let problem = Problem::new(
             format!("{PATH}.trialParameters"),
             format!("parameter `{}` reaches no trial", parameter.name),
         );
-        report.error(problem.hint(format!(
-            "add `{{name: {0}, reference: {0}}}` and use it in trialSpec",
-            parameter.name
-        )));
+        report.error(
+            problem
+                .hint(format!("add `{{name: {0}, reference: {0}}}` and use it in trialSpec", parameter.name)),
+        );
     }
     let missing_default = |name: &str| {
         let parameter = spec.parameters.iter().find(|p| p.name == name);
@@ -96,30 +87,21 @@ fn trial_spec(
     };
     if !template.is_process() {
         for parameter in parameters.iter().filter(|p| missing_default(&p.reference)) {
-            let message = format!(
-                "`{}` can be inactive and has no default to stand in its place",
-                parameter.reference
-            );
+            let message =
+                format!("`{}` can be inactive and has no default to stand in its place", parameter.reference);
             report.error(
                 Problem::new(format!("{PATH}.trialSpec"), message).hint("give the parameter a default"),
             );
         }
     }
     for field in ["apiVersion", "kind"] {
-        if object
-            .get(field)
-            .and_then(Value::as_str)
-            .is_none_or(str::is_empty)
-        {
+        if object.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
             report.error(Problem::new(format!("{PATH}.trialSpec.{field}"), "it is missing"));
         }
     }
     for field in ["name", "namespace"] {
         if object.pointer(&format!("/metadata/{field}")).is_some() {
-            let problem = Problem::new(
-                format!("{PATH}.trialSpec.metadata.{field}"),
-                "it is given by Cairn",
-            );
+            let problem = Problem::new(format!("{PATH}.trialSpec.metadata.{field}"), "it is given by Cairn");
             report.error(problem.hint("remove it"));
         }
     }
@@ -151,10 +133,7 @@ fn trial_parameter<'a>(
         return Some(format!("reference `{reference}` is no parameter"));
     }
     if !text.contains(&render::placeholder(name)) {
-        return Some(format!(
-            "`{}` does not occur in trialSpec",
-            render::placeholder(name)
-        ));
+        return Some(format!("`{}` does not occur in trialSpec", render::placeholder(name)));
     }
     None
 }

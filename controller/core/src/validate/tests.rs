@@ -34,11 +34,7 @@ spec:
 
 fn errors(replace: &[(&str, &str)]) -> Vec<String> {
     let (_, _, report) = text(&experiment(replace));
-    report
-        .errors
-        .iter()
-        .map(|problem| format!("{}: {}", problem.path, problem.message))
-        .collect()
+    report.errors.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
 }
 
 #[test]
@@ -51,115 +47,39 @@ fn a_valid_experiment_has_no_problems() {
 fn every_rule_of_the_webhook_refuses_by_path() {
     for (from, to, path) in [
         ("name: demo", "name: 1demo", "metadata.name"),
-        (
-            "name: demo",
-            "name: a23456789012345678901234567890123456789012",
-            "metadata.name",
-        ),
-        (
-            "maxFailedTrialCount: 1",
-            "maxFailedTrialCount: -1",
-            "spec.maxFailedTrialCount",
-        ),
-        (
-            "maxFailedTrialCount: 1",
-            "maxFailedTrialCount: 5",
-            "spec.maxFailedTrialCount",
-        ),
+        ("name: demo", "name: a23456789012345678901234567890123456789012", "metadata.name"),
+        ("maxFailedTrialCount: 1", "maxFailedTrialCount: -1", "spec.maxFailedTrialCount"),
+        ("maxFailedTrialCount: 1", "maxFailedTrialCount: 5", "spec.maxFailedTrialCount"),
         ("maxTrialCount: 4", "maxTrialCount: 0", "spec.maxTrialCount"),
-        (
-            "parallelTrialCount: 1",
-            "parallelTrialCount: 0",
-            "spec.parallelTrialCount",
-        ),
-        (
-            "parallelTrialCount: 1",
-            "parallelTrialCount: 5",
-            "spec.parallelTrialCount",
-        ),
+        ("parallelTrialCount: 1", "parallelTrialCount: 0", "spec.parallelTrialCount"),
+        ("parallelTrialCount: 1", "parallelTrialCount: 5", "spec.parallelTrialCount"),
         ("type: maximize", "type: up", "spec.objective.type"),
-        (
-            "objectiveMetricName: acc",
-            "objectiveMetricName: ''",
-            "spec.objective.objectiveMetricName",
-        ),
+        ("objectiveMetricName: acc", "objectiveMetricName: ''", "spec.objective.objectiveMetricName"),
         (
             "objectiveMetricName: acc",
             "objectiveMetricName: acc, additionalMetricNames: [acc]",
             "spec.objective.additionalMetricNames",
         ),
-        (
-            "{algorithmName: random}",
-            "{algorithmSettings: []}",
-            "spec.algorithm.algorithmName",
-        ),
+        ("{algorithmName: random}", "{algorithmSettings: []}", "spec.algorithm.algorithmName"),
         (
             "algorithm: {",
             "earlyStopping: {algorithmSettings: []}\n  algorithm: {",
             "spec.earlyStopping.algorithmName",
         ),
-        (
-            "maxTrialCount: 4",
-            "maxTrialCount: 4\n  resumePolicy: Sometimes",
-            "spec.resumePolicy",
-        ),
+        ("maxTrialCount: 4", "maxTrialCount: 4\n  resumePolicy: Sometimes", "spec.resumePolicy"),
         ("maxTrialCount: 4", "maxTrialCount: 4\n  nasConfig: {}", "spec"),
-        (
-            "parameterType: double",
-            "parameterType: float",
-            "spec.parameters[0].parameterType",
-        ),
-        (
-            "max: '1'",
-            "max: '1', distribution: cauchy",
-            "spec.parameters[0].feasibleSpace.distribution",
-        ),
-        (
-            "max: '1'",
-            "max: '1', list: [a]",
-            "spec.parameters[0].feasibleSpace.list",
-        ),
+        ("parameterType: double", "parameterType: float", "spec.parameters[0].parameterType"),
+        ("max: '1'", "max: '1', distribution: cauchy", "spec.parameters[0].feasibleSpace.distribution"),
+        ("max: '1'", "max: '1', list: [a]", "spec.parameters[0].feasibleSpace.list"),
         ("max: '1'", "step: '1'", "spec.parameters[0].feasibleSpace"),
-        (
-            "parameterType: double",
-            "parameterType: categorical",
-            "spec.parameters[0].feasibleSpace.min",
-        ),
-        (
-            "primaryContainerName: main",
-            "retain: true",
-            "spec.trialTemplate.primaryContainerName",
-        ),
-        (
-            "kind: Job",
-            "kind: Workflow",
-            "spec.trialTemplate.successCondition",
-        ),
-        (
-            "apiVersion: batch/v1\n      ",
-            "",
-            "spec.trialTemplate.trialSpec.apiVersion",
-        ),
-        (
-            "kind: Job",
-            "kind: Job\n      metadata: {name: x}",
-            "spec.trialTemplate.trialSpec.metadata.name",
-        ),
-        (
-            "reference: lr",
-            "reference: other",
-            "spec.trialTemplate.trialParameters[0]",
-        ),
-        (
-            "name: rate, reference: lr",
-            "name: rate",
-            "spec.trialTemplate.trialParameters[0]",
-        ),
-        (
-            "name: rate,",
-            "name: other,",
-            "spec.trialTemplate.trialParameters[0]",
-        ),
+        ("parameterType: double", "parameterType: categorical", "spec.parameters[0].feasibleSpace.min"),
+        ("primaryContainerName: main", "retain: true", "spec.trialTemplate.primaryContainerName"),
+        ("kind: Job", "kind: Workflow", "spec.trialTemplate.successCondition"),
+        ("apiVersion: batch/v1\n      ", "", "spec.trialTemplate.trialSpec.apiVersion"),
+        ("kind: Job", "kind: Job\n      metadata: {name: x}", "spec.trialTemplate.trialSpec.metadata.name"),
+        ("reference: lr", "reference: other", "spec.trialTemplate.trialParameters[0]"),
+        ("name: rate, reference: lr", "name: rate", "spec.trialTemplate.trialParameters[0]"),
+        ("name: rate,", "name: other,", "spec.trialTemplate.trialParameters[0]"),
         (
             "[t, '--lr=${trialParameters.rate}']",
             "['${trialParameters.rate}', '${trialParameters.b}']",
@@ -205,21 +125,9 @@ fn every_rule_of_the_webhook_refuses_by_path() {
             "maxTrialCount: 4\n  parameterConstraints: ['lr > 2']",
             "spec.parameterConstraints",
         ),
-        (
-            "maxTrialCount: 4",
-            "maxTrialCount: 4\n  queuedPoints: [{lr: '7'}]",
-            "spec.queuedPoints[0]",
-        ),
-        (
-            "maxTrialCount: 4",
-            "maxTrialCount: 4\n  maxDuration: soon",
-            "spec.maxDuration",
-        ),
-        (
-            "maxTrialCount: 4",
-            "maxTrialCount: 4\n  maxCost: 3",
-            "spec.maxCost",
-        ),
+        ("maxTrialCount: 4", "maxTrialCount: 4\n  queuedPoints: [{lr: '7'}]", "spec.queuedPoints[0]"),
+        ("maxTrialCount: 4", "maxTrialCount: 4\n  maxDuration: soon", "spec.maxDuration"),
+        ("maxTrialCount: 4", "maxTrialCount: 4\n  maxCost: 3", "spec.maxCost"),
         ("min: '0.1'", "min: '3'", "spec.parameters"),
     ] {
         let errors = errors(&[(from, to)]);

@@ -14,10 +14,7 @@ pub(super) fn check(document: &ExperimentDocument, report: &mut Report) {
         report.error(Problem::new("apiVersion", message));
     }
     if document.kind != "Experiment" {
-        report.error(Problem::new(
-            "kind",
-            format!("`{}` is not Experiment", document.kind),
-        ));
+        report.error(Problem::new("kind", format!("`{}` is not Experiment", document.kind)));
     }
     name(&document.metadata.name, report);
     let spec = &document.spec;
@@ -34,15 +31,11 @@ pub(super) fn check(document: &ExperimentDocument, report: &mut Report) {
     }
     match (spec.parameters.is_empty(), &spec.nas_config) {
         (true, None) => report.error(Problem::new("spec", "parameters or nasConfig must be given")),
-        (false, Some(_)) => report.error(Problem::new(
-            "spec",
-            "only one of parameters and nasConfig can be given",
-        )),
+        (false, Some(_)) => {
+            report.error(Problem::new("spec", "only one of parameters and nasConfig can be given"))
+        }
         (true, Some(_)) => {
-            report.error(Problem::new(
-                "spec.nasConfig",
-                "architecture search is not built in yet",
-            ));
+            report.error(Problem::new("spec.nasConfig", "architecture search is not built in yet"));
         }
         _ => {}
     }
@@ -58,16 +51,12 @@ fn name(name: &str, report: &mut Report) {
     if name.is_empty() {
         report.error(Problem::new("metadata.name", "it is missing"));
     } else if !katib_accepts(name) || name.len() > MAX_NAME {
-        let problem = Problem::new(
-            "metadata.name",
-            format!("`{name}` is not a name that an experiment can have"),
-        );
+        let problem =
+            Problem::new("metadata.name", format!("`{name}` is not a name that an experiment can have"));
         report.error(problem.hint(format!(
             "use lower-case letters, digits and `-`, beginning with a letter, at most {MAX_NAME} characters"
         )));
-    } else if !name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    } else if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         || name.ends_with('-')
     {
         // The name becomes a folder's and an object's: what Katib lets through to fail later fails here.
@@ -82,15 +71,11 @@ fn name(name: &str, report: &mut Report) {
 
 fn counts(spec: &ExperimentSpec, report: &mut Report) {
     if let Some(n) = spec.max_failed_trial_count.filter(|n| *n < 0) {
-        report.error(Problem::new(
-            "spec.maxFailedTrialCount",
-            format!("{n} is below 0"),
-        ));
+        report.error(Problem::new("spec.maxFailedTrialCount", format!("{n} is below 0")));
     }
-    for (path, count) in [
-        ("spec.maxTrialCount", spec.max_trial_count),
-        ("spec.parallelTrialCount", spec.parallel_trial_count),
-    ] {
+    for (path, count) in
+        [("spec.maxTrialCount", spec.max_trial_count), ("spec.parallelTrialCount", spec.parallel_trial_count)]
+    {
         if let Some(n) = count.filter(|n| *n <= 0) {
             report.error(Problem::new(path, format!("{n} must be above 0")));
         }
@@ -101,49 +86,32 @@ fn counts(spec: &ExperimentSpec, report: &mut Report) {
         report.error(Problem::new("spec.maxFailedTrialCount", message));
     }
     if let Some(parallel) = spec.parallel_trial_count.filter(|parallel| *parallel > max) {
-        let problem = Problem::new(
-            "spec.parallelTrialCount",
-            format!("{parallel} is above maxTrialCount {max}"),
-        );
+        let problem =
+            Problem::new("spec.parallelTrialCount", format!("{parallel} is above maxTrialCount {max}"));
         report.error(problem.hint("parallelTrialCount is 3 where it is not given; set it"));
     }
 }
 
 fn objective(objective: &ObjectiveSpec, report: &mut Report) {
     if !matches!(objective.kind.as_str(), "minimize" | "maximize") {
-        let problem = Problem::new(
-            "spec.objective.type",
-            format!("`{}` is no direction", objective.kind),
-        );
+        let problem = Problem::new("spec.objective.type", format!("`{}` is no direction", objective.kind));
         report.error(problem.hint("use minimize or maximize"));
     }
     let metric = &objective.objective_metric_name;
     if metric.is_empty() {
-        report.error(Problem::new(
-            "spec.objective.objectiveMetricName",
-            "it is missing",
-        ));
+        report.error(Problem::new("spec.objective.objectiveMetricName", "it is missing"));
     } else if objective.additional_metric_names.contains(metric) {
         let message = format!("`{metric}` is the objective already");
         report.error(Problem::new("spec.objective.additionalMetricNames", message));
     }
     for (i, strategy) in objective.metric_strategies.iter().enumerate() {
         if !matches!(strategy.value.as_str(), "min" | "max" | "latest") {
-            let message = format!(
-                "`{}` of `{}` is not min, max or latest",
-                strategy.value, strategy.name
-            );
-            report.warn(Problem::new(
-                format!("spec.objective.metricStrategies[{i}]"),
-                message,
-            ));
+            let message = format!("`{}` of `{}` is not min, max or latest", strategy.value, strategy.name);
+            report.warn(Problem::new(format!("spec.objective.metricStrategies[{i}]"), message));
         }
     }
     if objective.goal.is_some_and(f64::is_nan) {
-        report.warn(Problem::new(
-            "spec.objective.goal",
-            "it is no number and can never be reached",
-        ));
+        report.warn(Problem::new("spec.objective.goal", "it is no number and can never be reached"));
     }
 }
 
@@ -154,26 +122,15 @@ fn algorithms(spec: &ExperimentSpec, report: &mut Report) {
         report.error(problem.hint("leave spec.algorithm out and `auto` chooses"));
     }
     if algorithm.is_some_and(|algorithm| algorithm.endpoint.is_some()) {
-        report.error(Problem::new(
-            "spec.algorithm.endpoint",
-            "endpoints of others are not built in yet",
-        ));
+        report.error(Problem::new("spec.algorithm.endpoint", "endpoints of others are not built in yet"));
     }
-    if spec
-        .early_stopping
-        .as_ref()
-        .is_some_and(|rule| rule.algorithm_name.is_empty())
-    {
+    if spec.early_stopping.as_ref().is_some_and(|rule| rule.algorithm_name.is_empty()) {
         report.error(Problem::new("spec.earlyStopping.algorithmName", "it is missing"));
     }
 }
 
 fn budgets(spec: &ExperimentSpec, report: &mut Report) {
-    if let Some(text) = spec
-        .max_duration
-        .as_deref()
-        .filter(|text| duration::parse(text).is_none())
-    {
+    if let Some(text) = spec.max_duration.as_deref().filter(|text| duration::parse(text).is_none()) {
         let problem = Problem::new("spec.maxDuration", format!("`{text}` is no duration"));
         report.error(problem.hint("write it as 90s, 2h30m or 7d"));
     }

@@ -59,16 +59,11 @@ pub fn changes(old: &ExperimentSpec, new: &ExperimentSpec) -> Changes {
 fn compare(old: &Value, new: &Value, path: &str, differences: &mut Vec<String>) {
     match (old, new) {
         (Value::Object(a), Value::Object(b)) => {
-            let mut keys: Vec<&String> = a
-                .keys()
-                .chain(b.keys().filter(|key| !a.contains_key(*key)))
-                .collect();
+            let mut keys: Vec<&String> =
+                a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))).collect();
             keys.sort();
             for key in keys {
-                let (old, new) = (
-                    a.get(key).unwrap_or(&Value::Null),
-                    b.get(key).unwrap_or(&Value::Null),
-                );
+                let (old, new) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));
                 compare(old, new, &format!("{path}.{key}"), differences);
             }
         }

@@ -32,14 +32,16 @@ pub(super) struct Family {
 
 impl Family {
     pub(super) fn new(primary: Pid) -> Self {
-        Self {
-            primary,
-            others: true,
-        }
+        Self { primary, others: true }
     }
 
     pub(super) fn primary(&self) -> Pid {
         self.primary
+    }
+
+    /// Whether this process has any child, ended or not.
+    pub(super) fn has_any() -> bool {
+        !matches!(rustix::process::wait(WaitOptions::NOHANG), Err(rustix::io::Errno::CHILD))
     }
 
     /// Reaps whoever has ended; the end of the primary process if that is among them.
@@ -49,9 +51,7 @@ impl Family {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid == self.primary => {
                     let code = status.exit_status().map(Ended::Code);
-                    ended = code
-                        .or_else(|| status.terminating_signal().map(Ended::Signal))
-                        .or(ended);
+                    ended = code.or_else(|| status.terminating_signal().map(Ended::Signal)).or(ended);
                 }
                 Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
                 Ok(None) => {
@@ -77,10 +77,8 @@ impl Family {
     /// Sees to it that no descendant is left once the primary process has ended: those told by a stop or a time-out
     /// have until `kill_at`, others a moment. Returns who had to be told or killed.
     pub(super) fn clear(&mut self, signals: &Signals, kill_at: Option<Instant>) -> Vec<String> {
-        if self.is_alone_within(
-            signals,
-            kill_at.map_or_else(|| Instant::now() + LINGER, |_| Instant::now()),
-        ) {
+        if self.is_alone_within(signals, kill_at.map_or_else(|| Instant::now() + LINGER, |_| Instant::now()))
+        {
             return Vec::new();
         }
         let found = descendants(self.primary);
@@ -111,11 +109,8 @@ impl Family {
             if Instant::now() >= until {
                 return false;
             }
-            let look = if cfg!(target_os = "linux") {
-                until
-            } else {
-                Instant::now() + Duration::from_millis(10)
-            };
+            let look =
+                if cfg!(target_os = "linux") { until } else { Instant::now() + Duration::from_millis(10) };
             signals.wait(Some(look.min(until)));
         }
     }

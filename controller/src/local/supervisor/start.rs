@@ -15,9 +15,7 @@ use crate::local::launch::Launch;
 pub(super) fn start(launch: &Launch, output: &Path, gpus: &[String]) -> Result<Pid, String> {
     if !launch.cwd.is_dir() {
         let cwd = launch.cwd.display();
-        return Err(format!(
-            "the working directory {cwd} does not exist; create it, or change `workingDir`"
-        ));
+        return Err(format!("the working directory {cwd} does not exist; create it, or change `workingDir`"));
     }
     let name = launch.argv.first().ok_or("there is no command; set `command`")?;
     let program = find(name, launch)?;
@@ -25,11 +23,7 @@ pub(super) fn start(launch: &Launch, output: &Path, gpus: &[String]) -> Result<P
     let log = log.and_then(|out| Ok((out.try_clone()?, out)));
     let (out, err) = log.map_err(|error| format!("cannot write {}: {error}", output.display()))?;
     let mut command = Command::new(&program);
-    command
-        .arg0(name)
-        .args(&launch.argv[1..])
-        .current_dir(&launch.cwd)
-        .process_group(0);
+    command.arg0(name).args(&launch.argv[1..]).current_dir(&launch.cwd).process_group(0);
     command.envs(launch.env.iter().map(|(key, value)| (key, value)));
     // Shells print this path as it is written, if it is plain.
     if launch.cwd.components().any(|part| part == Component::ParentDir) {
@@ -80,10 +74,9 @@ fn find(name: &str, launch: &Launch) -> Result<PathBuf, String> {
 
 fn check(name: &str, path: &Path) -> Result<(), String> {
     match std::fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!(
-            "command `{name}` was not found: there is no {}",
-            path.display()
-        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(format!("command `{name}` was not found: there is no {}", path.display()))
+        }
         Err(error) => Err(format!("command `{name}` cannot be looked at: {error}")),
         Ok(found) if found.is_dir() => Err(format!("command `{name}` is a folder; name the program in it")),
         Ok(_) if rustix::fs::access(path, Access::EXEC_OK).is_err() => Err(format!(

@@ -5,9 +5,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exit_code_is_told_with_the_last_line() {
     let world = World::new();
-    let end = world
-        .end_of(&world.shell(1, "echo out; echo no such file >&2; exit 7"))
-        .await;
+    let end = world.end_of(&world.shell(1, "echo out; echo no such file >&2; exit 7")).await;
     assert_eq!(end.exit, Exit::Code { code: 7 });
     assert_eq!(end.message, "no such file");
     assert!(end.started.unwrap() <= end.ended && end.slots.is_empty() && end.model.is_none());
@@ -16,20 +14,14 @@ async fn an_exit_code_is_told_with_the_last_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_from_elsewhere_is_told() {
     let world = World::new();
-    assert_eq!(
-        world.end_of(&world.shell(1, "kill -SEGV $$")).await.exit,
-        Exit::Signal { signal: 11 }
-    );
+    assert_eq!(world.end_of(&world.shell(1, "kill -SEGV $$")).await.exit, Exit::Signal { signal: 11 });
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_out_ends_what_ignores_sigterm() {
     let world = World::new();
     let pid = world.path("pid");
-    let script = format!(
-        "trap '' TERM; sleep 1000 & echo $! > {}; while :; do wait; done",
-        pid.display()
-    );
+    let script = format!("trap '' TERM; sleep 1000 & echo $! > {}; while :; do wait; done", pid.display());
     let run = world.run(1, json!({"command": ["sh", "-c", script], "timeout": "500ms"}));
     assert_eq!(world.end_of(&run).await.exit, Exit::TimedOut { seconds: 1 });
     assert!(!lives(&pid));
@@ -39,10 +31,7 @@ async fn a_time_out_ends_what_ignores_sigterm() {
 async fn a_run_is_stopped_within_its_grace() {
     let world = World::new();
     let executor = world.executor();
-    let polite = world.shell(
-        1,
-        "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done",
-    );
+    let polite = world.shell(1, "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done");
     let deaf = world.shell(2, "trap '' TERM; echo up; while :; do sleep 0.01; done");
     for run in [&polite, &deaf] {
         executor.ensure(run).await.unwrap();
@@ -99,9 +88,7 @@ async fn children_left_behind_are_killed_and_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn children_that_end_a_moment_later_are_waited_for() {
     let world = World::new();
-    let end = world
-        .end_of(&world.shell(1, "(sleep 0.02; echo late) & exit 0"))
-        .await;
+    let end = world.end_of(&world.shell(1, "(sleep 0.02; echo late) & exit 0")).await;
     assert_eq!((end.exit, end.message.as_str()), (Exit::Code { code: 0 }, ""));
 }
 
@@ -122,24 +109,16 @@ async fn what_cannot_be_started_is_named_with_a_way_out() {
             json!({"command": ["no-such-command"]}),
             "command `no-such-command` was not found in PATH; install it",
         ),
-        (
-            json!({"command": ["./plain.sh"]}),
-            "`./plain.sh` is not executable; run `chmod +x",
-        ),
+        (json!({"command": ["./plain.sh"]}), "`./plain.sh` is not executable; run `chmod +x"),
         (json!({"command": ["plain.sh"]}), "did you mean `./plain.sh`?"),
         (json!({"command": ["./nothing"]}), "there is no "),
         (json!({"command": ["./lost.sh"]}), "first line"),
         (json!({"command": ["./text"]}), "has no `#!` line"),
-        (
-            json!({"command": ["true"], "workingDir": "nowhere"}),
-            "nowhere does not exist; create it",
-        ),
+        (json!({"command": ["true"], "workingDir": "nowhere"}), "nowhere does not exist; create it"),
     ];
     for (trial, (spec, wanted)) in cases.into_iter().enumerate() {
         let end = world.end_of(&world.run(trial as u64, spec)).await;
-        let Exit::NotStarted { reason } = &end.exit else {
-            panic!("{:?}", end.exit)
-        };
+        let Exit::NotStarted { reason } = &end.exit else { panic!("{:?}", end.exit) };
         assert!(reason.contains(wanted), "{reason}");
         assert_eq!(end.started, None);
     }
@@ -151,15 +130,9 @@ async fn what_is_no_process_is_refused() {
     let mut run = world.shell(1, "true");
     run.manifest["kind"] = json!("Workflow");
     let error = world.executor().ensure(&run).await.unwrap_err();
-    assert!(
-        matches!(&error, ExecutorError::Refused(reason) if reason.contains("Workflow")),
-        "{error}"
-    );
+    assert!(matches!(&error, ExecutorError::Refused(reason) if reason.contains("Workflow")), "{error}");
     run.trial = "../../etc".into();
-    assert!(matches!(
-        world.executor().ensure(&run).await,
-        Err(ExecutorError::Refused(_))
-    ));
+    assert!(matches!(world.executor().ensure(&run).await, Err(ExecutorError::Refused(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,26 +141,17 @@ async fn a_run_sees_its_folders_and_can_be_run_again_by_hand() {
     let executor = world.executor();
     let script = "echo $A $CAIRN_TRIAL_NAME $KATIB_TRIAL_NAME; pwd; test -d $CAIRN_CHECKPOINT_DIR && \
                   test -d $CAIRN_TRIAL_DIR && echo x > $CAIRN_MODEL_DIR/m && read line || echo no input";
-    let run = world.run(
-        1,
-        json!({"command": ["sh", "-c", script], "env": {"A": "it's"}, "workingDir": "."}),
-    );
+    let run = world.run(1, json!({"command": ["sh", "-c", script], "env": {"A": "it's"}, "workingDir": "."}));
     executor.ensure(&run).await.unwrap();
     let ended = end(&executor, &run).await;
     assert_eq!(ended.exit, Exit::Code { code: 0 });
     let printed = log(&executor, &run);
     let base = world.dir.path().canonicalize().unwrap();
-    assert_eq!(
-        printed,
-        format!("it's test-1 test-1\n{}\nno input\n", base.display())
-    );
+    assert_eq!(printed, format!("it's test-1 test-1\n{}\nno input\n", base.display()));
     let folder = executor.folder(&run.id).unwrap();
     let again = std::process::Command::new(folder.path().join("command.sh"));
-    let again = tokio::process::Command::from(again)
-        .stdin(std::process::Stdio::null())
-        .output()
-        .await
-        .unwrap();
+    let again =
+        tokio::process::Command::from(again).stdin(std::process::Stdio::null()).output().await.unwrap();
     assert_eq!(String::from_utf8_lossy(&again.stdout), printed);
 }
 
@@ -200,42 +164,18 @@ async fn a_model_is_sealed_and_links_out_of_it_are_refused() {
     );
     let model = world.end_of(&good).await.model.unwrap();
     assert_eq!((model.format.as_str(), model.bytes), ("onnx", 16));
-    assert!(
-        model.uri.starts_with("file:///") && model.uri.ends_with("/test-1/1/model"),
-        "{}",
-        model.uri
-    );
+    assert!(model.uri.starts_with("file:///") && model.uri.ends_with("/test-1/1/model"), "{}", model.uri);
     assert_eq!(model.digest.len(), 64);
-    assert_eq!(
-        world.end_of(&good).await.model.unwrap(),
-        model,
-        "sealing again changes nothing"
-    );
+    assert_eq!(world.end_of(&good).await.model.unwrap(), model, "sealing again changes nothing");
     for (trial, target) in [(2, "/etc/passwd"), (3, "../run.json"), (4, "nowhere")] {
-        let end = world
-            .end_of(&world.shell(trial, &format!("ln -s {target} $CAIRN_MODEL_DIR/w")))
-            .await;
-        let Exit::BadOutput { reason } = &end.exit else {
-            panic!("{:?}", end.exit)
-        };
+        let end = world.end_of(&world.shell(trial, &format!("ln -s {target} $CAIRN_MODEL_DIR/w"))).await;
+        let Exit::BadOutput { reason } = &end.exit else { panic!("{:?}", end.exit) };
         assert!(reason.contains("`w`") && reason.contains(target), "{reason}");
     }
     let fifo = world.end_of(&world.shell(5, "mkfifo $CAIRN_MODEL_DIR/f")).await;
     assert!(matches!(fifo.exit, Exit::BadOutput { .. }));
-    assert_eq!(
-        world
-            .end_of(&world.shell(6, "mkdir $CAIRN_MODEL_DIR/empty"))
-            .await
-            .model,
-        None
-    );
-    assert_eq!(
-        world
-            .end_of(&world.shell(7, "echo x > $CAIRN_MODEL_DIR/m; exit 1"))
-            .await
-            .model,
-        None
-    );
+    assert_eq!(world.end_of(&world.shell(6, "mkdir $CAIRN_MODEL_DIR/empty")).await.model, None);
+    assert_eq!(world.end_of(&world.shell(7, "echo x > $CAIRN_MODEL_DIR/m; exit 1")).await.model, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -251,28 +191,19 @@ async fn a_model_kept_elsewhere_is_told() {
     let end = world.end_of(&run).await;
     let model = end.model.unwrap();
     assert_eq!((model.uri.as_str(), model.digest.as_str()), ("s3://b/m", "ab"));
-    assert!(
-        end.message.contains("line 2 of artifacts.jsonl"),
-        "{}",
-        end.message
-    );
+    assert!(end.message.contains("line 2 of artifacts.jsonl"), "{}", end.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_of_another_trial_starts_from_a_copy_of_its_checkpoint() {
     let world = World::new();
     let executor = world.executor();
-    let parent = world.shell(
-        1,
-        "mkdir $CAIRN_CHECKPOINT_DIR/d; echo 41 > $CAIRN_CHECKPOINT_DIR/d/step",
-    );
+    let parent = world.shell(1, "mkdir $CAIRN_CHECKPOINT_DIR/d; echo 41 > $CAIRN_CHECKPOINT_DIR/d/step");
     executor.ensure(&parent).await.unwrap();
     end(&executor, &parent).await;
     executor.forget(&parent.id).await.unwrap();
-    let mut child = world.shell(
-        2,
-        "cat $CAIRN_CHECKPOINT_DIR/d/step; echo 42 > $CAIRN_CHECKPOINT_DIR/d/step",
-    );
+    let mut child =
+        world.shell(2, "cat $CAIRN_CHECKPOINT_DIR/d/step; echo 42 > $CAIRN_CHECKPOINT_DIR/d/step");
     child.start_from = Some(parent.id);
     executor.ensure(&child).await.unwrap();
     end(&executor, &child).await;

@@ -6,13 +6,8 @@ use super::*;
 async fn a_run_is_adopted_with_its_exit_code() {
     let world = World::new();
     let go = world.path("go");
-    let run = world.shell(
-        1,
-        &format!(
-            "echo up; while ! test -e {}; do sleep 0.01; done; exit 3",
-            go.display()
-        ),
-    );
+    let run =
+        world.shell(1, &format!("echo up; while ! test -e {}; do sleep 0.01; done; exit 3", go.display()));
     let executor = world.executor();
     executor.ensure(&run).await.unwrap();
     until("it is up", || log(&executor, &run).contains("up")).await;
@@ -34,10 +29,7 @@ async fn a_run_that_ended_while_nobody_looked_is_told_until_it_is_forgotten() {
     executor.ensure(&run).await.unwrap();
     let folder = executor.folder(&run.id).unwrap();
     drop(executor);
-    until("it has ended", || {
-        folder.has_exit() || !folder.is_supervised() && !folder.has_started()
-    })
-    .await;
+    until("it has ended", || folder.has_exit() || !folder.is_supervised() && !folder.has_started()).await;
     let executor = world.executor();
     executor.ensure(&run).await.unwrap();
     assert_eq!(end(&executor, &run).await.exit, Exit::Code { code: 5 });
@@ -62,10 +54,8 @@ async fn a_supervisor_killed_from_outside_loses_the_run_and_leaves_no_process() 
     let executor = world.executor();
     executor.ensure(&run).await.unwrap();
     until_running(&executor, &run).await;
-    until("its children are there", || {
-        fs::read_to_string(&session).is_ok_and(|pid| pid.ends_with('\n'))
-    })
-    .await;
+    until("its children are there", || fs::read_to_string(&session).is_ok_and(|pid| pid.ends_with('\n')))
+        .await;
     let supervisor = executor.folder(&run.id).unwrap().started().unwrap().supervisor;
     assert!(supervisor.signal(rustix::process::Signal::KILL));
     let ended = end(&executor, &run).await;
@@ -92,11 +82,7 @@ async fn a_run_of_an_earlier_boot_is_lost_by_the_restart() {
     folder.write_started(&started).unwrap();
     fs::remove_file(folder.path().join("exit.json")).unwrap();
     let ended = end(&world.executor(), &run).await;
-    assert!(
-        matches!(&ended.exit, Exit::Lost { reason } if reason.contains("restarted")),
-        "{:?}",
-        ended.exit
-    );
+    assert!(matches!(&ended.exit, Exit::Lost { reason } if reason.contains("restarted")), "{:?}", ended.exit);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,10 +142,7 @@ async fn runs_of_another_living_controller_are_left_to_it() {
     assert_eq!(phase(&second, &run).await, None);
     drop(first);
     until("the claim is gone", || !folder.is_claimed()).await;
-    assert!(matches!(
-        phase(&second, &run).await,
-        Some(RunPhase::Waiting { .. } | RunPhase::Running { .. })
-    ));
+    assert!(matches!(phase(&second, &run).await, Some(RunPhase::Waiting { .. } | RunPhase::Running { .. })));
     second.stop(&run.id, Duration::ZERO).await.unwrap();
 }
 
@@ -190,6 +173,46 @@ async fn logs_are_followed_to_the_end() {
     assert_eq!(rest.concat(), b"two\nthree");
     let unknown = RunId { attempt: 9, ..run.id };
     assert_eq!(executor.logs(&unknown, 0, true).count().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_supervisor_serves_one_run_after_the_other_and_ends_with_its_controller() {
+    let world = World::new();
+    let executor = world.executor();
+    let mut supervisors = Vec::new();
+    for trial in 1..=3 {
+        let run = world.shell(trial, "sleep 0.01 & exit 4");
+        executor.ensure(&run).await.unwrap();
+        assert_eq!(end(&executor, &run).await.exit, Exit::Code { code: 4 });
+        supervisors.push(executor.folder(&run.id).unwrap().started().unwrap().supervisor);
+    }
+    assert!(supervisors.iter().all(|one| *one == supervisors[0]), "{supervisors:?}");
+    // One that is gone is passed over.
+    assert!(supervisors[0].signal(rustix::process::Signal::KILL));
+    until("it is gone", || supervisors[0].alive().is_none()).await;
+    let run = world.shell(4, "exit 4");
+    executor.ensure(&run).await.unwrap();
+    assert_eq!(end(&executor, &run).await.exit, Exit::Code { code: 4 });
+    let last = executor.folder(&run.id).unwrap().started().unwrap().supervisor;
+    assert!(last != supervisors[0] && last.alive().is_some());
+    drop(executor);
+    until("it ends", || last.alive().is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_stop_does_not_reach_the_next_run() {
+    let world = World::new();
+    let executor = world.executor();
+    let first = world.shell(1, "true");
+    executor.ensure(&first).await.unwrap();
+    end(&executor, &first).await;
+    let second = world.shell(2, "sleep 0.3");
+    executor.ensure(&second).await.unwrap();
+    until_running(&executor, &second).await;
+    executor.stop(&first.id, Duration::ZERO).await.unwrap();
+    let supervisor = executor.folder(&second.id).unwrap().started().unwrap().supervisor;
+    assert!(supervisor.signal(rustix::process::Signal::USR1));
+    assert_eq!(end(&executor, &second).await.exit, Exit::Code { code: 0 });
 }
 
 async fn until_running(executor: &LocalExecutor, run: &Run) {

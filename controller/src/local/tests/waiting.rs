@@ -5,19 +5,11 @@ use super::*;
 
 fn machine(gpus: &[&str]) -> Capacity {
     let gpus = gpus.iter().map(ToString::to_string).collect();
-    Capacity {
-        gpus,
-        by_index: true,
-        cpu_milli: 2000,
-        memory: 1 << 32,
-    }
+    Capacity { gpus, by_index: true, cpu_milli: 2000, memory: 1 << 32 }
 }
 
 fn gpu_run(world: &World, trial: u64, script: &str) -> Run {
-    world.run(
-        trial,
-        json!({"command": ["sh", "-c", script], "resources": {"nvidia.com/gpu": 1}}),
-    )
+    world.run(trial, json!({"command": ["sh", "-c", script], "resources": {"nvidia.com/gpu": 1}}))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,10 +22,7 @@ async fn two_executors_share_one_device() {
         LocalExecutor::with_capacity(world.config.clone(), Arc::new(Nothing), machine(&["5"])).unwrap();
     let second = LocalExecutor::with_capacity(config, Arc::new(Nothing), machine(&["5"])).unwrap();
     let go = world.path("go");
-    let script = format!(
-        "echo $CUDA_VISIBLE_DEVICES; while ! test -e {}; do sleep 0.01; done",
-        go.display()
-    );
+    let script = format!("echo $CUDA_VISIBLE_DEVICES; while ! test -e {}; do sleep 0.01; done", go.display());
     let (one, two) = (gpu_run(&world, 1, &script), gpu_run(&other, 2, &script));
     first.ensure(&one).await.unwrap();
     until("it has the device", || log(&first, &one) == "5\n").await;
@@ -61,10 +50,7 @@ async fn a_run_that_waits_is_stopped() {
     let world = World::new();
     let executor =
         LocalExecutor::with_capacity(world.config.clone(), Arc::new(Nothing), machine(&["0"])).unwrap();
-    let (one, two) = (
-        gpu_run(&world, 1, "echo up; sleep 1000"),
-        gpu_run(&world, 2, "echo never"),
-    );
+    let (one, two) = (gpu_run(&world, 1, "echo up; sleep 1000"), gpu_run(&world, 2, "echo never"));
     executor.ensure(&one).await.unwrap();
     until("it has the device", || log(&executor, &one) == "up\n").await;
     executor.ensure(&two).await.unwrap();
@@ -89,8 +75,5 @@ async fn more_than_the_machine_has_is_refused() {
     );
     let run = world.run(2, json!({"command": ["true"], "resources": {"cpu": 64}}));
     let error = executor.ensure(&run).await.unwrap_err();
-    assert!(
-        error.to_string().contains("wants 64 CPU and this machine has 2"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("wants 64 CPU and this machine has 2"), "{error}");
 }

@@ -26,10 +26,7 @@ pub(super) fn record(id: i64, name: &str) -> ExperimentRecord {
         name: name.into(),
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
-        spec: ExperimentSpec {
-            max_trial_count: Some(3),
-            ..Default::default()
-        },
+        spec: ExperimentSpec { max_trial_count: Some(3), ..Default::default() },
         spec_digest: "d".into(),
         seed: 7,
         base_dir: None,
@@ -41,10 +38,7 @@ fn noted(seq: u64) -> StoredEvent {
     StoredEvent {
         seq,
         at: Timestamp(seq as i64),
-        event: Event::Noted {
-            trial: None,
-            message: format!("e{seq}"),
-        },
+        event: Event::Noted { trial: None, message: format!("e{seq}") },
     }
 }
 
@@ -84,75 +78,37 @@ pub(super) fn row(offset: u64, text: &str) -> ObservationRow {
     }
 }
 
-pub(super) const RUN: RunId = RunId {
-    experiment: ExperimentId(1),
-    trial: TrialIdx(0),
-    attempt: 1,
-};
+pub(super) const RUN: RunId = RunId { experiment: ExperimentId(1), trial: TrialIdx(0), attempt: 1 };
 
 pub(super) async fn create(store: &AnyStore, id: i64, name: &str) {
-    store
-        .create_experiment(&record(id, name), &ExperimentStatus::default(), &[noted(1)])
-        .await
-        .unwrap();
+    store.create_experiment(&record(id, name), &ExperimentStatus::default(), &[noted(1)]).await.unwrap();
 }
 
 pub(super) async fn an_experiment_is_found_by_name_and_by_id(store: AnyStore) {
     create(&store, 1, "a").await;
     create(&store, 2, "b").await;
-    assert_eq!(
-        store.experiment("default", "a").await.unwrap(),
-        Some(record(1, "a"))
-    );
-    assert_eq!(
-        store.experiment_by_id(ExperimentId(2)).await.unwrap(),
-        Some(record(2, "b"))
-    );
+    assert_eq!(store.experiment("default", "a").await.unwrap(), Some(record(1, "a")));
+    assert_eq!(store.experiment_by_id(ExperimentId(2)).await.unwrap(), Some(record(2, "b")));
     assert_eq!(store.experiment("other", "a").await.unwrap(), None);
-    let names: Vec<_> = store
-        .experiments()
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|(record, _)| record.name)
-        .collect();
+    let names: Vec<_> =
+        store.experiments().await.unwrap().into_iter().map(|(record, _)| record.name).collect();
     assert_eq!(names, ["b", "a"], "newest first");
-    assert!(matches!(
-        store.status(ExperimentId(9)).await,
-        Err(StoreError::NotFound(_))
-    ));
+    assert!(matches!(store.status(ExperimentId(9)).await, Err(StoreError::NotFound(_))));
     store.ping().await.unwrap();
 }
 
 pub(super) async fn a_name_is_taken_until_its_experiment_is_deleted(store: AnyStore) {
     create(&store, 1, "a").await;
-    let again = store
-        .create_experiment(&record(2, "a"), &ExperimentStatus::default(), &[])
-        .await;
+    let again = store.create_experiment(&record(2, "a"), &ExperimentStatus::default(), &[]).await;
     assert!(matches!(again, Err(StoreError::AlreadyExists { .. })));
     let lease = store.acquire(ExperimentId(1), "me").await.unwrap().unwrap();
     store.append(&[(RUN, vec![row(0, "1")])]).await.unwrap();
-    store
-        .commit(
-            &lease,
-            &Batch {
-                delete: true,
-                ..Batch::default()
-            },
-        )
-        .await
-        .unwrap();
+    store.commit(&lease, &Batch { delete: true, ..Batch::default() }).await.unwrap();
     assert_eq!(store.experiment("default", "a").await.unwrap(), None);
     create(&store, 2, "a").await;
     assert_eq!(store.purge_deleted().await.unwrap(), 1);
     assert_eq!(store.experiment_by_id(ExperimentId(1)).await.unwrap(), None);
-    assert!(
-        store
-            .observations(ExperimentId(1), &ObservationQuery::default())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap().is_empty());
 }
 
 pub(super) async fn a_commit_writes_everything_or_nothing(store: AnyStore) {
@@ -166,15 +122,8 @@ pub(super) async fn a_commit_writes_everything_or_nothing(store: AnyStore) {
         started: None,
         end: None,
     };
-    let ask = AskRecord {
-        first_idx: TrialIdx(1),
-        n: 2,
-        history_seq: 2,
-    };
-    let status = ExperimentStatus {
-        last_seq: 2,
-        ..Default::default()
-    };
+    let ask = AskRecord { first_idx: TrialIdx(1), n: 2, history_seq: 2 };
+    let status = ExperimentStatus { last_seq: 2, ..Default::default() };
     let batch = Batch {
         events: vec![noted(2)],
         asks: vec![ask],
@@ -187,10 +136,7 @@ pub(super) async fn a_commit_writes_everything_or_nothing(store: AnyStore) {
     assert_eq!(store.asks(ExperimentId(1), TrialIdx(1)).await.unwrap(), [ask]);
     assert!(store.asks(ExperimentId(1), TrialIdx(2)).await.unwrap().is_empty());
     assert_eq!(store.runs(ExperimentId(1), None).await.unwrap(), [run]);
-    assert_eq!(
-        store.status(ExperimentId(1)).await.unwrap().generation,
-        lease.generation
-    );
+    assert_eq!(store.status(ExperimentId(1)).await.unwrap().generation, lease.generation);
     // An event of a number that is taken fails, and with it everything else of its batch.
     let clash = Batch {
         trials: vec![trial(5, TrialState::Pending, None)],
@@ -206,16 +152,7 @@ pub(super) async fn events_come_back_in_order_and_in_pages(store: AnyStore) {
     create(&store, 1, "a").await;
     let lease = store.acquire(ExperimentId(1), "me").await.unwrap().unwrap();
     let events: Vec<_> = (2..=1200).map(noted).collect();
-    store
-        .commit(
-            &lease,
-            &Batch {
-                events,
-                ..Batch::default()
-            },
-        )
-        .await
-        .unwrap();
+    store.commit(&lease, &Batch { events, ..Batch::default() }).await.unwrap();
     let all = store.events(ExperimentId(1), 0, 0).await.unwrap();
     assert!(all.iter().enumerate().all(|(i, event)| event.seq == i as u64 + 1) && all.len() == 1200);
     let page = store.events(ExperimentId(1), 100, 3).await.unwrap();
@@ -232,136 +169,53 @@ pub(super) async fn trials_are_filtered_sorted_and_paged(store: AnyStore) {
         trial(3, TrialState::Succeeded, Some(0.9)),
         trial(4, TrialState::Running, None),
     ];
-    store
-        .commit(
-            &lease,
-            &Batch {
-                trials,
-                ..Batch::default()
-            },
-        )
-        .await
-        .unwrap();
+    store.commit(&lease, &Batch { trials, ..Batch::default() }).await.unwrap();
     let of = async |query: TrialQuery| {
         let page = store.trials(ExperimentId(1), &query).await.unwrap();
-        (
-            page.items.iter().map(|trial| trial.idx.0).collect::<Vec<_>>(),
-            page.total,
-        )
+        (page.items.iter().map(|trial| trial.idx.0).collect::<Vec<_>>(), page.total)
     };
     let base = TrialQuery::default;
     assert_eq!(of(base()).await, (vec![0, 1, 2, 3, 4], 5));
-    let by_objective = TrialQuery {
-        order: TrialOrder::Objective,
-        ..base()
-    };
+    let by_objective = TrialQuery { order: TrialOrder::Objective, ..base() };
     assert_eq!(of(by_objective.clone()).await, (vec![1, 0, 3, 2, 4], 5));
-    assert_eq!(
-        of(TrialQuery {
-            descending: true,
-            ..by_objective
-        })
-        .await
-        .0,
-        [3, 0, 1, 2, 4]
-    );
-    let succeeded = TrialQuery {
-        states: vec![TrialState::Succeeded],
-        offset: 1,
-        limit: 1,
-        ..base()
-    };
+    assert_eq!(of(TrialQuery { descending: true, ..by_objective }).await.0, [3, 0, 1, 2, 4]);
+    let succeeded = TrialQuery { states: vec![TrialState::Succeeded], offset: 1, limit: 1, ..base() };
     assert_eq!(of(succeeded).await, (vec![1], 3));
     assert_eq!(
-        of(TrialQuery {
-            order: TrialOrder::Ended,
-            descending: true,
-            ..base()
-        })
-        .await
-        .0,
+        of(TrialQuery { order: TrialOrder::Ended, descending: true, ..base() }).await.0,
         [3, 2, 1, 0, 4]
     );
     store
-        .commit(
-            &lease,
-            &Batch {
-                trials: vec![trial(4, TrialState::Killed, None)],
-                ..Batch::default()
-            },
-        )
+        .commit(&lease, &Batch { trials: vec![trial(4, TrialState::Killed, None)], ..Batch::default() })
         .await
         .unwrap();
-    assert_eq!(
-        store
-            .trial(ExperimentId(1), TrialIdx(4))
-            .await
-            .unwrap()
-            .unwrap()
-            .state,
-        TrialState::Killed
-    );
+    assert_eq!(store.trial(ExperimentId(1), TrialIdx(4)).await.unwrap().unwrap().state, TrialState::Killed);
 }
 
 pub(super) async fn observations_are_kept_once(store: AnyStore) {
     create(&store, 1, "a").await;
     let rows: Vec<_> = (0..2500).map(|i| row(i * 10, "0.5")).collect();
     store.append(&[(RUN, rows.clone())]).await.unwrap();
-    store
-        .append(&[(RUN, rows[2400..].to_vec()), (RUN, vec![row(99_999, "0.25")])])
-        .await
-        .unwrap();
-    let all = store
-        .observations(ExperimentId(1), &ObservationQuery::default())
-        .await
-        .unwrap();
+    store.append(&[(RUN, rows[2400..].to_vec()), (RUN, vec![row(99_999, "0.25")])]).await.unwrap();
+    let all = store.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap();
     assert_eq!(all.len(), 2501);
     assert_eq!(all[1].row, rows[1]);
-    assert_eq!(
-        store.positions(RUN).await.unwrap(),
-        BTreeMap::from([("stdout".to_owned(), 99_999)])
-    );
-    let other = ObservationQuery {
-        attempt: Some(2),
-        ..Default::default()
-    };
-    assert!(
-        store
-            .observations(ExperimentId(1), &other)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    store
-        .delete_observations(ExperimentId(1), TrialIdx(0))
-        .await
-        .unwrap();
-    assert!(
-        store
-            .observations(ExperimentId(1), &ObservationQuery::default())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(store.positions(RUN).await.unwrap(), BTreeMap::from([("stdout".to_owned(), 99_999)]));
+    let other = ObservationQuery { attempt: Some(2), ..Default::default() };
+    assert!(store.observations(ExperimentId(1), &other).await.unwrap().is_empty());
+    store.delete_observations(ExperimentId(1), TrialIdx(0)).await.unwrap();
+    assert!(store.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap().is_empty());
 }
 
 pub(super) async fn numbers_that_are_none_are_read_back(store: AnyStore) {
     create(&store, 1, "a").await;
-    let rows = ["nan", "-inf", "Genotype(x)", "1e-300"]
-        .iter()
-        .enumerate()
-        .map(|(i, text)| row(i as u64, text));
+    let rows =
+        ["nan", "-inf", "Genotype(x)", "1e-300"].iter().enumerate().map(|(i, text)| row(i as u64, text));
     store.append(&[(RUN, rows.collect())]).await.unwrap();
-    let all = store
-        .observations(ExperimentId(1), &ObservationQuery::default())
-        .await
-        .unwrap();
+    let all = store.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap();
     assert!(all[0].row.value.unwrap().is_nan());
     assert_eq!(all[1].row.value, Some(f64::NEG_INFINITY));
-    assert_eq!(
-        (all[2].row.value, all[2].row.text.as_str()),
-        (None, "Genotype(x)")
-    );
+    assert_eq!((all[2].row.value, all[2].row.text.as_str()), (None, "Genotype(x)"));
     assert_eq!(all[3].row.value, Some(1e-300));
 }
 
@@ -375,11 +229,8 @@ pub(super) async fn pushed_values_get_places_behind_each_other(store: AnyStore) 
     };
     store.push(RUN, &[pushed("1", 5), pushed("2", 5)]).await.unwrap();
     store.push(RUN, &[pushed("3", 4)]).await.unwrap();
-    let from = ObservationQuery {
-        from: Some(Timestamp(5)),
-        metric: Some("loss".into()),
-        ..Default::default()
-    };
+    let from =
+        ObservationQuery { from: Some(Timestamp(5)), metric: Some("loss".into()), ..Default::default() };
     let texts = async |query: &ObservationQuery| {
         let rows = store.observations(ExperimentId(1), query).await.unwrap();
         rows.into_iter().map(|o| o.row.text).collect::<Vec<_>>()
@@ -390,56 +241,26 @@ pub(super) async fn pushed_values_get_places_behind_each_other(store: AnyStore) 
 
 pub(super) async fn wishes_wait_until_they_are_taken(store: AnyStore) {
     create(&store, 1, "a").await;
-    let first = store
-        .wish(ExperimentId(1), &Wish::Stop { now: true }, Timestamp(1))
-        .await
-        .unwrap();
-    let second = store
-        .wish(ExperimentId(1), &Wish::Resume, Timestamp(2))
-        .await
-        .unwrap();
+    let first = store.wish(ExperimentId(1), &Wish::Stop { now: true }, Timestamp(1)).await.unwrap();
+    let second = store.wish(ExperimentId(1), &Wish::Resume, Timestamp(2)).await.unwrap();
     let open = store.open_wishes(ExperimentId(1)).await.unwrap();
-    assert_eq!(
-        open.iter().map(|w| w.wish_no).collect::<Vec<_>>(),
-        [first, second]
-    );
+    assert_eq!(open.iter().map(|w| w.wish_no).collect::<Vec<_>>(), [first, second]);
     assert_eq!(open[0].wish, Wish::Stop { now: true });
     let lease = store.acquire(ExperimentId(1), "me").await.unwrap().unwrap();
-    store
-        .commit(
-            &lease,
-            &Batch {
-                taken_wishes: vec![first],
-                ..Batch::default()
-            },
-        )
-        .await
-        .unwrap();
+    store.commit(&lease, &Batch { taken_wishes: vec![first], ..Batch::default() }).await.unwrap();
     assert_eq!(store.open_wishes(ExperimentId(1)).await.unwrap().len(), 1);
 }
 
 pub(super) async fn an_older_lease_cannot_write(store: AnyStore) {
     create(&store, 1, "a").await;
     let first = store.acquire(ExperimentId(1), "me").await.unwrap().unwrap();
-    assert!(
-        store.acquire(ExperimentId(1), "you").await.unwrap().is_none(),
-        "it is held"
-    );
-    assert_eq!(
-        store.holder(ExperimentId(1)).await.unwrap().as_deref(),
-        Some("me")
-    );
+    assert!(store.acquire(ExperimentId(1), "you").await.unwrap().is_none(), "it is held");
+    assert_eq!(store.holder(ExperimentId(1)).await.unwrap().as_deref(), Some("me"));
     store.release(&first).await.unwrap();
     assert_eq!(store.holder(ExperimentId(1)).await.unwrap(), None);
     let second = store.acquire(ExperimentId(1), "you").await.unwrap().unwrap();
     assert!(second.generation > first.generation);
-    let batch = Batch {
-        events: vec![noted(2)],
-        ..Batch::default()
-    };
-    assert!(matches!(
-        store.commit(&first, &batch).await,
-        Err(StoreError::LeaseLost(_))
-    ));
+    let batch = Batch { events: vec![noted(2)], ..Batch::default() };
+    assert!(matches!(store.commit(&first, &batch).await, Err(StoreError::LeaseLost(_))));
     store.commit(&second, &batch).await.unwrap();
 }

@@ -18,10 +18,7 @@ async fn a_place_that_cannot_be_written_is_named_with_a_way_out() {
     let blocked = folder.path().join("file");
     std::fs::write(&blocked, "x").unwrap();
     let text = refusal(blocked.join("cairn.db").to_str().unwrap()).await;
-    assert!(
-        text.contains("file/cairn.db") && text.contains("--store"),
-        "{text}"
-    );
+    assert!(text.contains("file/cairn.db") && text.contains("--store"), "{text}");
 }
 
 #[tokio::test]
@@ -40,34 +37,22 @@ async fn a_store_of_a_newer_cairn_is_refused() {
     let url = path.to_str().unwrap();
     crate::open(url).await.unwrap();
     let pool = sqlx::AnyPool::connect(&format!("sqlite:{url}")).await.unwrap();
-    sqlx::query("INSERT INTO cairn_schema (version) VALUES (999)")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query("INSERT INTO cairn_schema (version) VALUES (999)").execute(&pool).await.unwrap();
     assert!(refusal(url).await.contains("newer Cairn"));
 }
 
 #[tokio::test]
 async fn what_is_no_store_at_all_is_said() {
     assert!(refusal("mysql://host/db").await.contains("is no store"));
-    assert!(
-        refusal("postgres://127.0.0.1:1/none")
-            .await
-            .contains("cannot reach PostgreSQL")
-    );
+    assert!(refusal("postgres://127.0.0.1:1/none").await.contains("cannot reach PostgreSQL"));
 }
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cairn.db");
-    let store = crate::store::SqlStore::open(path.to_str().unwrap())
-        .await
-        .unwrap();
-    sqlx::query("PRAGMA max_page_count = 120")
-        .execute(store.writer())
-        .await
-        .unwrap();
+    let store = crate::store::SqlStore::open(path.to_str().unwrap()).await.unwrap();
+    sqlx::query("PRAGMA max_page_count = 120").execute(store.writer()).await.unwrap();
     let store: std::sync::Arc<dyn controller_core::ports::Store> = std::sync::Arc::new(store);
     create(&store, 1, "a").await;
     let mut kept = 0;
@@ -78,14 +63,8 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
             Err(error) => break error,
         }
     };
-    assert!(
-        matches!(&error, StoreError::Failed(text) if text.contains("full")),
-        "{error}"
-    );
-    let all = store
-        .observations(ExperimentId(1), &ObservationQuery::default())
-        .await
-        .unwrap();
+    assert!(matches!(&error, StoreError::Failed(text) if text.contains("full")), "{error}");
+    let all = store.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap();
     assert_eq!(all.len() as u64, kept);
 }
 

@@ -35,20 +35,13 @@ impl Server {
         let bin = find().expect("initdb not found: install PostgreSQL (Debian: apt-get install postgresql) or set CAIRN_NO_POSTGRES=1");
         let folder = std::env::temp_dir().join(format!("cairn-postgres-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let server = Self { folder, bin, port };
         let data = server.folder.join("data");
         if is_root() {
             run(Command::new("chown").arg("nobody").arg(&server.folder));
         }
-        run(server
-            .command("initdb")
-            .args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"])
-            .arg(&data));
+        run(server.command("initdb").args(["-A", "trust", "-U", "postgres", "--no-sync", "-D"]).arg(&data));
         // It ends when this process does, also if that is killed.
         let watch = format!(
             "while ps -p {} >/dev/null; do sleep 1; done; '{}' -D '{}' -m immediate stop; rm -rf '{}'",
@@ -88,13 +81,8 @@ impl Server {
         let admin = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
         sqlx::any::install_default_drivers();
         let pool = sqlx::AnyPool::connect(&admin).await.unwrap();
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}")))
-            .execute(&pool)
-            .await
-            .unwrap();
-        crate::open(&format!("postgres://postgres@127.0.0.1:{}/{name}", self.port))
-            .await
-            .unwrap()
+        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
+        crate::open(&format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)).await.unwrap()
     }
 }
 
@@ -103,10 +91,7 @@ fn find() -> Option<PathBuf> {
     let on_path = std::env::split_paths(&path).find(|folder| folder.join("initdb").exists());
     on_path.or_else(|| {
         let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-        versions
-            .flatten()
-            .map(|version| version.path().join("bin"))
-            .find(|bin| bin.join("initdb").exists())
+        versions.flatten().map(|version| version.path().join("bin")).find(|bin| bin.join("initdb").exists())
     })
 }
 
@@ -122,18 +107,12 @@ fn as_nobody(command: &Command) -> Command {
         return same;
     }
     let mut wrapped = Command::new("setpriv");
-    wrapped
-        .args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"])
-        .arg(command.get_program());
+    wrapped.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(command.get_program());
     wrapped.args(command.get_args()).current_dir(Path::new("/"));
     wrapped
 }
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
