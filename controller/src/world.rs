@@ -1,6 +1,7 @@
 //! What the driver and the API act upon: one of each port.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use controller_core::ports::{Executor, Store};
 use controller_core::time::{Clock, Timestamp};
@@ -24,14 +25,29 @@ pub(crate) struct World {
     pub(crate) holder: String,
 }
 
-/// The machine's clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct SystemClock;
+/// The machine's clock, read once: from then on time goes as the monotonic clock does, so that a clock that is set
+/// anew moves no deadline and turns no order around.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemClock {
+    began: Timestamp,
+    since: Instant,
+}
+
+impl SystemClock {
+    /// Reads the machine's clock.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+    pub(crate) fn start() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { began: Timestamp(micros(since_epoch)), since: Instant::now() }
+    }
+}
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        Timestamp(self.began.0.saturating_add(micros(self.since.elapsed())))
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
 //! `cairn.v1.Search` over the registry.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use proto::cairn as wire;
 use proto::cairn::search_server::Search;
@@ -172,7 +172,7 @@ fn not_held(prefix: Prefix) -> Status {
 #[cfg(test)]
 fn held_prefix(service: &SearchService, study: &wire::Study) -> Option<Prefix> {
     let session = service.sessions.get(&session::key(study))?;
-    let prefix = session.lock().unwrap_or_else(PoisonError::into_inner).prefix();
+    let prefix = session.lock().unwrap_or_else(std::sync::PoisonError::into_inner).prefix();
     Some(prefix)
 }
 

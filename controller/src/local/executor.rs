@@ -12,7 +12,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use controller_core::experiment::ExperimentId;
 use controller_core::ports::{Executor, ExecutorError};
+use controller_core::process;
+use controller_core::report::Problem;
 use controller_core::run::{Run, RunId, RunPhase, RunStatus};
+use controller_core::spec::ExperimentSpec;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::sync::{OnceCell, broadcast, watch};
@@ -84,7 +87,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl LocalExecutor {
-    /// Opens the folder and looks for runs of an earlier controller. Fails if the folder cannot be used.
+    /// Opens the folder; runs of an earlier controller are looked for by the first `list`. Fails if the folder cannot
+    /// be used.
     pub(crate) fn open(mut config: LocalConfig, collect: Arc<dyn Collect>) -> io::Result<Self> {
         for name in ["trials", "active", "past"] {
             fs::create_dir_all(config.root.join(name))?;
@@ -103,9 +107,7 @@ impl LocalExecutor {
             capacity: OnceCell::new(),
             runs: Mutex::default(),
         };
-        let executor = Self { shared: Arc::new(shared), watchers: Mutex::default() };
-        executor.adopt_all()?;
-        Ok(executor)
+        Ok(Self { shared: Arc::new(shared), watchers: Mutex::default() })
     }
 
     /// As `open`, on a machine that has this.
@@ -316,5 +318,25 @@ impl Executor for LocalExecutor {
     fn watch(&self) -> BoxStream<'static, RunStatus> {
         let changes = BroadcastStream::new(self.shared.changes.subscribe());
         changes.filter_map(|change| async move { change.ok() }).boxed()
+    }
+
+    async fn refusals(&self, spec: &ExperimentSpec) -> Vec<Problem> {
+        let problems = process::local_problems(spec);
+        let manifest = spec.trial_template.as_ref().and_then(|template| template.trial_spec.as_ref());
+        let Some(manifest) = manifest.filter(|_| problems.is_empty()) else { return problems };
+        let container = spec.trial_template.as_ref().map_or("", |template| &template.primary_container_name);
+        let Ok(process) = process::of_manifest(manifest, container, &spec.collector(), "own") else {
+            return problems;
+        };
+        let wants = prepare::wants(&process);
+        if wants.is_nothing() {
+            return problems;
+        }
+        let refusal = self.capacity().await.refusal(&wants);
+        refusal.map(|refusal| Problem::new("spec.trialTemplate.trialSpec", refusal)).into_iter().collect()
+    }
+
+    fn place(&self, run: &RunId) -> Option<String> {
+        self.folder(run).map(|folder| folder.path().display().to_string())
     }
 }

@@ -23,8 +23,5 @@ mod watcher;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use capacity::Capacity;
-pub(crate) use collect::{Collect, Collected, Signals};
 pub(crate) use executor::{LocalConfig, LocalExecutor};
-pub(crate) use files::RunFolder;
 pub(crate) use observe::{InProcess, StoreSink};

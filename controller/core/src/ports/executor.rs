@@ -8,7 +8,9 @@ use futures::stream::BoxStream;
 use thiserror::Error;
 
 use super::store::{ObservationRow, StoreError};
+use crate::report::Problem;
 use crate::run::{Run, RunId, RunStatus};
+use crate::spec::ExperimentSpec;
 
 /// Why an executor could not do something.
 #[derive(Debug, Error)]
@@ -36,6 +38,10 @@ pub trait Executor: Send + Sync {
     fn logs(&self, run: &RunId, from: u64, follow: bool) -> BoxStream<'static, Bytes>;
     /// Changes from now on. May repeat or miss some; `list` is the truth.
     fn watch(&self) -> BoxStream<'static, RunStatus>;
+    /// What of a spec can never run here, before anything starts; each with its path.
+    async fn refusals(&self, spec: &ExperimentSpec) -> Vec<Problem>;
+    /// Where a run lies, such as its folder; `None` if there is no such run.
+    fn place(&self, run: &RunId) -> Option<String>;
 }
 
 /// Where collectors put what they read.

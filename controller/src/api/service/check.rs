@@ -1,0 +1,99 @@
+//! Checking a document before anything starts: the validator, the algorithms, the machine.
+
+use controller_core::document::ExperimentDocument;
+use controller_core::report::{Problem, Report};
+use controller_core::study;
+use controller_core::validate;
+use controller_core::yaml::Source;
+use proto::cairn as wire;
+use proto::cairn::search_client::SearchClient;
+use suggest::convert;
+use tonic::Code as GrpcCode;
+
+use super::error::{ApiError, Code, problems};
+use crate::api::Api;
+use crate::api::types::Validation;
+
+/// A document with everything there is to say about it.
+pub(crate) struct Checked {
+    /// With all defaults.
+    pub(crate) document: ExperimentDocument,
+    /// Problems, warnings, notes.
+    pub(crate) report: Report,
+}
+
+impl Checked {
+    /// As it travels.
+    pub(crate) fn view(&self) -> Validation {
+        Validation {
+            valid: self.report.is_valid(),
+            name: self.document.metadata.name.clone(),
+            errors: problems(&self.report.errors),
+            warnings: problems(&self.report.warnings),
+            notes: self.report.notes.clone(),
+            spec: serde_json::to_value(&self.document.spec).unwrap_or_default(),
+        }
+    }
+}
+
+/// Checks the one Experiment of a text, all the way to what this machine can run.
+pub(crate) async fn check(api: &Api, text: &str, namespace: &str) -> Result<Checked, ApiError> {
+    let (mut document, source, mut report) = validate::text(text);
+    if document.metadata.namespace.is_empty() {
+        document.metadata.namespace = namespace.into();
+    }
+    let mut more = Report::default();
+    if report.is_valid() {
+        ask_the_search(api, &document, &mut more).await?;
+    }
+    local(api, &document, &report, &mut more).await;
+    report.extend(more.with_lines(&source));
+    order(&mut report, &source);
+    Ok(Checked { document, report })
+}
+
+/// Problems in the order of their lines.
+fn order(report: &mut Report, _: &Source) {
+    report.errors.sort_by_key(|problem| problem.line.unwrap_or(u32::MAX));
+    report.errors.dedup();
+}
+
+/// Whether algorithms exist, accept their settings and can search the space.
+async fn ask_the_search(
+    api: &Api,
+    document: &ExperimentDocument,
+    report: &mut Report,
+) -> Result<(), ApiError> {
+    let seed = document.spec.seed.unwrap_or(0);
+    let (study, _) = study::of_spec(&document.spec, &document.metadata.name, seed);
+    let Ok(study) = study else { return Ok(()) };
+    let request = wire::ValidateRequest { study: Some(convert::study_to_proto(&study)) };
+    match SearchClient::new(api.world.search.clone()).validate(request).await {
+        Ok(reply) => {
+            for warning in reply.into_inner().warnings {
+                report.warn(Problem::new("spec.algorithm", warning));
+            }
+            Ok(())
+        }
+        Err(status) if matches!(status.code(), GrpcCode::InvalidArgument | GrpcCode::Unimplemented) => {
+            for line in status.message().lines().flat_map(|line| line.split("; and ")) {
+                report.error(Problem::new("spec.algorithm", line.trim()));
+            }
+            Ok(())
+        }
+        Err(status) => {
+            let message = format!("the suggestion service did not answer: {}", status.message());
+            Err(ApiError::new(Code::Unavailable, message))
+        }
+    }
+}
+
+/// Whether this machine can run its trials.
+async fn local(api: &Api, document: &ExperimentDocument, so_far: &Report, report: &mut Report) {
+    let template = "spec.trialTemplate";
+    if so_far.errors.iter().any(|problem| problem.path.starts_with(template)) {
+        return;
+    }
+    let found = api.world.executor.refusals(&document.spec).await;
+    found.into_iter().for_each(|problem| report.error(problem));
+}

@@ -1,0 +1,222 @@
+//! Records as they travel: Katib's resource with a block of our own.
+
+use controller_core::experiment::{Condition, ExperimentRecord, ExperimentStatus, Hold};
+use controller_core::ports::TrialQuery;
+use controller_core::time::Timestamp;
+use controller_core::trial::{MetricSummary, Origin, TrialRecord, TrialState};
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use crate::api::Api;
+use crate::api::types::{CairnBlock, Counters, Experiment, ExperimentMetadata, Metric, Model, Spent, Trial};
+
+/// Most names in a list of a status.
+const MAX_NAMES: u64 = 500;
+
+/// An experiment with the names of its trials, as `get` shows it.
+pub(crate) async fn full(api: &Api, record: &ExperimentRecord) -> Result<Experiment, ApiError> {
+    let status = api.world.store.status(record.id).await?;
+    let mut view = brief(record, &status);
+    view.cairn.driven_by = api.world.store.holder(record.id).await?;
+    view.cairn.open_wishes = api.world.store.open_wishes(record.id).await?.len() as u64;
+    for (word, states) in [
+        ("runningTrialList", vec![TrialState::Running]),
+        ("pendingTrialList", vec![TrialState::Pending, TrialState::Paused]),
+        ("failedTrialList", vec![TrialState::Failed]),
+        ("succeededTrialList", vec![TrialState::Succeeded]),
+        ("killedTrialList", vec![TrialState::Killed]),
+        ("earlyStoppedTrialList", vec![TrialState::EarlyStopped]),
+        ("metricsUnavailableTrialList", vec![TrialState::MetricsUnavailable]),
+    ] {
+        let counted = states.iter().map(|state| *status.counters.clone().of(*state)).max();
+        if counted == Some(0) {
+            continue;
+        }
+        let query = TrialQuery { states, descending: true, limit: MAX_NAMES, ..TrialQuery::default() };
+        let mut names: Vec<String> = api
+            .world
+            .store
+            .trials(record.id, &query)
+            .await?
+            .items
+            .into_iter()
+            .map(|trial| trial.name)
+            .collect();
+        names.reverse();
+        view.status[word] = json!(names);
+    }
+    Ok(view)
+}
+
+/// An experiment without what needs more than its own rows, as lists show it.
+pub(crate) fn brief(record: &ExperimentRecord, status: &ExperimentStatus) -> Experiment {
+    let map = |map: &std::collections::BTreeMap<String, String>| {
+        if map.is_empty() { Value::Null } else { json!(map) }
+    };
+    Experiment {
+        api_version: "kubeflow.org/v1beta1".into(),
+        kind: "Experiment".into(),
+        metadata: ExperimentMetadata {
+            name: record.name.clone(),
+            namespace: record.namespace.clone(),
+            uid: record.uid.clone(),
+            creation_timestamp: record.created.to_rfc3339(),
+            labels: map(&record.labels),
+            annotations: map(&record.annotations),
+        },
+        spec: serde_json::to_value(&record.spec).unwrap_or_default(),
+        status: katib_status(status),
+        cairn: block(record, status),
+    }
+}
+
+fn katib_status(status: &ExperimentStatus) -> Value {
+    let mut view = Map::new();
+    if let Some(started) = status.started {
+        view.insert("startTime".into(), json!(started.to_rfc3339()));
+    }
+    view.insert("completionTime".into(), json!(status.completed.map(Timestamp::to_rfc3339)));
+    view.insert("conditions".into(), status.conditions.iter().map(condition).collect());
+    let optimal = match &status.best {
+        None => json!({ "observation": {} }),
+        Some(best) => json!({
+            "bestTrialName": best.name,
+            "parameterAssignments": assignments(&best.assignments),
+            "observation": { "metrics": best.observation },
+        }),
+    };
+    view.insert("currentOptimalTrial".into(), optimal);
+    let counters = &status.counters;
+    for (word, count) in [
+        ("trials", counters.total()),
+        ("trialsSucceeded", counters.succeeded),
+        ("trialsFailed", counters.failed),
+        ("trialsKilled", counters.killed),
+        ("trialsPending", counters.pending),
+        ("trialsRunning", counters.running),
+        ("trialsEarlyStopped", counters.early_stopped),
+        ("trialMetricsUnavailable", counters.metrics_unavailable),
+    ] {
+        if count > 0 {
+            view.insert(word.into(), json!(count));
+        }
+    }
+    Value::Object(view)
+}
+
+fn condition(condition: &Condition) -> Value {
+    json!({
+        "type": condition.kind,
+        "status": condition.status,
+        "reason": condition.reason,
+        "message": condition.message,
+        "lastUpdateTime": condition.last_update_time.to_rfc3339(),
+        "lastTransitionTime": condition.last_transition_time.to_rfc3339(),
+    })
+}
+
+fn assignments(assignments: &[(String, String)]) -> Value {
+    assignments.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+fn block(record: &ExperimentRecord, status: &ExperimentStatus) -> CairnBlock {
+    let current = status.conditions.last();
+    let counters = &status.counters;
+    let objective = record.spec.objective();
+    CairnBlock {
+        state: state(status).into(),
+        reason: current.map(|condition| condition.reason.clone()).unwrap_or_default(),
+        message: current.map(|condition| condition.message.clone()).unwrap_or_default(),
+        seed: record.seed,
+        spec_digest: record.spec_digest.clone(),
+        direction: if objective.is_maximize() { "maximize" } else { "minimize" }.into(),
+        objective: objective.objective_metric_name,
+        counters: Counters {
+            total: counters.total(),
+            pending: counters.pending,
+            running: counters.running,
+            succeeded: counters.succeeded,
+            failed: counters.failed,
+            killed: counters.killed,
+            early_stopped: counters.early_stopped,
+            metrics_unavailable: counters.metrics_unavailable,
+        },
+        best_value: status.best.as_ref().and_then(|best| best.value),
+        best_trial: status.best.as_ref().map(|best| best.name.clone()),
+        spent: Spent {
+            run_seconds: status.spent.run_seconds,
+            gpu_seconds: status.spent.gpu_seconds,
+            cost: status.spent.cost,
+        },
+        hold: match status.hold {
+            Hold::Free => "free",
+            Hold::Draining => "draining",
+            Hold::Stopped => "stopped",
+            Hold::Deleting => "deleting",
+        }
+        .into(),
+        waiting: status.waiting.clone(),
+        driven_by: None,
+        open_wishes: 0,
+        last_seq: status.last_seq,
+        base_dir: record.base_dir.clone(),
+    }
+}
+
+/// The state of an experiment in one word.
+pub(crate) fn state(status: &ExperimentStatus) -> &str {
+    if status.hold == Hold::Deleting {
+        return "Deleting";
+    }
+    if !status.is_completed() && status.hold != Hold::Free {
+        return if status.counters.running > 0 { "Stopping" } else { "Stopped" };
+    }
+    let current = status.conditions.iter().rev().find(|condition| condition.status == "True");
+    current.map_or("Created", |condition| condition.kind.as_str())
+}
+
+/// A trial as it travels.
+pub(crate) fn trial(trial: &TrialRecord, now: Timestamp) -> Trial {
+    let parameters = trial.assignments.iter().map(|(name, value)| (name.clone(), json!(value)));
+    let (origin, retry_of) = match trial.origin {
+        Origin::Search => ("search", None),
+        Origin::Enqueued => ("enqueued", None),
+        Origin::Retry { of } => ("retry", Some(of.0)),
+    };
+    let seconds = trial.started.map(|started| trial.ended.unwrap_or(now).since(started).as_secs_f64());
+    Trial {
+        idx: trial.idx.0,
+        name: trial.name.clone(),
+        state: trial.state.name().into(),
+        reason: trial.reason.clone(),
+        message: trial.message.clone(),
+        parameters: parameters.collect(),
+        value: trial.objectives.first().copied().filter(|value| value.is_finite()),
+        metrics: trial.observation.iter().map(metric).collect(),
+        attempt: trial.attempt,
+        origin: origin.into(),
+        retry_of,
+        notes: json!(trial.suggestion.notes),
+        fidelity: trial.suggestion.fidelity,
+        model: trial.model.as_ref().map(|model| Model {
+            uri: model.uri.clone(),
+            digest: model.digest.clone(),
+            bytes: model.bytes,
+            format: model.format.clone(),
+        }),
+        place: None,
+        created: trial.created.to_rfc3339_micros(),
+        started: trial.started.map(Timestamp::to_rfc3339_micros),
+        ended: trial.ended.map(Timestamp::to_rfc3339_micros),
+        seconds,
+    }
+}
+
+fn metric(metric: &MetricSummary) -> Metric {
+    Metric {
+        name: metric.name.clone(),
+        min: metric.min.clone(),
+        max: metric.max.clone(),
+        latest: metric.latest.clone(),
+    }
+}

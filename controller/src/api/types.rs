@@ -1,0 +1,530 @@
+//! What travels over the HTTP API as JSON.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// An error, as every door tells it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// What went wrong.
+    pub(crate) error: ErrorDetail,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ErrorDetail {
+    /// One word for programs: `invalid`, `not_found`, `conflict`, `unauthorized`, `forbidden`, `unavailable`,
+    /// `unimplemented`, `internal`.
+    pub(crate) code: String,
+    /// One sentence for people.
+    pub(crate) message: String,
+    /// Each thing that is wrong with what was sent.
+    #[serde(default)]
+    pub(crate) problems: Vec<ProblemView>,
+}
+
+/// One thing that is wrong, or worth knowing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ProblemView {
+    /// Path in the document, such as `spec.parameters[2].feasibleSpace`.
+    pub(crate) path: String,
+    /// Line in the text that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<u32>,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// A way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+/// What the validator says of a document.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Validation {
+    /// Whether it may be submitted.
+    pub(crate) valid: bool,
+    /// Name of the experiment, if it has one.
+    pub(crate) name: String,
+    /// Reasons to refuse it.
+    pub(crate) errors: Vec<ProblemView>,
+    /// Reasons to look again.
+    pub(crate) warnings: Vec<ProblemView>,
+    /// What was decided for the user.
+    pub(crate) notes: Vec<String>,
+    /// The spec with all defaults filled in.
+    #[schema(value_type = Object)]
+    pub(crate) spec: Value,
+}
+
+/// An experiment as Katib's resource, with a block of Cairn's own.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Experiment {
+    /// `kubeflow.org/v1beta1`.
+    pub(crate) api_version: String,
+    /// `Experiment`.
+    pub(crate) kind: String,
+    /// Name, namespace, uid, labels, annotations, creation time.
+    pub(crate) metadata: ExperimentMetadata,
+    /// The spec with all defaults.
+    #[schema(value_type = Object)]
+    pub(crate) spec: Value,
+    /// Status as Katib has it.
+    #[schema(value_type = Object)]
+    pub(crate) status: Value,
+    /// What Katib has no word for.
+    pub(crate) cairn: CairnBlock,
+}
+
+/// `metadata` of an experiment.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExperimentMetadata {
+    /// Name.
+    pub(crate) name: String,
+    /// Namespace.
+    pub(crate) namespace: String,
+    /// Universally unique.
+    pub(crate) uid: String,
+    /// When it was submitted, RFC 3339.
+    pub(crate) creation_timestamp: String,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[schema(value_type = Object)]
+    pub(crate) labels: Value,
+    /// Annotations.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[schema(value_type = Object)]
+    pub(crate) annotations: Value,
+}
+
+/// What Katib has no word for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CairnBlock {
+    /// Current state: `Created`, `Running`, `Stopped`, `Restarting`, `Succeeded`, `Failed` or `Deleting`.
+    pub(crate) state: String,
+    /// Why it is in this state, one word.
+    pub(crate) reason: String,
+    /// The same in a sentence.
+    pub(crate) message: String,
+    /// Seed of its random streams.
+    pub(crate) seed: u64,
+    /// Digest of the spec without budgets.
+    pub(crate) spec_digest: String,
+    /// `minimize` or `maximize`.
+    pub(crate) direction: String,
+    /// Metric that is optimised.
+    pub(crate) objective: String,
+    /// Trials by state.
+    pub(crate) counters: Counters,
+    /// Objective of the best trial so far.
+    pub(crate) best_value: Option<f64>,
+    /// Name of the best trial so far.
+    pub(crate) best_trial: Option<String>,
+    /// What runs that have ended have spent.
+    pub(crate) spent: Spent,
+    /// How firmly it is held by a wish: `free`, `draining`, `stopped`, `deleting`.
+    pub(crate) hold: String,
+    /// Why nothing happens right now; empty while something does.
+    pub(crate) waiting: String,
+    /// Who drives it: host and process; null when nobody does.
+    pub(crate) driven_by: Option<String>,
+    /// Wishes that nobody has carried out yet.
+    pub(crate) open_wishes: u64,
+    /// Number of its newest event.
+    pub(crate) last_seq: u64,
+    /// Folder that relative paths of local processes start from.
+    pub(crate) base_dir: Option<String>,
+}
+
+/// Trials by state.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Counters {
+    /// All.
+    pub(crate) total: u64,
+    /// Waiting.
+    pub(crate) pending: u64,
+    /// Running.
+    pub(crate) running: u64,
+    /// Ended well.
+    pub(crate) succeeded: u64,
+    /// Ended badly.
+    pub(crate) failed: u64,
+    /// Ended by a person.
+    pub(crate) killed: u64,
+    /// Ended by a rule.
+    pub(crate) early_stopped: u64,
+    /// Ended without an objective.
+    pub(crate) metrics_unavailable: u64,
+}
+
+/// What was spent.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Spent {
+    /// Seconds of runs, summed.
+    pub(crate) run_seconds: f64,
+    /// Seconds of GPUs held, summed over devices.
+    pub(crate) gpu_seconds: f64,
+    /// Price of the slots held.
+    pub(crate) cost: f64,
+}
+
+/// A list of experiments.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Experiments {
+    /// Newest first.
+    pub(crate) items: Vec<Experiment>,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Submitted {
+    /// `created`, `unchanged` (the same exists), or `edited` (only budgets differ: a wish was written down).
+    pub(crate) outcome: String,
+    /// The experiment.
+    pub(crate) experiment: Experiment,
+    /// Reasons to look again.
+    pub(crate) warnings: Vec<ProblemView>,
+    /// What was decided for the user.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A trial.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Trial {
+    /// Its number in the experiment, from 0.
+    pub(crate) idx: u64,
+    /// Its name.
+    pub(crate) name: String,
+    /// `Pending`, `Running`, `Paused`, `Succeeded`, `Failed`, `Killed`, `EarlyStopped` or `MetricsUnavailable`.
+    pub(crate) state: String,
+    /// Why it is in its state, one word.
+    pub(crate) reason: String,
+    /// The same in a sentence.
+    pub(crate) message: String,
+    /// Parameter texts by name, in the order of the spec.
+    #[schema(value_type = Object)]
+    pub(crate) parameters: serde_json::Map<String, Value>,
+    /// Its objective; null if it has none, or no number.
+    pub(crate) value: Option<f64>,
+    /// Metrics reduced.
+    pub(crate) metrics: Vec<Metric>,
+    /// Newest attempt, from 1; 0 before the first.
+    pub(crate) attempt: u32,
+    /// How it came about: `search`, `enqueued` or `retry`.
+    pub(crate) origin: String,
+    /// The trial it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_of: Option<u64>,
+    /// What the algorithm wrote beside it.
+    #[schema(value_type = Object)]
+    pub(crate) notes: Value,
+    /// Share of the budget it gets, where the algorithm gives shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fidelity: Option<f64>,
+    /// The model it left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<Model>,
+    /// Where its newest run lies, such as a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<String>,
+    /// When it was written down.
+    pub(crate) created: String,
+    /// When its first run began.
+    pub(crate) started: Option<String>,
+    /// When it ended.
+    pub(crate) ended: Option<String>,
+    /// Seconds from its start to its end, or to now.
+    pub(crate) seconds: Option<f64>,
+}
+
+/// A metric of a trial, reduced; texts as the trial wrote them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Metric {
+    /// Metric.
+    pub(crate) name: String,
+    /// Smallest number.
+    pub(crate) min: String,
+    /// Largest number.
+    pub(crate) max: String,
+    /// Newest value.
+    pub(crate) latest: String,
+}
+
+/// A sealed model.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Model {
+    /// Where it lies.
+    pub(crate) uri: String,
+    /// SHA-256 of its manifest; empty if nobody has verified it.
+    pub(crate) digest: String,
+    /// Bytes of all files.
+    pub(crate) bytes: u64,
+    /// What it is, such as `onnx`.
+    pub(crate) format: String,
+}
+
+/// A page of trials.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Trials {
+    /// The page.
+    pub(crate) items: Vec<Trial>,
+    /// How many there are in all pages.
+    pub(crate) total: u64,
+}
+
+/// A measured value.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Observation {
+    /// Metric.
+    pub(crate) metric: String,
+    /// Which attempt of the trial.
+    pub(crate) attempt: u32,
+    /// Step or epoch, else the ordinal of the row.
+    pub(crate) step: i64,
+    /// When it was measured, RFC 3339.
+    pub(crate) time: Option<String>,
+    /// As written.
+    pub(crate) text: String,
+    /// The number it is; null for a text, NaN and infinities.
+    pub(crate) value: Option<f64>,
+}
+
+/// Measured values.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Observations {
+    /// In the order in which they were written.
+    pub(crate) items: Vec<Observation>,
+}
+
+/// Values that a program reports of its own trial.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PushRequest {
+    /// What sends: one name for each process of the trial that reports.
+    pub(crate) source: String,
+    /// The values, each with its number.
+    pub(crate) items: Vec<PushItem>,
+}
+
+/// A value that a program reports.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PushItem {
+    /// Its number within the source; the same number sent again adds nothing.
+    pub(crate) seq: u64,
+    /// Metric.
+    pub(crate) metric: String,
+    /// The value as text.
+    pub(crate) value: String,
+    /// Step or epoch; without one, `seq`.
+    #[serde(default)]
+    pub(crate) step: Option<i64>,
+    /// When it was measured, RFC 3339; without one, now.
+    #[serde(default)]
+    pub(crate) time: Option<String>,
+}
+
+/// New budgets; what is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Budgets {
+    /// Trials at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_trial_count: Option<i32>,
+    /// Trials at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parallel_trial_count: Option<i32>,
+    /// Failed trials at which the experiment fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_failed_trial_count: Option<i32>,
+    /// Longest time, such as `2h30m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_duration: Option<String>,
+    /// Most GPU-hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_gpu_hours: Option<f64>,
+    /// Most money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) max_cost: Option<f64>,
+}
+
+/// How to stop.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct StopRequest {
+    /// Whether running trials end too; they get another attempt after `resume`.
+    #[serde(default)]
+    pub(crate) now: bool,
+}
+
+/// A point to try.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct EnqueueRequest {
+    /// Parameter texts by name; parameters with a default may be left out.
+    pub(crate) parameters: std::collections::BTreeMap<String, String>,
+}
+
+/// A wish, written down for the driver.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Wished {
+    /// Its number within the experiment.
+    pub(crate) wish_no: i64,
+    /// Who will carry it out: the process that drives the experiment; null when nobody does.
+    pub(crate) driven_by: Option<String>,
+}
+
+/// What is known of a trial, a field, or of why nothing happens.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Explanation {
+    /// What is explained.
+    pub(crate) subject: String,
+    /// One fact a line.
+    pub(crate) lines: Vec<String>,
+}
+
+/// Trials side by side.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Comparison {
+    /// Names of the trials.
+    pub(crate) trials: Vec<String>,
+    /// One row for each state, parameter and metric.
+    pub(crate) rows: Vec<ComparisonRow>,
+}
+
+/// A row of a comparison.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ComparisonRow {
+    /// `trial`, `parameter` or `metric`.
+    pub(crate) kind: String,
+    /// Name of the parameter or metric.
+    pub(crate) name: String,
+    /// One text a trial.
+    pub(crate) values: Vec<String>,
+    /// Whether they differ.
+    pub(crate) differs: bool,
+}
+
+/// Trials that failed alike.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct FailureGroup {
+    /// The cause.
+    pub(crate) cause: String,
+    /// How many.
+    pub(crate) count: u64,
+    /// All failures of the experiment.
+    pub(crate) of: u64,
+    /// What sets their parameters apart from those of other trials, such as `batch >= 512`; may be empty.
+    pub(crate) pattern: String,
+    /// Names of some.
+    pub(crate) trials: Vec<String>,
+}
+
+/// Failures grouped by cause, the largest group first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Failures {
+    /// The groups.
+    pub(crate) groups: Vec<FailureGroup>,
+}
+
+/// What asking again has shown.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Replay {
+    /// How many suggestions were asked for again.
+    pub(crate) asked: u64,
+    /// How many were the same.
+    pub(crate) same: u64,
+    /// Each that was not: trial, then and now.
+    pub(crate) differences: Vec<String>,
+}
+
+/// An algorithm.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AlgorithmView {
+    /// Its name in Experiments.
+    pub(crate) name: String,
+    /// One line.
+    pub(crate) summary: String,
+    /// Whether it stops trials instead of proposing points.
+    pub(crate) early_stopping: bool,
+    /// Where it was published.
+    pub(crate) source: String,
+    /// What it can do: `yes` or `no` by feature.
+    #[schema(value_type = Object)]
+    pub(crate) features: serde_json::Map<String, Value>,
+    /// Settings.
+    pub(crate) settings: Vec<SettingView>,
+}
+
+/// A setting of an algorithm.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct SettingView {
+    /// Name.
+    pub(crate) name: String,
+    /// Value when unset.
+    pub(crate) default: String,
+    /// What it does.
+    pub(crate) meaning: String,
+}
+
+/// All algorithms.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Algorithms {
+    /// In the order of the registry.
+    pub(crate) items: Vec<AlgorithmView>,
+}
+
+/// Which Cairn this is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Version {
+    /// Version.
+    pub(crate) version: String,
+    /// Features that are built in.
+    pub(crate) features: Vec<String>,
+    /// Features that exist and are not built in.
+    pub(crate) missing: Vec<String>,
+}
+
+/// What was tidied away.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Collected {
+    /// Deleted experiments erased from the store.
+    pub(crate) experiments: u64,
+    /// Folders of runs removed.
+    pub(crate) folders: u64,
+    /// Bytes freed.
+    pub(crate) bytes: u64,
+}
+
+/// A change of an experiment, as the stream of events has it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Change {
+    /// Its number within the experiment, from 1 without gaps.
+    pub(crate) seq: u64,
+    /// When it was recorded, RFC 3339.
+    pub(crate) at: String,
+    /// What kind of event.
+    pub(crate) kind: String,
+    /// Trial it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trial: Option<u64>,
+    /// One line for people.
+    pub(crate) text: String,
+    /// The event as stored.
+    #[schema(value_type = Object)]
+    pub(crate) event: Value,
+}
+
+/// Some changes, for those who do not stream.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Changes {
+    /// Oldest first.
+    pub(crate) items: Vec<Change>,
+}

@@ -1,0 +1,96 @@
+//! Whom a command speaks with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use super::Common;
+use super::output::Format;
+use crate::Engine;
+use crate::api::auth::Token;
+use crate::api::client::{Client, encode};
+use crate::api::http;
+use crate::api::types::Wished;
+use crate::config::Config;
+use crate::driver;
+
+/// Whom a command speaks with, and how it answers.
+pub(super) struct Connection {
+    /// Speaks with the API.
+    pub(super) client: Client,
+    /// The engine of this process, when no server is asked.
+    pub(super) engine: Option<Engine>,
+    /// Namespace of experiments.
+    pub(super) namespace: String,
+    /// How data is written.
+    pub(super) format: Format,
+}
+
+impl Connection {
+    /// To the server that is named, or to an engine in this process.
+    pub(super) async fn open(common: &Common) -> anyhow::Result<Self> {
+        let Some(url) = &common.server else { return Self::to_engine(common, None).await };
+        let token = common.token_file.as_deref().map(Token::read).transpose()?.map(|(_, text)| text);
+        let client = Client::there(url, token).map_err(anyhow::Error::msg)?;
+        Ok(Self { client, engine: None, namespace: common.namespace.clone(), format: common.output })
+    }
+
+    /// To an engine in this process, whose trials reach its API at this address.
+    pub(super) async fn at(common: &Common, address: SocketAddr) -> anyhow::Result<Self> {
+        Self::to_engine(common, Some(format!("http://{address}"))).await
+    }
+
+    async fn to_engine(common: &Common, server: Option<String>) -> anyhow::Result<Self> {
+        let engine = Engine::open(&common.config(server)?).await?;
+        let client = Client::here(http::router(engine.api.clone()));
+        Ok(Self { client, engine: Some(engine), namespace: common.namespace.clone(), format: common.output })
+    }
+
+    /// The path of something of an experiment.
+    pub(super) fn path(&self, experiment: &str, rest: &str) -> String {
+        let separator = if rest.contains('?') { '&' } else { '?' };
+        let (experiment, namespace) = (encode(experiment), encode(&self.namespace));
+        format!("/api/v1/experiments/{experiment}{rest}{separator}namespace={namespace}")
+    }
+
+    /// Carries out a wish that leaves nothing running, if it is ours to do: there is no server, and nobody drives.
+    /// Returns whether it is done.
+    pub(super) async fn carry_out(&self, experiment: &str, wished: &Wished) -> anyhow::Result<bool> {
+        let (Some(engine), None) = (&self.engine, &wished.driven_by) else { return Ok(false) };
+        let world = &engine.api.world;
+        if let Some(record) = world.store.experiment(&self.namespace, experiment).await? {
+            driver::drive(world, record.id).await?;
+        }
+        Ok(true)
+    }
+}
+
+impl Common {
+    /// Where this process keeps things; trials reach its API at `server`.
+    pub(super) fn config(&self, server: Option<String>) -> anyhow::Result<Config> {
+        let dir = std::path::absolute(&self.dir).context("the working directory is gone")?;
+        Ok(Config { dir, store: self.store.clone(), server })
+    }
+}
+
+/// Reads an Experiment from a file, or from standard input for `-`; also the folder its relative paths start from.
+pub(super) fn read_file(path: &str) -> anyhow::Result<(String, PathBuf)> {
+    let here = || std::env::current_dir().context("the working directory is gone");
+    let bytes = if path == "-" {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)
+            .context("cannot read standard input")?;
+        bytes
+    } else {
+        std::fs::read(path).with_context(|| format!("cannot read {path}"))?
+    };
+    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{path} is not UTF-8 text"))?;
+    let folder = match std::path::Path::new(path).parent() {
+        Some(parent) if path != "-" && !parent.as_os_str().is_empty() => {
+            parent.canonicalize().with_context(|| format!("cannot find the folder of {path}"))?
+        }
+        _ => here()?,
+    };
+    Ok((text, folder))
+}

@@ -1,0 +1,45 @@
+//! `cairn export`
+
+use std::io::Write as _;
+
+use clap::{Args, ValueEnum};
+use futures::StreamExt as _;
+
+use super::connect::Connection;
+use super::exit::Exit;
+
+/// How to export.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum As {
+    /// One row a trial
+    Csv,
+    /// The experiment with all trials
+    Json,
+}
+
+/// Write all trials of an experiment as CSV or JSON
+///
+/// Example: cairn export digits > digits.csv
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The experiment
+    experiment: String,
+    /// How
+    #[arg(long = "as", value_enum, default_value_t = As::Csv)]
+    format: As,
+}
+
+impl Export {
+    pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
+        let format = match self.format {
+            As::Csv => "csv",
+            As::Json => "json",
+        };
+        let path = connection.path(&self.experiment, &format!("/export?format={format}"));
+        let mut chunks = connection.client.bytes(&path).await?;
+        while let Some(chunk) = chunks.next().await {
+            std::io::stdout().lock().write_all(&chunk.map_err(anyhow::Error::msg)?)?;
+        }
+        Ok(Exit::Done)
+    }
+}

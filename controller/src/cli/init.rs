@@ -1,0 +1,58 @@
+//! `cairn init`
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use super::exit::Exit;
+use super::output::talk;
+
+/// Write a commented Experiment to start from
+///
+/// It runs as it is: `cairn run experiment.yaml`.
+///
+/// Example: cairn init experiment.yaml
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// The file; `-` for standard output
+    #[arg(default_value = "experiment.yaml")]
+    file: String,
+    /// Replace a file that exists
+    #[arg(long)]
+    force: bool,
+}
+
+const TEMPLATE: &str = include_str!("init.yaml");
+
+impl Init {
+    pub(super) fn run(self) -> anyhow::Result<Exit> {
+        if self.file == "-" {
+            std::io::stdout().lock().write_all(TEMPLATE.as_bytes())?;
+            return Ok(Exit::Done);
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true);
+        if self.force {
+            options.create(true).truncate(true)
+        } else {
+            options.create_new(true)
+        };
+        let mut file = options.open(&self.file).with_context(|| {
+            format!("cannot write {}; name another file, or replace it with --force", self.file)
+        })?;
+        file.write_all(TEMPLATE.as_bytes()).with_context(|| format!("cannot write {}", self.file))?;
+        talk(&format!("wrote {0}; `cairn run {0}` runs it", self.file));
+        Ok(Exit::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_template_is_valid() {
+        let (_, _, report) = controller_core::validate::text(super::TEMPLATE);
+        assert_eq!(report.errors, []);
+        assert_eq!(report.warnings, []);
+    }
+}

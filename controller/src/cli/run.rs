@@ -1,0 +1,64 @@
+//! `cairn run`
+
+use clap::Args;
+use tokio::task::JoinSet;
+
+use super::connect::{Connection, read_file};
+use super::exit::Exit;
+use super::output::talk;
+use super::submit::submit;
+use super::{Common, follow, serve};
+use crate::api::types::Wished;
+
+/// Run an Experiment to its best trial
+///
+/// Trials are processes of this machine; records and runs are kept in DIR. The same command goes on after a stop or a
+/// crash, and prints the result once the experiment is completed. Ctrl-C lets running trials finish; twice ends them.
+///
+/// Example: cairn run experiment.yaml
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The Experiment; `-` for standard input
+    file: String,
+}
+
+impl Run {
+    pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
+        let (text, folder) = read_file(&self.file)?;
+        let (connection, _door) = open(common).await?;
+        let submitted = submit(&connection, &text, &folder).await?;
+        let name = submitted.experiment.metadata.name.clone();
+        match submitted.outcome.as_str() {
+            "unchanged" if follow::is_completed(&submitted.experiment) => {
+                return follow::result(&connection, &name).await;
+            }
+            "unchanged" => talk(&format!("experiment `{name}` goes on")),
+            "edited" => talk(&format!("experiment `{name}` goes on with other budgets")),
+            _ => {}
+        }
+        if submitted.outcome != "created" && submitted.experiment.cairn.hold != "free" {
+            let path = connection.path(&name, "/resume");
+            connection.client.post::<Wished>(&path, &serde_json::json!({})).await?;
+        }
+        follow::to_the_end(&connection, &name).await
+    }
+}
+
+/// A server that is named; or an engine in this process, with a door for the programs of its trials.
+pub(super) async fn open(common: &Common) -> anyhow::Result<(Connection, JoinSet<()>)> {
+    if common.server.is_some() {
+        return Ok((Connection::open(common).await?, JoinSet::new()));
+    }
+    let listener = serve::listen("127.0.0.1:0").await?;
+    let connection = Connection::at(common, listener.local_addr()?).await?;
+    let mut door = JoinSet::new();
+    if let Some(engine) = &connection.engine {
+        let router = serve::door(&engine.api, listener.local_addr()?, None, Vec::new()).await?;
+        door.spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "programs of trials cannot report any more");
+            }
+        });
+    }
+    Ok((connection, door))
+}

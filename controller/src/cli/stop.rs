@@ -1,0 +1,31 @@
+//! `cairn stop`
+
+use clap::Args;
+
+use super::connect::Connection;
+use super::exit::Exit;
+use super::output::talk;
+use crate::api::types::{StopRequest, Wished};
+
+/// Hold an experiment: no new trials; `cairn resume` lets it go on
+///
+/// Example: cairn stop digits --now
+#[derive(Debug, Args)]
+pub(super) struct Stop {
+    /// The experiment
+    experiment: String,
+    /// End running trials too; they get another attempt after `resume`
+    #[arg(long)]
+    now: bool,
+}
+
+impl Stop {
+    pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
+        let path = connection.path(&self.experiment, "/stop");
+        let wished: Wished = connection.client.post(&path, &StopRequest { now: self.now }).await?;
+        connection.carry_out(&self.experiment, &wished).await?;
+        let what = if self.now { "running trials end" } else { "running trials finish, no new ones begin" };
+        talk(&format!("experiment `{}` is held: {what}; `cairn resume {0}` lets it go on", self.experiment));
+        Ok(Exit::Done)
+    }
+}

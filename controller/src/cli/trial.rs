@@ -1,0 +1,92 @@
+//! `cairn trial`
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+
+use super::connect::Connection;
+use super::exit::Exit;
+use super::output::talk;
+use crate::api::client::encode;
+use crate::api::types::{EnqueueRequest, Wished};
+
+/// Enqueue, stop or retry a trial
+#[derive(Debug, Subcommand)]
+pub(super) enum Trial {
+    Enqueue(Enqueue),
+    Stop(One),
+    Retry(Again),
+}
+
+/// Put a point in the queue: it is tried next
+///
+/// Parameters that are left out take their defaults.
+///
+/// Example: cairn trial enqueue digits learning-rate=0.1 hidden=64
+#[derive(Debug, Args)]
+pub(super) struct Enqueue {
+    /// The experiment
+    experiment: String,
+    /// Parameters with their values
+    #[arg(required = true, value_name = "NAME=VALUE", value_parser = pair)]
+    parameters: Vec<(String, String)>,
+}
+
+/// End a trial; it becomes Killed
+///
+/// Example: cairn trial stop digits 17
+#[derive(Debug, Args)]
+pub(super) struct One {
+    /// The experiment
+    experiment: String,
+    /// The trial, by name or number
+    trial: String,
+}
+
+/// Evaluate the point of a trial once more, as a new trial
+///
+/// Example: cairn trial retry digits 17
+#[derive(Debug, Args)]
+pub(super) struct Again {
+    /// The experiment
+    experiment: String,
+    /// The trial, by name or number
+    trial: String,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Trial {
+    pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
+        let (experiment, said, wished) = match self {
+            Self::Enqueue(args) => {
+                let parameters: BTreeMap<String, String> = args.parameters.into_iter().collect();
+                let path = connection.path(&args.experiment, "/trials");
+                let wished: Wished = connection.client.post(&path, &EnqueueRequest { parameters }).await?;
+                (args.experiment, "the point is in the queue".to_owned(), wished)
+            }
+            Self::Stop(args) => {
+                let path =
+                    connection.path(&args.experiment, &format!("/trials/{}/stop", encode(&args.trial)));
+                let wished = connection.client.post(&path, &serde_json::json!({})).await?;
+                (args.experiment, format!("trial {} is told to end", args.trial), wished)
+            }
+            Self::Retry(args) => {
+                let path =
+                    connection.path(&args.experiment, &format!("/trials/{}/retry", encode(&args.trial)));
+                let wished = connection.client.post(&path, &serde_json::json!({})).await?;
+                (args.experiment, format!("the point of trial {} is in the queue", args.trial), wished)
+            }
+        };
+        talk(&said);
+        if wished.driven_by.is_none() {
+            talk(&format!(
+                "nobody drives the experiment now; `cairn resume {experiment}` or `cairn serve` goes on"
+            ));
+        }
+        Ok(Exit::Done)
+    }
+}
