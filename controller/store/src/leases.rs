@@ -1,33 +1,40 @@
 //! Leases: one driver an experiment, freed by its death.
 //!
-//! In SQLite the right is a file lock beside the database, in PostgreSQL an advisory lock held by a connection of its
-//! own. Either way taking it raises a generation that every write of a driver checks.
+//! In SQLite the right is a file lock beside the database, in PostgreSQL an advisory lock held by the one connection
+//! that a process keeps for all its leases. Either way taking it raises a generation that every write of a driver checks.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use controller_core::experiment::ExperimentId;
 use controller_core::ports::{Lease, StoreError};
 use rustix::fs::{FlockOperation, flock};
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, Row as _, Transaction};
+use sqlx::{Any, AnyConnection, Connection as _, Row as _, Transaction};
 use tokio::sync::Mutex;
 
 use crate::database::{Database, Place, during};
 use crate::experiments::int;
 
+/// How often a lock is tried for before somebody else is said to have it.
+const LOOKS: u32 = 3;
+/// How long somebody who only looks may have it.
+const MOMENT: Duration = Duration::from_millis(5);
+
 /// What a lease stands on; dropping it frees the lease.
 enum Hold {
     Memory,
     File { _locked: File },
-    Connection(PoolConnection<Any>),
+    Session,
 }
 
 /// Leases held by this process.
 #[derive(Default)]
 pub(crate) struct Leases {
     held: Mutex<HashMap<ExperimentId, Hold>>,
+    /// The connection whose death frees all leases of this process in PostgreSQL.
+    session: Mutex<Option<AnyConnection>>,
 }
 
 impl std::fmt::Debug for Leases {
@@ -49,8 +56,8 @@ impl Leases {
         }
         let hold = match &database.place {
             Place::Memory => Some(Hold::Memory),
-            Place::File(path) => lock_file(path, id)?,
-            Place::Postgres => lock_connection(database, id).await?,
+            Place::File(path) => lock(path, id).await?,
+            Place::Postgres => self.lock_session(database, id).await?,
         };
         let Some(hold) = hold else { return Ok(None) };
         let failed = during("the lease cannot be stored");
@@ -75,16 +82,39 @@ impl Leases {
             .execute(&database.write)
             .await
             .map_err(during("the lease cannot be given back"))?;
-        if let Some(Hold::Connection(connection)) = self.held.lock().await.remove(&lease.experiment) {
-            // The server frees its locks with the connection.
-            drop(connection.detach());
+        let hold = self.held.lock().await.remove(&lease.experiment);
+        if let (Some(Hold::Session), Some(session)) = (hold, &mut *self.session.lock().await) {
+            let unlocked =
+                sqlx::query("SELECT pg_advisory_unlock($1)").bind(lease.experiment.0).execute(session);
+            unlocked.await.map_err(during("the lease cannot be given back"))?;
         }
         Ok(())
     }
+
+    async fn lock_session(&self, database: &Database, id: ExperimentId) -> Result<Option<Hold>, StoreError> {
+        let failed = during("the lease cannot be taken");
+        let mut held = self.session.lock().await;
+        if let Some(session) = &mut *held
+            && session.ping().await.is_err()
+        {
+            // The server has freed its locks; writes under them are refused once somebody else has taken them.
+            *held = None;
+        }
+        let session = match &mut *held {
+            Some(session) => session,
+            none => none.insert(database.write.acquire().await.map_err(&failed)?.detach()),
+        };
+        let locked = "SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1::BIGINT ELSE 0::BIGINT END AS locked";
+        let row = sqlx::query(locked).bind(id.0).fetch_one(session).await.map_err(&failed)?;
+        Ok((int(&row, "locked")? == 1).then_some(Hold::Session))
+    }
 }
 
-/// Who drives an experiment, as far as was written down.
+/// Who drives an experiment; `None` if whoever took the lease last is dead or has given it back.
 pub(crate) async fn holder(database: &Database, id: ExperimentId) -> Result<Option<String>, StoreError> {
+    if !is_held(database, id).await? {
+        return Ok(None);
+    }
     let row = sqlx::query("SELECT holder FROM leases WHERE experiment_id = $1")
         .bind(id.0)
         .fetch_optional(&database.read)
@@ -108,28 +138,46 @@ pub(crate) async fn check(tx: &mut Transaction<'_, Any>, lease: &Lease) -> Resul
     }
 }
 
-fn lock_file(database: &std::path::Path, id: ExperimentId) -> Result<Option<Hold>, StoreError> {
+async fn is_held(database: &Database, id: ExperimentId) -> Result<bool, StoreError> {
+    match &database.place {
+        Place::Memory => Ok(true),
+        Place::File(path) => {
+            let file = lock_file(path, id)?;
+            Ok(matches!(
+                flock(&file, FlockOperation::NonBlockingLockShared),
+                Err(rustix::io::Errno::WOULDBLOCK)
+            ))
+        }
+        Place::Postgres => {
+            let locks = "SELECT COUNT(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
+                         AND classid::BIGINT = $1 AND objid::BIGINT = $2";
+            let failed = during("the lease cannot be read");
+            let (high, low) = (id.0 >> 32 & 0xffff_ffff, id.0 & 0xffff_ffff);
+            let row =
+                sqlx::query(locks).bind(high).bind(low).fetch_one(&database.read).await.map_err(failed)?;
+            Ok(int(&row, "n")? > 0)
+        }
+    }
+}
+
+fn lock_file(database: &Path, id: ExperimentId) -> Result<File, StoreError> {
     let mut folder = database.as_os_str().to_owned();
     folder.push(".leases");
     let folder = PathBuf::from(folder);
     let failed = |error: std::io::Error| StoreError::Failed(format!("{}: {error}", folder.display()));
     std::fs::create_dir_all(&folder).map_err(failed)?;
-    let file = File::create(folder.join(format!("{:x}", id.0))).map_err(failed)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Hold::File { _locked: file })),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(failed(error.into())),
-    }
+    File::create(folder.join(format!("{:x}", id.0))).map_err(failed)
 }
 
-async fn lock_connection(database: &Database, id: ExperimentId) -> Result<Option<Hold>, StoreError> {
-    let failed = during("the lease cannot be taken");
-    let mut connection = database.write.acquire().await.map_err(&failed)?;
-    let row =
-        sqlx::query("SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1::BIGINT ELSE 0::BIGINT END AS locked")
-            .bind(id.0)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(&failed)?;
-    Ok((int(&row, "locked")? == 1).then_some(Hold::Connection(connection)))
+async fn lock(database: &Path, id: ExperimentId) -> Result<Option<Hold>, StoreError> {
+    let file = lock_file(database, id)?;
+    for _ in 0..LOOKS {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(Hold::File { _locked: file })),
+            // Whoever asks for the holder has the file locked for a moment.
+            Err(rustix::io::Errno::WOULDBLOCK) => tokio::time::sleep(MOMENT).await,
+            Err(error) => return Err(StoreError::Failed(format!("{}: {error}", database.display()))),
+        }
+    }
+    Ok(None)
 }
