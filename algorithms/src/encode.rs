@@ -105,6 +105,29 @@ pub fn decode_value(domain: &Domain, u: f64) -> Value {
     }
 }
 
+/// The part of [0, 1] that decodes to the `k`-th value of a domain with a cardinality.
+pub fn cell_bounds(domain: &Domain, k: u64) -> (f64, f64) {
+    let lattice = |distribution: Distribution, bounds: (f64, f64), step: f64| {
+        let (low, high) = widened(distribution, bounds, step);
+        let edge = |k: f64| to_unit(distribution, low, high, (bounds.0 + (k - 0.5) * step).clamp(low, high));
+        (edge(k as f64), edge(k as f64 + 1.0))
+    };
+    match domain {
+        Domain::Float { min, max, step, distribution } => {
+            step.map_or((0.0, 1.0), |step| lattice(*distribution, (*min, *max), step))
+        }
+        Domain::Int { min, max, step, distribution } => {
+            lattice(*distribution, (*min as f64, *max as f64), *step as f64)
+        }
+        Domain::Discrete { values, .. } => {
+            (k as f64 / values.len() as f64, (k as f64 + 1.0) / values.len() as f64)
+        }
+        Domain::Categorical { choices, .. } => {
+            (k as f64 / choices.len() as f64, (k as f64 + 1.0) / choices.len() as f64)
+        }
+    }
+}
+
 fn cell(u: f64, n: u64) -> u64 {
     ((u * n as f64) as u64).min(n.saturating_sub(1))
 }
@@ -156,8 +179,11 @@ fn to_unit(distribution: Distribution, min: f64, max: f64, x: f64) -> f64 {
 
 /// Inverse of [`to_unit`].
 fn from_unit(distribution: Distribution, min: f64, max: f64, u: f64) -> f64 {
-    if max <= min {
+    if max <= min || u <= 0.0 {
         return min;
+    }
+    if u >= 1.0 {
+        return max;
     }
     let linear = |u: f64, low: f64, high: f64| low + u * (high - low);
     let x = match distribution {
@@ -228,6 +254,23 @@ mod tests {
             counts[((x - 1) / 3) as usize] += 1;
         }
         assert_eq!(counts, [1000; 4]);
+    }
+
+    #[test]
+    fn the_cell_of_a_value_decodes_to_it() {
+        for domain in domains() {
+            let Some(n) = domain.cardinality() else { continue };
+            let mut reached = 0.0;
+            for k in 0..n {
+                let (low, high) = cell_bounds(&domain, k);
+                assert!((low - reached).abs() < 1e-12, "{domain:?} {k}");
+                reached = high;
+                for u in [low + 1e-9, f64::midpoint(low, high), high - 1e-9] {
+                    assert_eq!(decode_value(&domain, u), domain.nth(k), "{domain:?} {k} {u}");
+                }
+            }
+            assert!((reached - 1.0).abs() < 1e-12, "{domain:?}");
+        }
     }
 
     #[test]

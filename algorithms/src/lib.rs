@@ -5,9 +5,16 @@
 //! algorithm has one settings struct that is checked once and then trusted.
 
 pub mod encode;
+pub mod gp;
+pub mod grid;
+mod past;
 pub mod random;
 pub mod rng;
 pub mod settings;
+pub mod sobol;
+#[cfg(test)]
+mod testing;
+pub mod tpe;
 
 use std::ops::Range;
 

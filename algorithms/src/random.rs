@@ -7,6 +7,7 @@ use study::{HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
 use crate::encode::Encoder;
+use crate::past;
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 
@@ -80,5 +81,16 @@ impl Sampler for Random {
 
 /// What makes two suggestions the same point.
 fn key(suggestion: &Suggestion) -> String {
-    format!("{:?}", suggestion.assignment.0)
+    past::key(&suggestion.assignment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn keeps_the_contract() {
+        testing::contract(&|study| Ok(Box::new(Random::new(study)?)), &testing::spaces());
+    }
 }

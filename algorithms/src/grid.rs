@@ -1,0 +1,143 @@
+//! Grid search: every combination once, the last parameter running fastest.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use study::{Assignment, Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx, Value};
+
+use crate::Sampler;
+use crate::encode::{Encoder, decode_value};
+use crate::past::{key, suggestion};
+use crate::rng::Streams;
+use crate::settings::{Reader, SettingsError};
+
+/// Points of a continuum without a step, both bounds among them.
+const POINTS: u64 = 10;
+
+/// Walks through all combinations; where conditions make several the same, it is taken once.
+#[derive(Debug)]
+pub struct Grid {
+    encoder: Encoder,
+    /// Number of values of each parameter.
+    sizes: Vec<u64>,
+    /// Points that have begun.
+    tried: BTreeSet<String>,
+    /// All combinations before this one have been tried, are repeats, or break a constraint.
+    next: u128,
+}
+
+impl Grid {
+    /// Grid search over the study's space. A continuum without a step is cut into 10 points.
+    ///
+    /// # Errors
+    /// If there are settings beside `random_state`.
+    pub fn new(study: &Study) -> Result<Self, SettingsError> {
+        Reader::new(&study.algorithm).finish()?;
+        let encoder = Encoder::new(&study.space);
+        let parameters = study.space.parameters().iter();
+        let sizes = parameters.map(|parameter| parameter.domain.cardinality().unwrap_or(POINTS)).collect();
+        Ok(Self { encoder, sizes, tried: BTreeSet::new(), next: 0 })
+    }
+
+    /// Number of combinations, conditions and constraints not looked at.
+    fn size(&self) -> u128 {
+        self.sizes.iter().fold(1, |n: u128, size| n.saturating_mul(u128::from(*size)))
+    }
+
+    /// A combination by number, as a point of the space.
+    fn point(&self, mut number: u128) -> Assignment {
+        let mut values = vec![None; self.sizes.len()];
+        for (i, parameter) in self.encoder.space().parameters().iter().enumerate().rev() {
+            let size = u128::from(self.sizes[i]);
+            values[i] = Some(nth(&parameter.domain, (number % size) as u64));
+            number /= size;
+        }
+        self.encoder.space().deactivate(Assignment(values))
+    }
+
+    /// The first combination from `start` on that is in the space and not among `begun`.
+    fn first_open(&self, start: u128, begun: &BTreeSet<String>) -> Option<(u128, Assignment)> {
+        let mut number = start;
+        while number < self.size() {
+            let point = self.point(number);
+            let key = key(&point);
+            if self.encoder.space().is_feasible(&point) && !self.tried.contains(&key) && !begun.contains(&key)
+            {
+                return Some((number, point));
+            }
+            number += 1;
+        }
+        None
+    }
+}
+
+/// The `k`-th value; a continuum is cut at equal steps of its prior.
+fn nth(domain: &Domain, k: u64) -> Value {
+    match domain.cardinality() {
+        Some(_) => domain.nth(k),
+        None => decode_value(domain, k as f64 / (POINTS - 1) as f64),
+    }
+}
+
+impl Sampler for Grid {
+    fn tell(&mut self, events: &[HistoryEvent]) {
+        for event in events {
+            if let HistoryEvent::Started(trial) = event {
+                self.tried.insert(key(&trial.suggestion.assignment));
+            }
+        }
+        self.next = self.first_open(self.next, &BTreeSet::new()).map_or(self.size(), |(number, _)| number);
+    }
+
+    fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], _: &Streams) -> Vec<Suggestion> {
+        let mut begun: BTreeSet<String> =
+            running.iter().map(|trial| key(&trial.suggestion.assignment)).collect();
+        let mut start = self.next;
+        let mut suggestions = Vec::new();
+        for _ in slots.start.0..slots.end.0 {
+            let Some((number, point)) = self.first_open(start, &begun) else { break };
+            begun.insert(key(&point));
+            start = number + 1;
+            suggestions.push(suggestion(point, "grid"));
+        }
+        suggestions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use study::Distribution;
+
+    use super::*;
+    use crate::testing;
+
+    fn make(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
+        Ok(Box::new(Grid::new(study)?))
+    }
+
+    #[test]
+    fn keeps_the_contract() {
+        testing::contract(&make, &testing::spaces());
+    }
+
+    #[test]
+    fn every_combination_comes_once_and_then_none() {
+        let study = testing::study("grid", testing::tiny());
+        let mut grid = Grid::new(&study).unwrap();
+        let streams = Streams::new(1);
+        let all = grid.ask(TrialIdx(0)..TrialIdx(100), &[], &streams);
+        let points: BTreeSet<String> = all.iter().map(|suggestion| key(&suggestion.assignment)).collect();
+        assert_eq!((all.len(), points.len()), (6, 6));
+        let first = Trial { idx: TrialIdx(0), suggestion: all[0].clone() };
+        grid.tell(&[HistoryEvent::Started(first)]);
+        assert_eq!(grid.ask(TrialIdx(1)..TrialIdx(100), &[], &streams), all[1..]);
+    }
+
+    #[test]
+    fn a_continuum_is_cut_into_ten_points_with_its_bounds() {
+        let domain =
+            Domain::Float { min: 0.01, max: 1.0, step: None, distribution: Distribution::LogUniform };
+        assert_eq!(nth(&domain, 0), Value::Float(0.01));
+        assert_eq!(nth(&domain, 9), Value::Float(1.0));
+    }
+}
