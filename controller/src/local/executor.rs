@@ -278,7 +278,9 @@ impl Executor for LocalExecutor {
         }
         let Some(mut phase) = self.phase(run) else {
             return match fs::read_link(self.link("active", run)) {
-                Ok(_) => Err(ExecutorError::Unavailable(format!("run {run} is in another controller's hands"))),
+                Ok(_) => {
+                    Err(ExecutorError::Unavailable(format!("run {run} is in another controller's hands")))
+                }
                 Err(_) => Ok(()),
             };
         };
