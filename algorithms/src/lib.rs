@@ -4,6 +4,7 @@
 //! Entry points: [`Sampler`] and [`Scheduler`], the traits; [`rng::Streams`], where all chance comes from. Each
 //! algorithm has one settings struct that is checked once and then trusted.
 
+pub mod auto;
 pub mod encode;
 pub mod gp;
 pub mod grid;

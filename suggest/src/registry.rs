@@ -2,75 +2,16 @@
 //!
 //! One table serves the list of `cairn algorithms`, the refusals of the validator and the construction of samplers.
 
+mod feature;
+mod rows;
+
 use algorithms::settings::SettingsError;
 use algorithms::{Sampler, Scheduler};
-use study::{Algorithm, Domain, Space, Study};
+use study::{Algorithm, Study};
 
-/// Something that a search space or its use may ask of an algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feature {
-    /// Real numbers without a step.
-    Float,
-    /// Whole numbers and numbers with a step.
-    Int,
-    /// Lists of numbers.
-    Discrete,
-    /// Lists of names.
-    Categorical,
-    /// Parameters under conditions.
-    Conditional,
-    /// Hard constraints.
-    Constraints,
-    /// Several trials at once.
-    Parallel,
-}
-
-impl Feature {
-    /// All, in the order of the table.
-    pub const ALL: [Self; 7] = [
-        Self::Float,
-        Self::Int,
-        Self::Discrete,
-        Self::Categorical,
-        Self::Conditional,
-        Self::Constraints,
-        Self::Parallel,
-    ];
-
-    /// What it is called where people read it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Float => "float",
-            Self::Int => "int",
-            Self::Discrete => "discrete",
-            Self::Categorical => "categorical",
-            Self::Conditional => "conditional",
-            Self::Constraints => "constraints",
-            Self::Parallel => "parallel",
-        }
-    }
-}
-
-impl std::fmt::Display for Feature {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Whether an algorithm can do something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Can {
-    /// Wholly.
-    Yes,
-    /// Not at all: refused.
-    No,
-}
-
-impl std::fmt::Display for Can {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if *self == Self::Yes { "yes" } else { "no" })
-    }
-}
+pub use feature::{Can, Feature};
+pub use rows::Setting;
+use rows::{Row, SAMPLERS};
 
 /// What people should know of an algorithm.
 #[derive(Clone, Debug)]
@@ -80,7 +21,7 @@ pub struct Info {
     /// One line.
     pub summary: &'static str,
     /// Name, default and meaning of each setting.
-    pub settings: &'static [(&'static str, &'static str, &'static str)],
+    pub settings: &'static [Setting],
     /// What it can do.
     pub features: Vec<(Feature, Can)>,
     /// Where it was published.
@@ -88,29 +29,6 @@ pub struct Info {
     /// Whether it stops trials instead of proposing points.
     pub early_stopping: bool,
 }
-
-type Make = fn(&Study) -> Result<Box<dyn Sampler>, SettingsError>;
-
-/// A row of the registry: what is said of a sampler, what it cannot do, and how it is made.
-struct Row {
-    name: &'static str,
-    summary: &'static str,
-    settings: &'static [(&'static str, &'static str, &'static str)],
-    lacks: &'static [Feature],
-    source: &'static str,
-    make: Make,
-}
-
-const SEED: (&str, &str, &str) = ("random_state", "spec.seed", "seed of all chance");
-
-const SAMPLERS: &[Row] = &[Row {
-    name: "random",
-    summary: "draws every point from the prior",
-    settings: &[SEED],
-    lacks: &[],
-    source: "Bergstra and Bengio 2012, JMLR 13:281",
-    make: |study| Ok(Box::new(algorithms::random::Random::new(study)?)),
-}];
 
 /// What answers for a study.
 pub struct Engine {
@@ -122,17 +40,11 @@ pub struct Engine {
 
 /// Everything in the registry, in its order.
 pub fn list() -> Vec<Info> {
-    let features = |lacks: &[Feature]| {
-        let can = |feature: Feature| {
-            if lacks.contains(&feature) { Can::No } else { Can::Yes }
-        };
-        Feature::ALL.into_iter().map(|feature| (feature, can(feature))).collect()
-    };
     let samplers = SAMPLERS.iter().map(|row| Info {
         name: row.name,
         summary: row.summary,
         settings: row.settings,
-        features: features(row.lacks),
+        features: Feature::ALL.into_iter().map(|feature| (feature, row.can(feature))).collect(),
         source: row.source,
         early_stopping: false,
     });
@@ -146,15 +58,10 @@ pub fn list() -> Vec<Info> {
 pub fn build(study: &Study) -> Result<Engine, Vec<SettingsError>> {
     let mut errors = Vec::new();
     let mut sampler = None;
-    match SAMPLERS.iter().find(|row| row.name == study.algorithm.name) {
+    match Row::find(&study.algorithm.name) {
         None => errors.push(unknown(&study.algorithm.name, SAMPLERS.iter().map(|row| row.name))),
         Some(row) => {
-            errors.extend(needs(&study.space).into_iter().filter(|need| row.lacks.contains(need)).map(
-                |need| SettingsError::Unsuited {
-                    algorithm: row.name.into(),
-                    problem: format!("it cannot do {need} parameters; use {}", able(need)),
-                },
-            ));
+            errors.extend(refusals(row, study));
             match (row.make)(study) {
                 Ok(made) => sampler = Some(made),
                 Err(error) => errors.push(error),
@@ -170,27 +77,18 @@ pub fn build(study: &Study) -> Result<Engine, Vec<SettingsError>> {
     }
 }
 
-/// What a space asks of an algorithm.
-fn needs(space: &Space) -> Vec<Feature> {
-    let mut needs: Vec<Feature> = space
-        .parameters()
-        .iter()
-        .map(|parameter| match parameter.domain {
-            Domain::Float { step: None, .. } => Feature::Float,
-            Domain::Float { .. } | Domain::Int { .. } => Feature::Int,
-            Domain::Discrete { .. } => Feature::Discrete,
-            Domain::Categorical { .. } => Feature::Categorical,
-        })
-        .collect();
-    needs.extend(space.is_conditional().then_some(Feature::Conditional));
-    needs.extend((!space.constraints().is_empty()).then_some(Feature::Constraints));
-    needs.dedup();
-    needs
+/// What a study asks of an algorithm that cannot do it.
+fn refusals<'a>(row: &'a Row, study: &Study) -> impl Iterator<Item = SettingsError> + 'a {
+    let lacking = Feature::needs(study).into_iter().filter(|need| row.can(*need) == Can::No);
+    lacking.map(|need| SettingsError::Unsuited {
+        algorithm: row.name.into(),
+        problem: format!("it cannot do {}; use {}", need.plural(), able(need)),
+    })
 }
 
 /// Samplers that can do something, as a list for people.
 fn able(need: Feature) -> String {
-    let able = SAMPLERS.iter().filter(|row| !row.lacks.contains(&need));
+    let able = SAMPLERS.iter().filter(|row| row.can(need) != Can::No);
     able.map(|row| format!("`{}`", row.name)).collect::<Vec<_>>().join(", ")
 }
 

@@ -1,0 +1,127 @@
+//! The rows of the registry: all that is known of each algorithm, in one place.
+
+use algorithms::Sampler;
+use algorithms::auto::Auto;
+use algorithms::gp::Gp;
+use algorithms::grid::Grid;
+use algorithms::random::Random;
+use algorithms::settings::SettingsError;
+use algorithms::sobol::Sobol;
+use algorithms::tpe::Tpe;
+use study::Study;
+
+use super::{Can, Feature};
+
+/// Name, default and meaning of a setting.
+pub type Setting = (&'static str, &'static str, &'static str);
+
+/// Makes a sampler for a study.
+type Make = fn(&Study) -> Result<Box<dyn Sampler>, SettingsError>;
+
+/// What is said of a sampler, what it cannot do wholly, and how it is made.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    /// Other names that it answers to.
+    pub(super) aliases: &'static [&'static str],
+    pub(super) summary: &'static str,
+    pub(super) settings: &'static [Setting],
+    /// Features that it lacks, or has within a limit; all others it has.
+    pub(super) limits: &'static [(Feature, Can)],
+    pub(super) source: &'static str,
+    pub(super) make: Make,
+}
+
+impl Row {
+    /// The row of the sampler of a name.
+    pub(super) fn find(name: &str) -> Option<&'static Self> {
+        SAMPLERS.iter().find(|row| row.name == name || row.aliases.contains(&name))
+    }
+
+    /// Whether it can do something.
+    pub(super) fn can(&self, feature: Feature) -> Can {
+        self.limits.iter().find(|(limited, _)| *limited == feature).map_or(Can::Yes, |(_, can)| *can)
+    }
+}
+
+const SEED: Setting = ("random_state", "spec.seed", "seed of all chance");
+const TPE: &[Setting] = &[
+    ("gamma", "0.25", "share of the trials that count as good, between 0 and 1"),
+    ("prior_weight", "1", "weight of the prior against that of one trial, above 0"),
+    ("n_EI_candidates", "24", "points drawn for each one proposed"),
+    ("n_ei_candidates", "n_EI_candidates", "the same under its other name"),
+    ("n_startup_trials", "10", "measured trials before which points come from a Sobol design"),
+    SEED,
+];
+
+pub(super) const SAMPLERS: &[Row] = &[
+    Row {
+        name: "auto",
+        // What is meant by a study that names none.
+        aliases: &[""],
+        summary: "picks one of the others by space, budget and history",
+        settings: &[SEED],
+        limits: &[],
+        source: "rule of Cairn",
+        make: |study| Ok(Box::new(Auto::new(study)?)),
+    },
+    Row {
+        name: "random",
+        aliases: &[],
+        summary: "draws every point from the prior",
+        settings: &[SEED],
+        limits: &[],
+        source: "Bergstra and Bengio 2012, JMLR 13:281",
+        make: |study| Ok(Box::new(Random::new(study)?)),
+    },
+    Row {
+        name: "grid",
+        aliases: &[],
+        summary: "tries every combination once",
+        settings: &[SEED],
+        limits: &[(Feature::Float, Can::Within("10 points"))],
+        source: "Fisher 1935, The Design of Experiments",
+        make: |study| Ok(Box::new(Grid::new(study)?)),
+    },
+    Row {
+        name: "sobol",
+        aliases: &[],
+        summary: "fills the space evenly",
+        settings: &[SEED],
+        limits: &[],
+        source: "Sobol 1967; Joe and Kuo 2008; Burley 2020, JCGT 9(4):1",
+        make: |study| Ok(Box::new(Sobol::new(study)?)),
+    },
+    Row {
+        name: "tpe",
+        aliases: &[],
+        summary: "draws where good trials are dense and others are not, parameter by parameter",
+        settings: TPE,
+        limits: &[],
+        source: "Bergstra et al. 2011, NeurIPS",
+        make: |study| Ok(Box::new(Tpe::univariate(study)?)),
+    },
+    Row {
+        name: "multivariate-tpe",
+        aliases: &[],
+        summary: "as tpe, with one density over all parameters",
+        settings: TPE,
+        limits: &[],
+        source: "Falkner et al. 2018, arXiv:1807.01774",
+        make: |study| Ok(Box::new(Tpe::multivariate(study)?)),
+    },
+    Row {
+        name: "bayesianoptimization",
+        aliases: &["gp"],
+        summary: "models the cost by a Gaussian process and tries what promises most",
+        settings: &[
+            ("n_initial_points", "10", "trials of a Sobol design before the first fit"),
+            ("acq_func", "EI", "what is maximised: EI (its logarithm), PI or LCB"),
+            ("base_estimator", "GP", "the model; only GP is offered"),
+            ("acq_optimizer", "auto", "accepted and not used"),
+            SEED,
+        ],
+        limits: &[],
+        source: "Jones et al. 1998, J. Glob. Optim. 13:455; Ament et al. 2023, arXiv:2310.20708",
+        make: |study| Ok(Box::new(Gp::new(study)?)),
+    },
+];
