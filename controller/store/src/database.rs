@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use controller_core::ports::StoreError;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 
 /// Connections that read at once.
 const READERS: u32 = 4;
@@ -61,6 +61,15 @@ impl Database {
             )));
         }
         Self::open_file(path).await
+    }
+
+    /// Begins a transaction that writes. In SQLite it takes its turn right away: one that has read before it writes is
+    /// refused, however patient, if another process has written in between.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        match self.place {
+            Place::Postgres => self.write.begin().await,
+            Place::Memory | Place::File(_) => self.write.begin_with("BEGIN IMMEDIATE").await,
+        }
     }
 
     async fn open_file(path: &Path) -> Result<Self, StoreError> {

@@ -62,7 +62,7 @@ impl Leases {
         let Some(hold) = hold else { return Ok(None) };
         let failed = during("the lease cannot be stored");
         // Outside of a transaction a row would come back before it is known whether the disk had room for it.
-        let mut tx = database.write.begin().await.map_err(&failed)?;
+        let mut tx = database.begin().await.map_err(&failed)?;
         let row = sqlx::query(
             "INSERT INTO leases (experiment_id, generation, holder) VALUES ($1, 1, $2)
              ON CONFLICT (experiment_id) DO UPDATE SET generation = leases.generation + 1, holder = excluded.holder

@@ -49,7 +49,7 @@ const STEPS: &[&[&str]] = &[&[
 /// Brings the database to this version.
 pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {
     let failed = during("the tables cannot be set up");
-    let mut tx = database.write.begin().await.map_err(&failed)?;
+    let mut tx = database.begin().await.map_err(&failed)?;
     sqlx::query("CREATE TABLE IF NOT EXISTS cairn_schema (version BIGINT NOT NULL)")
         .execute(&mut *tx)
         .await

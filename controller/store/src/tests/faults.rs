@@ -2,6 +2,7 @@
 
 use controller_core::experiment::ExperimentId;
 use controller_core::ports::{ObservationQuery, StoreError};
+use controller_core::time::Timestamp;
 
 use super::contract::{RUN, create, row};
 
@@ -110,4 +111,22 @@ async fn a_second_process_waits_for_the_lease() {
     assert!(second.acquire(ExperimentId(1), "second").await.unwrap().is_none());
     first.release(&lease).await.unwrap();
     assert!(second.acquire(ExperimentId(1), "second").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_write_at_once_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cairn.db");
+    let first = crate::open(path.to_str().unwrap()).await.unwrap();
+    let second = crate::open(path.to_str().unwrap()).await.unwrap();
+    for (id, name) in [(1, "a"), (2, "b")] {
+        create(&first, id, name).await;
+    }
+    let wishes = async |store: std::sync::Arc<dyn controller_core::ports::Store>, id| {
+        for n in 1..=50 {
+            let wish = controller_core::ports::Wish::Stop { now: false };
+            assert_eq!(store.wish(ExperimentId(id), &wish, Timestamp(n)).await.unwrap(), n);
+        }
+    };
+    tokio::join!(wishes(first, 1), wishes(second, 2));
 }
