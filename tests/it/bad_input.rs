@@ -47,12 +47,12 @@ fn folder(replace: &[(&str, &str)]) -> Cairn {
 /// The same with another command of its trials, for `sh`.
 fn with_command(command: &str, replace: &[(&str, &str)]) -> Cairn {
     let text = experiment(replace);
-    let (head, _) = text.split_once("      command: ").unwrap();
+    let (head, _) = text.split_once("      command: ").expect("it has a command");
     let cairn = Cairn::new();
-    let script: String = command.lines().map(|line| format!("          {line}\n")).collect();
+    let script = command.replace('\n', "\n          ");
     cairn.write(
         "experiment.yaml",
-        format!("{head}      command: [sh, -c]\n      args:\n        - |\n{script}"),
+        format!("{head}      command: [sh, -c]\n      args:\n        - |\n          {script}\n"),
     );
     cairn
 }
@@ -80,7 +80,7 @@ fn ran(cairn: &Cairn) -> Vec<String> {
 /// All trials have succeeded, and each was run once.
 fn all_ran_once(cairn: &Cairn, n: usize) {
     let trials = cairn.trials("demo");
-    let mut names: Vec<&str> = trials.iter().map(|trial| trial["name"].as_str().unwrap()).collect();
+    let mut names: Vec<&str> = trials.iter().map(|trial| trial["name"].as_str().expect("a name")).collect();
     names.sort_unstable();
     assert_eq!((ran(cairn), trials.len()), (names.iter().map(|name| (*name).to_owned()).collect(), n));
     assert!(trials.iter().all(|trial| trial["state"] == "Succeeded"), "{trials:?}");

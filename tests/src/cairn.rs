@@ -54,7 +54,7 @@ impl Output {
     ///
     /// # Panics
     /// With everything that was said, if it has not.
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "that it has ended well may be all that is asked")]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{self}");
         self

@@ -86,8 +86,10 @@ impl SpaceError {
     /// The parameter whose own definition is wrong, if it is one's.
     pub fn parameter(&self) -> Option<&str> {
         match self {
-            Self::DuplicateName(name) | Self::EmptyList(name) | Self::ConditionCircle(name) => Some(name),
-            Self::NotFinite { name, .. }
+            Self::DuplicateName(name)
+            | Self::EmptyList(name)
+            | Self::ConditionCircle(name)
+            | Self::NotFinite { name, .. }
             | Self::MinAboveMax { name, .. }
             | Self::StepNotPositive { name, .. }
             | Self::LogOfNonPositive { name, .. }

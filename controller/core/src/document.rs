@@ -199,7 +199,7 @@ fn unknown_fields(value: &Value) -> Report {
             let passed_over =
                 path.starts_with("metadata.") || path == "status" || path.starts_with("status.");
             if !passed_over {
-                report.warn(unknown_field(path));
+                report.warn(unknown_field(&path));
             }
         }
     }
@@ -207,11 +207,11 @@ fn unknown_fields(value: &Value) -> Report {
 }
 
 /// An unknown field, with the one beside it that was probably meant.
-fn unknown_field(path: String) -> Problem {
-    let (parent, name) = path.rsplit_once('.').unwrap_or(("", &path));
-    let beside = fields::below(parent).map(|field| field.name());
+fn unknown_field(path: &str) -> Problem {
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let beside = fields::below(parent).map(fields::Field::name);
     let meant = fields::nearest(name, beside).map(|known| format!("did you mean `{known}`?"));
-    let problem = Problem::new(&*path, "unknown field, passed over");
+    let problem = Problem::new(path, "unknown field, passed over");
     match meant {
         Some(meant) => problem.hint(meant),
         None => problem,

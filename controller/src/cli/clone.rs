@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::connect::Connection;
-use super::exit::Exit;
+use super::exit::{Exit, Wrong};
 use super::output::{data, talk};
 use super::{submit, yaml};
 use crate::api::types::Experiment;
@@ -37,7 +37,12 @@ impl Clone {
             Some(folder) => folder.into(),
             None => std::env::current_dir()?,
         };
-        submit::submit(connection, &new.to_string(), &folder).await?;
+        let submitted = submit::submit(connection, &new.to_string(), &folder).await?;
+        if submitted.outcome != "created" {
+            return Err(
+                Wrong(format!("experiment `{}` exists; give the clone another name", self.name)).into()
+            );
+        }
         talk(&format!(
             "experiment `{}` is submitted; `cairn resume {0}` or `cairn serve` runs it",
             self.name

@@ -4,8 +4,9 @@ use clap::Args;
 
 use super::connect::Connection;
 use super::exit::Exit;
+use super::follow;
 use super::output::talk;
-use crate::api::types::{StopRequest, Wished};
+use crate::api::types::{Experiment, StopRequest, Wished};
 
 /// Hold an experiment: no new trials; `cairn resume` lets it go on
 ///
@@ -24,6 +25,11 @@ impl Stop {
         let path = connection.path(&self.experiment, "/stop");
         let wished: Wished = connection.client.post(&path, &StopRequest { now: self.now }).await?;
         connection.carry_out(&self.experiment, &wished).await?;
+        let now: Experiment = connection.client.get(&connection.path(&self.experiment, "")).await?;
+        if follow::is_completed(&now) {
+            talk(&format!("experiment `{}` has ended: there is nothing to hold", self.experiment));
+            return Ok(Exit::Done);
+        }
         let what = if self.now { "running trials end" } else { "running trials finish, no new ones begin" };
         talk(&format!("experiment `{}` is held: {what}; `cairn resume {0}` lets it go on", self.experiment));
         Ok(Exit::Done)

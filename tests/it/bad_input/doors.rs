@@ -8,7 +8,7 @@ const SECRET: &str = "0123456789abcdef0123";
 
 fn token(cairn: &Cairn, mode: u32) -> String {
     let path = cairn.write("token", SECRET);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
     path.display().to_string()
 }
 

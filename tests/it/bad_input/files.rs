@@ -95,12 +95,15 @@ fn commands_about_nothing_say_what_there_is() {
             2,
             "experiment.yaml exists; name another file, or replace it with --force",
         ),
+        (&["clone", "demo", "demo"], 2, "experiment `demo` exists; give the clone another name"),
         (&["runn"], 2, "a similar subcommand exists: 'run'"),
     ] {
         let output = cairn.run(args);
         assert_eq!(output.code, Some(code), "{args:?}: {output}");
         assert!(output.stderr.starts_with("error: ") && output.stderr.contains(wanted), "{args:?}: {output}");
     }
+    let stopped = cairn.run(["stop", "demo"]).ok();
+    assert_eq!(stopped.stderr, "experiment `demo` has ended: there is nothing to hold\n");
     assert_eq!(cairn.trials("demo"), before);
 }
 

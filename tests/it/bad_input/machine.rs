@@ -1,9 +1,10 @@
 //! Stores that cannot be written, disks that are full, databases that go and come back.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use e2e::{Cairn, postgres, until};
+use e2e::{Cairn, Running, postgres, until};
 
 use super::{all_ran_once, folder, ran, run, with_command};
 
@@ -13,20 +14,20 @@ struct Disk(PathBuf);
 impl Disk {
     /// `None`, which is said, where this user may not mount.
     fn mount(at: &Path, size: &str) -> Option<Self> {
-        std::fs::create_dir(at).unwrap();
+        std::fs::create_dir(at).expect("a folder");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at);
         if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Self(at.to_owned()));
         }
-        println!("skipped: only root can mount a small disk");
+        writeln!(std::io::stderr(), "skipped: only root can mount a small disk").ok();
         None
     }
 
     fn resize(&self, size: &str) {
         let mut mount = Command::new("mount");
         mount.args(["-o", &format!("remount,size={size}")]).arg(&self.0);
-        assert!(mount.status().unwrap().success());
+        assert!(mount.status().is_ok_and(|status| status.success()));
     }
 }
 
@@ -57,6 +58,15 @@ fn a_store_that_cannot_be_is_named_with_the_way_out() {
         let output = cairn.run(["run", "experiment.yaml", "--store", store]);
         assert_eq!((output.code, &*output.stderr), (Some(1), &*format!("error: {wanted}\n")), "{store}");
     }
+    let mut elsewhere = cairn.command(["run".into(), cairn.at("experiment.yaml")]);
+    elsewhere.current_dir("/proc");
+    let output = Running::start(elsewhere).end();
+    assert_eq!(output.code, Some(1), "{output}");
+    assert!(
+        output
+            .stderr
+            .starts_with("error: the store failed: /proc/.cairn/cairn.db: its folder cannot be made: ")
+    );
     let strange = cairn.read("text").unwrap();
     assert!(strange.starts_with("no database") && ran(&cairn).is_empty());
 }
