@@ -25,7 +25,7 @@ impl MedianSettings {
         let allowed = "a whole number of at least 1";
         let min_trials_required = reader.get("min_trials_required", 3, allowed, |n| *n >= 1)?;
         let start_step = reader.get("start_step", 4, allowed, |n| *n >= 1)?;
-        reader.finish()?;
+        reader.finish_seedless()?;
         Ok(Self { min_trials_required, start_step })
     }
 }
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_refused() {
-        for (name, value) in [("min_trials_required", "0"), ("start_step", "0"), ("start", "1")] {
+        for (name, value) in [("min_trials_required", "0"), ("start_step", "0"), ("random_state", "1")] {
             let study = study(Direction::Minimize, &[(name, value)]);
             assert!(MedianStop::new(&study).unwrap_err().to_string().contains(name));
         }

@@ -76,6 +76,16 @@ impl Halving {
         self.ladder.levels.iter().map(|level| level.value).collect()
     }
 
+    /// Position of the parameter that they are written into.
+    pub fn resource(&self) -> usize {
+        self.ladder.parameter
+    }
+
+    /// How many trials, beginning on the lowest level, leave one for the highest.
+    pub fn first_rung(&self) -> u64 {
+        (self.ladder.eta as u64).saturating_pow(self.ladder.levels.len() as u32 - 1)
+    }
+
     fn ask_one(&self, slot: TrialIdx, open: &Open<'_>, streams: &Streams) -> Option<Suggestion> {
         if let Some(promotion) = open.promotion(|assignment| self.encoder.space().is_feasible(assignment)) {
             let (rank, n) = promotion.rank;
