@@ -187,7 +187,7 @@ impl Cmaes {
         &self,
         slot: TrialIdx,
         running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: &Streams,
+        streams: Streams,
     ) -> Option<Suggestion> {
         let mut rng = streams.stream("cmaes", slot);
         let begun = self.tried.with(running.values());
@@ -243,7 +243,7 @@ impl Sampler for Cmaes {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, streams))
+        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, *streams))
     }
 }
 

@@ -86,7 +86,7 @@ impl Halving {
         (self.ladder.eta as u64).saturating_pow(self.ladder.levels.len() as u32 - 1)
     }
 
-    fn ask_one(&self, slot: TrialIdx, open: &Open<'_>, streams: &Streams) -> Option<Suggestion> {
+    fn ask_one(&self, slot: TrialIdx, open: &Open<'_>, streams: Streams) -> Option<Suggestion> {
         if let Some(promotion) = open.promotion(|assignment| self.encoder.space().is_feasible(assignment)) {
             let (rank, n) = promotion.rank;
             let why = format!("trial {} came {rank} of {n} with less", promotion.parent.0);
@@ -162,7 +162,7 @@ impl Sampler for Halving {
         let slots = (slots.start.0..slots.end.0).map(TrialIdx);
         slots
             .map_while(|slot| {
-                let suggestion = self.ask_one(slot, &open, streams)?;
+                let suggestion = self.ask_one(slot, &open, *streams)?;
                 open.begin(&suggestion.assignment);
                 Some(suggestion)
             })

@@ -108,7 +108,7 @@ impl Tpe {
         slot: TrialIdx,
         model: &Model,
         running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: &Streams,
+        streams: Streams,
     ) -> Option<Suggestion> {
         let begun = self.tried.with(running.values());
         let mut rng = streams.stream(self.name, slot);
@@ -254,7 +254,7 @@ impl Sampler for Tpe {
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
         let model = self.model();
         one_by_one(slots, self.past.running(running), |slot, running| {
-            self.ask_one(slot, &model, running, streams)
+            self.ask_one(slot, &model, running, *streams)
         })
     }
 }
