@@ -110,7 +110,7 @@ def test_progress_is_one_line_on_a_terminal(server: Served) -> None:
         except OSError:
             pass  # the terminal is closed
     os.close(main)
-    assert process.returncode == 0
+    assert process.returncode == 0, shown.decode()
     lines = shown.decode().strip().split("\r")
     assert any("bar 0/2 | 2 running" in line for line in lines)
     assert "bar 2/2 | best loss" in lines[-1] and shown.decode().count("\n") == 1
