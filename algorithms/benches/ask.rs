@@ -1,5 +1,6 @@
 //! Milliseconds of one suggestion by algorithm and number of ended trials: 10 parameters, 4 trials running. Beside it what
-//! it takes to tell the history. Run with `cargo bench -p algorithms`.
+//! it takes to tell the history. Run with `cargo bench -p
+//! algorithms --bench ask [NAME..]`.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
 use std::time::Instant;
@@ -105,7 +106,11 @@ fn time(mut call: impl FnMut(u64) -> Vec<Suggestion>) -> f64 {
 
 fn main() -> Result<(), SettingsError> {
     println!("{:<22}{:>9}{:>12}{:>14}{:>12}", "algorithm", "trials", "tell, ms", "first ask, ms", "ask, ms");
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     for (name, make) in ALL {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+            continue;
+        }
         let study = study(name);
         // What the fit costs shows in the first question after a trial has ended.
         let source: Make = if name == "bayesianoptimization" || name == "auto" { ALL[0].1 } else { make };

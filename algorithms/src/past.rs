@@ -138,13 +138,18 @@ const SMALL: u64 = 10_000;
 /// Draws in such a space before everything is taken to be tried.
 const SMALL_DRAWS: usize = 1000;
 
-/// Points that have begun, in spaces small enough to run out of them; elsewhere every point is new.
+/// Points that have begun, by default in spaces small enough to run out of them; elsewhere every point is new.
 #[derive(Clone, Debug)]
 pub(crate) struct Tried(Option<BTreeSet<String>>);
 
 impl Tried {
     pub(crate) fn new(encoder: &Encoder) -> Self {
         Self(encoder.cardinality().is_some_and(|n| n <= SMALL).then(BTreeSet::new))
+    }
+
+    /// The same for spaces of any size.
+    pub(crate) fn everywhere() -> Self {
+        Self(Some(BTreeSet::new()))
     }
 
     /// Takes in more events.

@@ -11,7 +11,7 @@ mod matrix;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rand::RngExt as _;
@@ -21,7 +21,7 @@ use study::{Assignment, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx}
 
 use crate::Sampler;
 use crate::encode::Encoder;
-use crate::past::{Past, key, noted, one_by_one, suggestion};
+use crate::past::{Begun, Past, Tried, noted, one_by_one, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
@@ -30,6 +30,8 @@ use acquisition::Acquisition;
 use fit::{Posterior, fit};
 use kernel::{Measure, measures, point};
 
+/// What it is called in notes.
+const NAME: &str = "bayesianoptimization";
 /// Most trials in a fit: the best ones, and the newest.
 const MAX_POINTS: usize = 200;
 /// Of which best.
@@ -90,8 +92,7 @@ pub struct Gp {
     measures: Vec<Measure>,
     start: Sequence,
     past: Past,
-    /// Points that have ended.
-    ended: BTreeSet<String>,
+    tried: Tried,
     /// The fit to as many ended trials; a cache and nothing else.
     fitted: RefCell<Option<(usize, Option<Posterior>)>>,
 }
@@ -108,7 +109,7 @@ impl Gp {
             measures: measures(&study.space),
             start: Sequence::new(encoder.dims(), &Streams::new(study.seed), "gp/start"),
             past: Past::default(),
-            ended: BTreeSet::new(),
+            tried: Tried::everywhere(),
             fitted: RefCell::new(None),
             encoder,
         })
@@ -161,20 +162,24 @@ impl Gp {
         running: &BTreeMap<TrialIdx, Suggestion>,
         streams: Streams,
     ) -> Option<Suggestion> {
-        if self.past.n_measured() < self.settings.n_initial_points.max(2) {
-            let start = design(&self.encoder, &self.start, slot, streams, "bayesianoptimization")?;
-            return Some(noted(start, "start design"));
-        }
+        let begun = self.tried.with(running.values());
         let mut rng = streams.stream("gp", slot);
+        if self.past.n_measured() < self.settings.n_initial_points.max(2) {
+            let start = design(&self.encoder, &self.start, slot, streams, NAME)?;
+            if begun.is_new(&start.assignment) {
+                return Some(noted(start, "start design"));
+            }
+            return Some(noted(suggestion(begun.uniform(&self.encoder, &mut rng)?, NAME), "by chance"));
+        }
         let mut believed = self.posterior()?;
         for trial in running.values() {
             believed.believe(&point(self.space(), &trial.assignment));
         }
         let best = believed.incumbent();
-        let chosen = self.promising(&believed, best, running, &mut rng)?;
+        let chosen = self.promising(&believed, best, &begun, &mut rng)?;
         let (mean, std) = believed.at(&point(self.space(), &chosen));
         let why = format!("expected {:.3} below the best, deviation {std:.3}", best - mean);
-        Some(noted(suggestion(chosen, "bayesianoptimization"), &why))
+        Some(noted(suggestion(chosen, NAME), &why))
     }
 
     /// The point that promises most, among points of the whole space and steps from the best ones.
@@ -182,16 +187,13 @@ impl Gp {
         &self,
         posterior: &Posterior,
         best: f64,
-        running: &BTreeMap<TrialIdx, Suggestion>,
+        begun: &Begun<'_>,
         rng: &mut ChaCha8Rng,
     ) -> Option<Assignment> {
-        let begun: BTreeSet<String> =
-            running.values().map(|suggestion| key(&suggestion.assignment)).collect();
         let promise = |assignment: &Assignment| {
             let (mean, std) = posterior.at(&point(self.space(), assignment));
             // A point again tells little; only when there is no other it is taken.
-            let key = key(assignment);
-            let again = if begun.contains(&key) || self.ended.contains(&key) { 1e6 } else { 0.0 };
+            let again = if begun.is_new(assignment) { 0.0 } else { 1e6 };
             self.settings.acquisition.value(mean, std, best) - again
         };
         let mut ranked: Vec<(f64, Assignment)> = Vec::new();
@@ -282,9 +284,8 @@ fn ranks(costs: &[f64], sorted: &[f64]) -> Vec<f64> {
 
 impl Sampler for Gp {
     fn tell(&mut self, events: &[HistoryEvent]) {
-        let known = self.past.ended.len();
+        self.tried.tell(events);
         self.past.tell(&self.encoder, events);
-        self.ended.extend(self.past.ended[known..].iter().map(|ended| key(&ended.suggestion.assignment)));
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
@@ -293,7 +294,7 @@ impl Sampler for Gp {
             // Without a model there is still chance.
             asked.or_else(|| {
                 let assignment = self.encoder.uniform(&mut streams.stream("gp/chance", slot))?;
-                Some(suggestion(assignment, "bayesianoptimization"))
+                Some(noted(suggestion(assignment, NAME), "by chance"))
             })
         })
     }
@@ -316,6 +317,7 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         testing::contract(&gp, &testing::spaces());
+        testing::no_point_twice_while_others_are_untried(&gp);
     }
 
     /// Were they equal, 16 or more of 20 would have probability 0.006.

@@ -304,6 +304,8 @@ mod tests {
     fn keep_the_contract() {
         testing::contract(&tpe, &testing::spaces());
         testing::contract(&joint, &testing::spaces());
+        testing::no_point_twice_while_others_are_untried(&tpe);
+        testing::no_point_twice_while_others_are_untried(&joint);
     }
 
     /// Were they equal, 40 or more of 50 would have probability 1.2e-5.
