@@ -44,8 +44,11 @@ struct Problem<'a> {
     y: &'a [f64],
     priors: &'a [(f64, f64)],
     /// The last point asked about; value and slope are wanted one after the other.
-    last: RefCell<Option<(Vec<f64>, Option<Rc<Evaluation>>)>>,
+    last: RefCell<Option<Asked>>,
 }
+
+/// Where, and what was found there if the covariance matrix could be factored.
+type Asked = (Vec<f64>, Option<Rc<Evaluation>>);
 
 /// What value and slope have in common.
 struct Evaluation {

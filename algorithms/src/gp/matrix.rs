@@ -150,7 +150,9 @@ pub(super) fn inverse(l: &Lower) -> Lower {
             add_scaled(row, -factor, above.row(k));
         }
         row[i] = 1.0;
-        row.iter_mut().for_each(|x| *x /= factors[i]);
+        for x in row {
+            *x /= factors[i];
+        }
     }
     let mut inverse = Lower::new(l.n, vec![0.0; l.entries.len()]);
     for k in 0..l.n {
@@ -185,9 +187,9 @@ mod tests {
         let b: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
         let x = solve_upper(&l, &solve_lower(&l, &b));
         let inverse = inverse(&l);
-        for i in 0..n {
+        for (i, b) in b.iter().enumerate() {
             let row: f64 = (0..n).map(|k| symmetric(&a, i, k) * x[k]).sum();
-            assert!((row - b[i]).abs() < 1e-12);
+            assert!((row - b).abs() < 1e-12);
             for j in 0..n {
                 let product: f64 = (0..n).map(|k| symmetric(&a, i, k) * symmetric(&inverse, k, j)).sum();
                 assert!((product - f64::from(u8::from(i == j))).abs() < 1e-12, "{i} {j} {product}");

@@ -149,10 +149,7 @@ impl Tpe {
     }
 
     /// Draws points from the densities of a split, which are built once.
-    fn proposer<'a>(
-        &'a self,
-        split: &'a Split<'a>,
-    ) -> Box<dyn Fn(&mut ChaCha8Rng) -> Option<Assignment> + 'a> {
+    fn proposer<'a>(&'a self, split: &'a Split<'a>) -> Propose<'a> {
         if self.multivariate {
             let all = |points: &[&[f64]]| (0..self.axes.len()).map(|i| column(points, i)).collect();
             let densities = self.densities(&self.axes, split, all, Width::Scott);
@@ -236,6 +233,9 @@ impl Tpe {
         assignment
     }
 }
+
+/// Draws a point; `None` if none that it looked at is feasible.
+type Propose<'a> = Box<dyn Fn(&mut ChaCha8Rng) -> Option<Assignment> + 'a>;
 
 /// Ended trials as points, NaN where inactive.
 struct Split<'a> {
