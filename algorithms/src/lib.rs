@@ -5,6 +5,7 @@
 //! algorithm has one settings struct that is checked once and then trusted.
 
 pub mod auto;
+pub mod cmaes;
 pub mod encode;
 pub mod gp;
 pub mod grid;

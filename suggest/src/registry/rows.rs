@@ -2,6 +2,7 @@
 
 use algorithms::Sampler;
 use algorithms::auto::Auto;
+use algorithms::cmaes::Cmaes;
 use algorithms::gp::Gp;
 use algorithms::grid::Grid;
 use algorithms::random::Random;
@@ -123,5 +124,21 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Jones et al. 1998, J. Glob. Optim. 13:455; Ament et al. 2023, arXiv:2310.20708",
         make: |study| Ok(Box::new(Gp::new(study)?)),
+    },
+    Row {
+        name: "cmaes",
+        aliases: &[],
+        summary: "moves and shapes a normal distribution towards better points",
+        settings: &[
+            ("sigma", "0.3", "first deviation, as a share of each parameter's range"),
+            ("restart_strategy", "ipop", "how to start anew after convergence: ipop, bipop or none"),
+            SEED,
+        ],
+        limits: &[
+            (Feature::Categorical, Can::Within("by chance")),
+            (Feature::Conditional, Can::Within("by chance")),
+        ],
+        source: "Hansen 2016, arXiv:1604.00772; Hansen 2009, GECCO",
+        make: |study| Ok(Box::new(Cmaes::new(study)?)),
     },
 ];
