@@ -147,7 +147,7 @@ pub(super) fn past_from_proto(study: &Study, trials: &[wire::Trial], first: u64)
     seen.sort_by_key(|seen| (seen.end, seen.start, seen.name));
     let mut past = Past { events: Vec::with_capacity(2 * seen.len()), running: Vec::new() };
     for Seen { idx, trial, outcome, .. } in seen {
-        let Some(assignment) = assignment_from_proto(&study.space, trial) else { continue };
+        let Some(assignment) = assignment_from_proto(study, trial) else { continue };
         let trial = Trial { idx, suggestion: Suggestion { assignment, ..Suggestion::default() } };
         match outcome {
             None => past.running.push(trial),
@@ -205,19 +205,21 @@ fn outcome_from_proto(status: &wire::TrialStatus, objective: &Objective) -> Opti
     }
 }
 
-/// The point of a trial, whoever proposed it: numbers out of bounds are brought to the bound. `None` if a parameter
-/// has no value or one that is not in its list.
-fn assignment_from_proto(space: &Space, trial: &wire::Trial) -> Option<Assignment> {
-    let parameters = space.parameters();
+/// The point of a trial, whoever proposed it: numbers out of bounds are brought to the bound, but for a resource, whose
+/// levels need not lie within. `None` if a parameter has no value or one that is not in its list.
+fn assignment_from_proto(study: &Study, trial: &wire::Trial) -> Option<Assignment> {
+    let parameters = study.space.parameters();
+    let resource = study.algorithm.settings.get("resource_name");
     let mut assignment = Assignment(vec![None; parameters.len()]);
     let written = trial.spec.as_ref()?.parameter_assignments.as_ref()?;
     for (i, written) in written.assignments.iter().enumerate() {
         // Most often they come in the order of the space.
         let in_order = parameters.get(i).is_some_and(|parameter| parameter.name == written.name);
-        let position = if in_order { Some(i) } else { space.position(&written.name) };
+        let position = if in_order { Some(i) } else { study.space.position(&written.name) };
         if let Some(i) = position {
             let value = parameters[i].domain.parse(&written.value)?;
-            assignment.0[i] = Some(within(&parameters[i].domain, value));
+            let is_resource = resource.is_some_and(|name| *name == written.name);
+            assignment.0[i] = Some(if is_resource { value } else { within(&parameters[i].domain, value) });
         }
     }
     assignment.0.iter().all(Option::is_some).then_some(assignment)
@@ -244,3 +246,6 @@ pub(super) fn suggestion_to_proto(space: &Space, suggestion: &Suggestion) -> Par
         });
     ParameterAssignments { assignments: assignments.collect(), trial_name: String::new(), labels: [].into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ mod convert;
 mod early_stopping;
 mod python;
 mod service;
+#[cfg(test)]
+mod testing;
 mod validate;
 
 pub use early_stopping::{EarlyStoppingService, TrialStatus};

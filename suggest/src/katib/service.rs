@@ -103,7 +103,8 @@ impl Question {
             return Err(Status::out_of_range("all combinations of the grid have been tried"));
         }
         let mut points = BTreeSet::new();
-        answer.retain(|suggestion| points.insert(point(suggestion)));
+        // Two steps of one ladder may well stand at the same point.
+        answer.retain(|suggestion| suggestion.fidelity.is_some() || points.insert(point(suggestion)));
         if answer.len() < wanted {
             answer.extend(self.by_chance(&answer)?);
         }
@@ -127,7 +128,7 @@ impl Question {
     }
 }
 
-/// What makes two suggestions the same point: their values and the budget.
+/// What makes two suggestions the same point.
 fn point(suggestion: &Suggestion) -> Vec<(u8, u64)> {
     let bits = |value: &Option<Value>| match value {
         None => (0, 0),
@@ -135,8 +136,7 @@ fn point(suggestion: &Suggestion) -> Vec<(u8, u64)> {
         Some(Value::Int(x)) => (2, *x as u64),
         Some(Value::Choice(i)) => (3, *i as u64),
     };
-    let fidelity = suggestion.fidelity.map(|fidelity| (4, fidelity.to_bits()));
-    suggestion.assignment.0.iter().map(bits).chain(fidelity).collect()
+    suggestion.assignment.0.iter().map(bits).collect()
 }
 
 fn experiment(experiment: Option<&wire::Experiment>) -> Result<&wire::Experiment, Status> {
@@ -153,3 +153,6 @@ fn build(study: &Study) -> Result<Engine, Status> {
         Status::invalid_argument(problems.join("; "))
     })
 }
+
+#[cfg(test)]
+mod tests;

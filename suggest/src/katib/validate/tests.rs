@@ -93,12 +93,7 @@ const TEXTS: &[(&str, &str, &str, &str)] = &[
         "base_estimator GPR is not supported in Bayesian optimization",
     ),
     ("bayesianoptimization", "base_estimator", "RF", ""),
-    (
-        "bayesianoptimization",
-        "n_initial_points",
-        "-1",
-        "n_initial_points should be great or equal than zero",
-    ),
+    ("bayesianoptimization", "n_initial_points", "-1", "n_initial_points should be great or equal than zero"),
     ("bayesianoptimization", "acq_func", "UCB", "acq_func UCB is not supported in Bayesian optimization"),
     ("bayesianoptimization", "acq_func", "gp_hedge", ""),
     (
@@ -138,10 +133,7 @@ fn a_grid_needs_steps_and_no_more_trials_than_points() {
     };
     let trials = |n| wire::ExperimentSpec { max_trial_count: n, ..with(parameters(), spec("grid", &[])) };
     assert_eq!(check(trials(48)), Ok(()));
-    assert_eq!(
-        check(trials(49)).unwrap_err(),
-        "Max Trial Count: 49 > all possible search combinations: 48"
-    );
+    assert_eq!(check(trials(49)).unwrap_err(), "Max Trial Count: 49 > all possible search combinations: 48");
     let stepless = with(vec![double("lr", "0", "1", ""), named("opt", &["a"])], spec("grid", &[]));
     assert_eq!(
         check(stepless).unwrap_err(),
@@ -174,10 +166,8 @@ fn goptunas_algorithms_look_at_the_space() {
 fn median_stop_speaks_as_katibs() {
     let check = |algorithm: &str, name: &str, value: &str| {
         let setting = wire::EarlyStoppingSetting { name: name.into(), value: value.into() };
-        let spec = wire::EarlyStoppingSpec {
-            algorithm_name: algorithm.into(),
-            algorithm_settings: vec![setting],
-        };
+        let spec =
+            wire::EarlyStoppingSpec { algorithm_name: algorithm.into(), algorithm_settings: vec![setting] };
         early_stopping(&spec).err().unwrap_or_default()
     };
     assert_eq!(check("medianstop", "start_step", "1"), "");
