@@ -206,7 +206,7 @@ fn truncated_quantile(u: f64) -> f64 {
     let normal = Normal::standard();
     let (low, high) = (normal.cdf(-BOUND_SIGMAS), normal.cdf(BOUND_SIGMAS));
     let z = normal.inverse_cdf(low + u * (high - low));
-    ((z / BOUND_SIGMAS + 1.0) / 2.0).clamp(0.0, 1.0)
+    f64::midpoint(z / BOUND_SIGMAS, 1.0).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]

@@ -6,9 +6,12 @@
 
 pub mod auto;
 pub mod cmaes;
+pub mod defaults;
 pub mod encode;
 pub mod gp;
 pub mod grid;
+pub mod halving;
+pub mod median;
 mod past;
 pub mod random;
 pub mod rng;

@@ -47,6 +47,12 @@ impl Past {
         }
     }
 
+    /// Takes in more events and gives the trials that ended in them away, to be kept elsewhere.
+    pub(crate) fn newly_ended(&mut self, encoder: &Encoder, events: &[HistoryEvent]) -> Vec<Ended> {
+        self.tell(encoder, events);
+        std::mem::take(&mut self.ended)
+    }
+
     /// Trials that have begun and not ended, as told or as said by whoever asks, by number.
     pub(crate) fn running(&self, running: &[Trial]) -> BTreeMap<TrialIdx, Suggestion> {
         let mut all = self.begun.clone();

@@ -45,7 +45,7 @@ impl Strategy {
     pub(super) fn new(n: usize, lambda: usize) -> Self {
         let (dims, mu) = (n as f64, lambda / 2);
         let raw: Vec<f64> =
-            (1..=lambda).map(|i| ((lambda as f64 + 1.0) / 2.0).ln() - (i as f64).ln()).collect();
+            (1..=lambda).map(|i| f64::midpoint(lambda as f64, 1.0).ln() - (i as f64).ln()).collect();
         let effective = |w: &[f64]| w.iter().sum::<f64>().powi(2) / w.iter().map(|w| w * w).sum::<f64>();
         let (mu_eff, mu_eff_minus) = (effective(&raw[..mu]), effective(&raw[mu..]));
         let c_1 = 2.0 / ((dims + 1.3).powi(2) + mu_eff);

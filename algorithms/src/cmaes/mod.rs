@@ -236,12 +236,10 @@ fn axes(study: &Study) -> Vec<usize> {
 
 impl Sampler for Cmaes {
     fn tell(&mut self, events: &[HistoryEvent]) {
-        let known = self.past.ended.len();
         self.tried.tell(events);
-        self.past.tell(&self.encoder, events);
-        let ended = std::mem::take(&mut self.past.ended);
-        ended[known..].iter().for_each(|ended| self.take(ended));
-        self.past.ended = ended;
+        for ended in self.past.newly_ended(&self.encoder, events) {
+            self.take(&ended);
+        }
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
