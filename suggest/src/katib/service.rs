@@ -39,7 +39,12 @@ impl Service for SuggestionService {
     ) -> Result<Response<wire::ValidateAlgorithmSettingsReply>, Status> {
         let experiment = experiment(request.get_ref().experiment.as_ref())?;
         validate::experiment(experiment).map_err(Status::invalid_argument)?;
-        build(&read_study(experiment)?)?;
+        let study = read_study(experiment)?;
+        build(&study)?;
+        // The wire has no place for them.
+        for warning in registry::warnings(&study) {
+            tracing::warn!(experiment = study.name, warning);
+        }
         Ok(Response::new(wire::ValidateAlgorithmSettingsReply {}))
     }
 }

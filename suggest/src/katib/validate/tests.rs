@@ -105,6 +105,23 @@ const TEXTS: &[(&str, &str, &str, &str)] = &[
     ("bayesianoptimization", "random_state", "-1", "random_state should be great or equal than zero"),
     ("bayesianoptimization", "xi", "1", "unknown setting xi for algorithm bayesianoptimization"),
     ("sobol", "anything", "goes", ""),
+    ("cmaes", "anything", "goes", ""),
+    ("cmaes", "restart_strategy", "bipop", ""),
+    ("cmaes", "restart_strategy", "spop", "restart_strategy spop is not supported in CMAES optimization"),
+    ("cmaes", "sigma", "-0.1", "sigma should be greate or equal than zero"),
+    (
+        "cmaes",
+        "sigma",
+        "wide",
+        "Failed to create goptuna study and search space: could not convert string to float: 'wide'",
+    ),
+    (
+        "cmaes",
+        "random_state",
+        "x",
+        "Failed to create goptuna study and search space: invalid literal for int() with base 10: 'x'",
+    ),
+    ("hyperband", "r_l", "9", "r_l and resource_name must be set."),
     ("", "", "", "unknown algorithm name "),
     ("annealing", "", "", "unknown algorithm name annealing"),
     ("pbt", "", "", "algorithm `pbt` is not built into this suggestion service yet"),
@@ -160,6 +177,30 @@ fn goptunas_algorithms_look_at_the_space() {
             .unwrap_err(),
         "Detect duplicated parameter name: a"
     );
+    let twice = || with(vec![double("a", "0", "1", ""), int("a", "0", "1", "")], spec("cmaes", &[]));
+    assert_eq!(check(twice()).unwrap_err(), "Detect duplicated parameter name: a");
+    let one = with(vec![double("a", "0", "1", ""), named("b", &["x"])], spec("cmaes", &[]));
+    assert_eq!(
+        check(one).unwrap_err(),
+        "CMA-ES only supports two or more dimensional continuous search space."
+    );
+}
+
+#[test]
+fn hyperband_wants_its_settings_its_places_and_its_parameter() {
+    let told = |r_l: &str, eta: &str, resource: &str| {
+        check(spec("hyperband", &[("r_l", r_l), ("eta", eta), ("resource_name", resource)]))
+            .err()
+            .unwrap_or_default()
+    };
+    assert_eq!(told("9", "3", "lr"), "");
+    assert_eq!(told("9", "-1", "lr"), "");
+    assert_eq!(told("x", "3", "lr"), "r_l must be a positive float number.");
+    assert_eq!(told("-1", "3", "lr"), "r_l must be a positive float number.");
+    assert_eq!(told("81", "3", "lr"), "parallelTrialCount must be not less than 81.");
+    assert_eq!(told("9", "3", "epochs"), "value of resource_name setting must be in parameters.");
+    assert!(told("9", "1", "lr").contains("they make no brackets"));
+    assert!(told("0", "3", "lr").contains("they make no brackets"));
 }
 
 #[test]
