@@ -1,1 +1,5 @@
-//! it
+//! Stories: what a user does, and what a user then sees. One program for all, so that all share its peers.
+
+mod crash;
+mod quickstart;
+mod tidy;

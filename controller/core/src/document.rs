@@ -107,8 +107,12 @@ fn type_error(path: &str, message: &str, found: Option<&Value>) -> Problem {
     let message = message.split(" at line ").next().unwrap_or(message);
     let problem = Problem::new(path, message);
     match found {
-        Some(value @ (Value::Number(_) | Value::Bool(_))) if message.contains("expected a string") => {
+        Some(Value::Number(value)) if message.contains("expected a string") => {
             problem.hint(format!("quote it: write \"{value}\""))
+        }
+        Some(Value::Bool(value)) if message.contains("expected a string") => {
+            let alike = if *value { "y, yes, on and true" } else { "n, no, off and false" };
+            problem.hint(format!("quote it as it is written; without quotes YAML 1.1 reads {alike} alike"))
         }
         Some(Value::String(text)) if message.contains("expected i32") || message.contains("expected f64") => {
             problem.hint(format!("write it without quotes: {text}"))
@@ -252,7 +256,13 @@ spec:
                 ("spec.maxTrialCount", Some(5), Some("write it without quotes: 3")),
                 ("spec.parameters[0].feasibleSpace.min", Some(9), Some("quote it: write \"0.1\"")),
                 ("spec.parameters[0].feasibleSpace.max", Some(9), Some("quote it: write \"1\"")),
-                ("spec.parameters[1].feasibleSpace.list[0]", Some(13), Some("quote it: write \"true\"")),
+                (
+                    "spec.parameters[1].feasibleSpace.list[0]",
+                    Some(13),
+                    Some(
+                        "quote it as it is written; without quotes YAML 1.1 reads y, yes, on and true alike"
+                    )
+                ),
             ]
         );
         assert_eq!(document.spec.parameters[1].feasible_space.list, ["adam"]);

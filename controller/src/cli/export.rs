@@ -17,9 +17,9 @@ enum As {
     Json,
 }
 
-/// Write all trials of an experiment as CSV or JSON
+/// Write all trials of an experiment, or every value they reported, as CSV or JSON
 ///
-/// Example: cairn export digits > digits.csv
+/// Example: cairn export digits > digits.csv; cairn export digits --observations > curves.csv
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// The experiment
@@ -27,6 +27,9 @@ pub(super) struct Export {
     /// How
     #[arg(long = "as", value_enum, default_value_t = As::Csv)]
     format: As,
+    /// Every value of every trial: as CSV in place of the trials, as JSON beside them
+    #[arg(long)]
+    observations: bool,
 }
 
 impl Export {
@@ -35,7 +38,8 @@ impl Export {
             As::Csv => "csv",
             As::Json => "json",
         };
-        let path = connection.path(&self.experiment, &format!("/export?format={format}"));
+        let path = connection
+            .path(&self.experiment, &format!("/export?format={format}&observations={}", self.observations));
         let mut chunks = connection.client.bytes(&path).await?;
         while let Some(chunk) = chunks.next().await {
             std::io::stdout().lock().write_all(&chunk.map_err(anyhow::Error::msg)?)?;

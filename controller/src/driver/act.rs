@@ -70,17 +70,22 @@ impl Driver<'_> {
         }
     }
 
-    /// Begins to stop a run, once.
+    /// Begins to stop a run, once; again if that has failed.
     fn stop(&mut self, run: RunId) {
-        while self.stops.try_join_next().is_some() {}
+        while let Some(done) = self.stops.try_join_next() {
+            if let Ok(Err(failed)) = done {
+                self.stopping.remove(&failed);
+            }
+        }
         if !self.stopping.insert(run) {
             return;
         }
         let executor = std::sync::Arc::clone(&self.world.executor);
         self.stops.spawn(async move {
-            if let Err(error) = executor.stop(&run, GRACE).await {
+            executor.stop(&run, GRACE).await.map_err(|error| {
                 warn!(%run, %error, "a run could not be stopped");
-            }
+                run
+            })
         });
     }
 

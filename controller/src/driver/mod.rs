@@ -142,8 +142,8 @@ struct Driver<'a> {
     strays: Vec<RunId>,
     /// Runs that were told to stop.
     stopping: BTreeSet<RunId>,
-    /// The stops under way.
-    stops: JoinSet<()>,
+    /// The stops under way; of those that fail, their run.
+    stops: JoinSet<Result<(), RunId>>,
     /// When wishes were last looked for.
     wishes_at: Option<Instant>,
     /// After a question that was not answered: when to ask again, and how long to wait after the next failure.

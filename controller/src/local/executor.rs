@@ -228,6 +228,10 @@ impl LocalExecutor {
         }
     }
 
+    fn cannot_look(&self, error: &io::Error) -> ExecutorError {
+        ExecutorError::Unavailable(format!("cannot look for runs in {}: {error}", self.root().display()))
+    }
+
     fn phase(&self, run: &RunId) -> Option<watch::Receiver<RunPhase>> {
         lock(&self.shared.runs).get(run).map(|entry| entry.phase.clone())
     }
@@ -268,8 +272,17 @@ impl Executor for LocalExecutor {
 
     async fn stop(&self, run: &RunId, grace: Duration) -> Result<(), ExecutorError> {
         let stop = StopFile { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), rule: None };
+        if self.phase(run).is_none() {
+            // It may be a run of an earlier controller that nobody has asked for yet.
+            self.adopt_all().map_err(|error| self.cannot_look(&error))?;
+        }
         let Some(mut phase) = self.phase(run) else {
-            return Ok(());
+            return match fs::read_link(self.link("active", run)) {
+                Ok(_) => {
+                    Err(ExecutorError::Unavailable(format!("run {run} is in another controller's hands")))
+                }
+                Err(_) => Ok(()),
+            };
         };
         if let Some(entry) = lock(&self.shared.runs).get(run) {
             entry.orders.send_replace(Some(stop));
@@ -284,9 +297,7 @@ impl Executor for LocalExecutor {
     }
 
     async fn list(&self) -> Result<Vec<RunStatus>, ExecutorError> {
-        self.adopt_all().map_err(|error| {
-            ExecutorError::Unavailable(format!("cannot look for runs in {}: {error}", self.root().display()))
-        })?;
+        self.adopt_all().map_err(|error| self.cannot_look(&error))?;
         let runs = lock(&self.shared.runs);
         let mut all: Vec<_> = runs
             .iter()

@@ -14,7 +14,9 @@ use futures::StreamExt as _;
 use serde_json::json;
 use study::{Comparison, Rule, TrialIdx};
 
-use super::{Collect, Collected, LocalConfig, LocalExecutor, RunFolder, Signals};
+use super::collect::{Collect, Collected, Signals};
+use super::files::RunFolder;
+use super::{LocalConfig, LocalExecutor};
 
 mod endings;
 mod survival;

@@ -21,8 +21,8 @@ macro_rules! on_every_store {
         mod postgresql {
             $(#[tokio::test]
             async fn $name() {
-                let Some(server) = super::postgres::server() else { return };
-                super::contract::$name(server.store(stringify!($name)).await).await;
+                let Some(store) = super::postgres::store(stringify!($name)).await else { return };
+                super::contract::$name(store).await;
             })*
         }
     };

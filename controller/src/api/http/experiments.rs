@@ -302,6 +302,10 @@ pub(super) struct ExportQuery {
     #[serde(default = "csv")]
     #[param(required = false, default = "csv")]
     format: String,
+    /// Every value of every trial: as CSV in place of the trials, as JSON beside them.
+    #[serde(default)]
+    #[param(required = false, default = false)]
+    observations: bool,
 }
 
 fn csv() -> String {
@@ -325,10 +329,16 @@ pub(super) async fn export(
 ) -> Result<Response, ApiError> {
     match query.format.as_str() {
         "csv" => {
-            let text = service::csv(&api, &query.namespace, &name).await?;
+            let text = if query.observations {
+                service::observations_csv(&api, &query.namespace, &name).await?
+            } else {
+                service::csv(&api, &query.namespace, &name).await?
+            };
             Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response())
         }
-        "json" => Ok(Json(service::json(&api, &query.namespace, &name).await?).into_response()),
+        "json" => {
+            Ok(Json(service::json(&api, &query.namespace, &name, query.observations).await?).into_response())
+        }
         other => Err(ApiError::invalid(format!("format `{other}` is neither csv nor json"))),
     }
 }

@@ -1,6 +1,12 @@
-//! Exporting trials as CSV and JSON.
+//! Exporting trials and their observations as CSV and JSON.
 
+use std::collections::BTreeMap;
+
+use controller_core::experiment::ExperimentRecord;
+use controller_core::ports::{Observation, ObservationQuery};
+use controller_core::time::Timestamp;
 use serde_json::{Value, json};
+use study::TrialIdx;
 
 use super::error::ApiError;
 use super::trials::{TrialsQuery, trials};
@@ -65,11 +71,46 @@ fn line(cells: &[String]) -> String {
     quoted.join(",") + "\n"
 }
 
-/// The experiment with all its trials.
-pub(crate) async fn json(api: &Api, namespace: &str, name: &str) -> Result<Value, ApiError> {
+/// One row an observation, in the order in which they were kept: trial, attempt, metric, step, time, text, value.
+pub(crate) async fn observations_csv(api: &Api, namespace: &str, name: &str) -> Result<String, ApiError> {
+    let record = find(api, namespace, name).await?;
+    let names = names(api, namespace, name).await?;
+    let header = ["trial", "attempt", "metric", "step", "time", "text", "value"].map(str::to_owned);
+    let mut text = line(&header);
+    for observation in all_observations(api, &record).await? {
+        let row = observation.row;
+        text.push_str(&line(&[
+            names.get(&observation.trial).cloned().unwrap_or_default(),
+            observation.attempt.to_string(),
+            row.metric,
+            row.step.to_string(),
+            row.time.map(Timestamp::to_rfc3339_micros).unwrap_or_default(),
+            row.text,
+            row.value.map(|value| value.to_string()).unwrap_or_default(),
+        ]));
+    }
+    Ok(text)
+}
+
+async fn all_observations(api: &Api, record: &ExperimentRecord) -> Result<Vec<Observation>, ApiError> {
+    Ok(api.world.store.observations(record.id, &ObservationQuery::default()).await?)
+}
+
+/// Names of trials by number.
+async fn names(api: &Api, namespace: &str, name: &str) -> Result<BTreeMap<TrialIdx, String>, ApiError> {
+    let all = trials(api, namespace, name, &TrialsQuery::default()).await?.items;
+    Ok(all.into_iter().map(|trial| (TrialIdx(trial.idx), trial.name)).collect())
+}
+
+/// The experiment with all its trials, and with their observations if they are wanted.
+pub(crate) async fn json(api: &Api, namespace: &str, name: &str, observed: bool) -> Result<Value, ApiError> {
     let record = find(api, namespace, name).await?;
     let all = trials(api, namespace, name, &TrialsQuery::default()).await?.items;
-    Ok(json!({ "experiment": view::full(api, &record).await?, "trials": all }))
+    let mut export = json!({ "experiment": view::full(api, &record).await?, "trials": all });
+    if observed {
+        export["observations"] = json!(all_observations(api, &record).await?);
+    }
+    Ok(export)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(crate) use error::{ApiError, Code};
 pub(crate) use events::{changes, follow};
 pub(crate) use experiments::{delete, edit, enqueue, find, get, list, resume, retry_trial, stop, stop_trial};
 pub(crate) use explain::{compare, explain};
-pub(crate) use export::{csv, json};
+pub(crate) use export::{csv, json, observations_csv};
 pub(crate) use failures::failures;
 pub(crate) use gc::gc;
 pub(crate) use prometheus::exposition;

@@ -109,7 +109,9 @@ async fn an_adopted_run_is_stopped() {
     let executor = world.executor();
     executor.ensure(&run).await.unwrap();
     until_running(&executor, &run).await;
+    let folder = executor.folder(&run.id).unwrap();
     drop(executor);
+    until("the claim is gone", || !folder.is_claimed()).await;
     let executor = world.executor();
     executor.stop(&run.id, Duration::from_millis(100)).await.unwrap();
     assert_eq!(end(&executor, &run).await.exit, Exit::Stopped);

@@ -1,6 +1,6 @@
 //! Waiting for slots.
 
-use super::super::Capacity;
+use super::super::capacity::Capacity;
 use super::*;
 
 fn machine(gpus: &[&str]) -> Capacity {

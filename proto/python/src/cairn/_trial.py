@@ -1,0 +1,109 @@
+"""Trials as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from . import _html
+from ._text import number, parse_time
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a trial left as its model. `digest` is empty if nobody has verified it."""
+
+    uri: str
+    digest: str
+    bytes: int
+    format: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation of one point."""
+
+    name: str
+    value: float | None
+    params: dict[str, Any]
+    state: str
+    idx: int
+    reason: str = ""
+    message: str = ""
+    #: By metric: its smallest, largest and newest value as written.
+    metrics: dict[str, dict[str, str]] = field(default_factory=dict)
+    attempt: int = 0
+    origin: str = "search"
+    notes: dict[str, str] = field(default_factory=dict)
+    model: Model | None = None
+    #: Folder of its newest run, on the server's machine.
+    folder: Path | None = None
+    created: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    seconds: float | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(value={number(self.value)}, params={self.params!r}, trial={self.name!r})"
+
+    def _repr_html_(self) -> str:
+        rows = [("state", self.state), ("value", number(self.value))]
+        rows += [(name, number(value) if isinstance(value, float) else value) for name, value in self.params.items()]
+        if self.seconds is not None:
+            rows.append(("seconds", number(self.seconds)))
+        if self.model:
+            rows.append(("model", self.model.uri))
+        if self.message and self.state not in ("Succeeded", "Running", "Pending"):
+            rows.append(("message", self.message))
+        return _html.card(self.name, rows)
+
+
+class BestTrial(Trial):
+    """The best trial so far."""
+
+
+def read(data: Mapping[str, Any], kinds: Mapping[str, str], kind: type[Trial] = Trial) -> Trial:
+    """A trial as the server tells it; `kinds` are the types of the parameters by name."""
+    model = data.get("model")
+    place = data.get("place")
+    return kind(
+        name=data["name"],
+        value=data["value"],
+        params={name: typed(kinds.get(name, ""), text) for name, text in data["parameters"].items()},
+        state=data["state"],
+        idx=data["idx"],
+        reason=data["reason"],
+        message=data["message"],
+        metrics={metric.pop("name"): metric for metric in map(dict, data["metrics"])},
+        attempt=data["attempt"],
+        origin=data["origin"],
+        notes=dict(data["notes"] or {}),
+        model=Model(**{name: model[name] for name in ("uri", "digest", "bytes", "format")}) if model else None,
+        folder=Path(place) if place else None,
+        created=parse_time(data["created"]),
+        started=parse_time(data["started"]),
+        ended=parse_time(data["ended"]),
+        seconds=data["seconds"],
+    )
+
+
+def kinds(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The types of a spec's parameters by name."""
+    return {parameter["name"]: parameter["parameterType"] for parameter in spec.get("parameters", [])}
+
+
+def typed(kind: str, written: str) -> Any:
+    """The value that a parameter's text stands for."""
+    try:
+        if kind == "int":
+            return int(written)
+        if kind == "double":
+            return float(written)
+        if kind == "discrete":
+            return int(written) if written.strip().lstrip("+-").isdigit() else float(written)
+    except ValueError:
+        pass
+    return written
