@@ -26,8 +26,9 @@ impl Service for SuggestionService {
         &self,
         request: Request<wire::GetSuggestionsRequest>,
     ) -> Result<Response<wire::GetSuggestionsReply>, Status> {
-        let request = request.into_inner();
-        tokio::task::spawn_blocking(move || answer(&request))
+        // Reading costs no more than decoding did; only the algorithm is kept off the reactor.
+        let question = Question::read(&request.into_inner())?;
+        tokio::task::spawn_blocking(move || question.reply())
             .await
             .map_err(|error| Status::internal(format!("the algorithm broke off: {error}")))?
             .map(Response::new)
@@ -47,32 +48,6 @@ impl Service for SuggestionService {
         }
         Ok(Response::new(wire::ValidateAlgorithmSettingsReply {}))
     }
-}
-
-fn answer(request: &wire::GetSuggestionsRequest) -> Result<wire::GetSuggestionsReply, Status> {
-    let experiment = experiment(request.experiment.as_ref())?;
-    let spec = experiment.spec.clone().unwrap_or_default();
-    let name = spec.algorithm.as_ref().map(|algorithm| algorithm.algorithm_name.as_str());
-    validate::is_built(name.unwrap_or_default(), &spec).map_err(Status::invalid_argument)?;
-    let study = read_study(experiment)?;
-    let slots = slots(request)?;
-    // Trials of others may be more than were ever asked for here; their numbers must not be those of the slots.
-    let known = request.trials.len() as u64;
-    let first = if known <= slots.start.0 { 0 } else { slots.end.0 };
-    let mut question = Question {
-        engine: build(&study)?,
-        past: convert::past_from_proto(&study, &request.trials, first),
-        streams: Streams::new(study.seed),
-        slots,
-        study,
-    };
-    let suggestions = question.answer()?;
-    let space = &question.study.space;
-    Ok(wire::GetSuggestionsReply {
-        parameter_assignments: suggestions.iter().map(|s| convert::suggestion_to_proto(space, s)).collect(),
-        algorithm: None,
-        early_stopping_rules: Vec::new(),
-    })
 }
 
 /// The numbers of the trials asked for. Who does not say how many there are in all has the known ones.
@@ -96,6 +71,33 @@ struct Question {
 }
 
 impl Question {
+    fn read(request: &wire::GetSuggestionsRequest) -> Result<Self, Status> {
+        let experiment = experiment(request.experiment.as_ref())?;
+        validate::is_built(experiment).map_err(Status::invalid_argument)?;
+        let study = read_study(experiment)?;
+        let slots = slots(request)?;
+        // Trials of others may be more than were ever asked for here; their numbers must not be those of the slots.
+        let known = request.trials.len() as u64;
+        let first = if known <= slots.start.0 { 0 } else { slots.end.0 };
+        Ok(Self {
+            engine: build(&study)?,
+            past: convert::past_from_proto(&study, &request.trials, first),
+            streams: Streams::new(study.seed),
+            slots,
+            study,
+        })
+    }
+
+    fn reply(mut self) -> Result<wire::GetSuggestionsReply, Status> {
+        let suggestions = self.answer()?;
+        let points = suggestions.iter().map(|point| convert::suggestion_to_proto(&self.study.space, point));
+        Ok(wire::GetSuggestionsReply {
+            parameter_assignments: points.collect(),
+            algorithm: None,
+            early_stopping_rules: Vec::new(),
+        })
+    }
+
     /// Exactly as many suggestions as were asked for.
     ///
     /// Points of one answer differ while the space has others. An algorithm that has no more to say is helped out by

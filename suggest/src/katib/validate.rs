@@ -119,7 +119,7 @@ pub(super) fn experiment(experiment: &wire::Experiment) -> Result<(), String> {
     let spec = experiment.spec.as_ref().unwrap_or(&empty);
     let algorithm = spec.algorithm.clone().unwrap_or_default();
     let name = algorithm.algorithm_name.as_str();
-    is_built(name, spec)?;
+    is_built(experiment)?;
     if name == "hyperband" {
         return hyperband(spec, &algorithm);
     }
@@ -140,7 +140,10 @@ pub(super) fn experiment(experiment: &wire::Experiment) -> Result<(), String> {
 ///
 /// # Errors
 /// If there is none, or not yet.
-pub(super) fn is_built(name: &str, spec: &wire::ExperimentSpec) -> Result<(), String> {
+pub(super) fn is_built(experiment: &wire::Experiment) -> Result<(), String> {
+    let spec = experiment.spec.as_ref();
+    let name =
+        spec.and_then(|spec| Some(spec.algorithm.as_ref()?.algorithm_name.as_str())).unwrap_or_default();
     let known = crate::registry::list();
     if matches!(name, "enas" | "darts" | "pbt") && !known.iter().any(|info| info.name == name) {
         return Err(format!("algorithm `{name}` is not built into this suggestion service yet"));
@@ -148,7 +151,7 @@ pub(super) fn is_built(name: &str, spec: &wire::ExperimentSpec) -> Result<(), St
     if name.is_empty() || !known.iter().any(|info| info.name == name && !info.early_stopping) {
         return Err(format!("unknown algorithm name {name}"));
     }
-    if spec.nas_config.is_some() {
+    if spec.is_some_and(|spec| spec.nas_config.is_some()) {
         return Err(format!("algorithm `{name}` searches parameters; nasConfig is not built in yet"));
     }
     Ok(())

@@ -33,7 +33,7 @@ fn request(
 type Point = Vec<(String, String)>;
 
 fn ask(request: &wire::GetSuggestionsRequest) -> Result<Vec<Point>, Status> {
-    let points = answer(request)?.parameter_assignments.into_iter().map(|point| {
+    let points = Question::read(request)?.reply()?.parameter_assignments.into_iter().map(|point| {
         point.assignments.into_iter().map(|assignment| (assignment.name, assignment.value)).collect()
     });
     Ok(points.collect())
