@@ -4,5 +4,6 @@ mod api;
 mod cli;
 mod client;
 mod crash;
+mod katib;
 mod quickstart;
 mod tidy;

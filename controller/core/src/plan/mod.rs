@@ -13,7 +13,8 @@ mod snapshot;
 use study::TrialIdx;
 
 pub use effects::{Effect, effects};
-pub use judge::{Fate, KILL_WANTED, judge};
+use judge::is_end_wanted;
+pub use judge::{Fate, KILL_WANTED, STOP_WANTED, judge};
 pub use limits::{Limits, Reached};
 pub use snapshot::{Measured, RunView, Snapshot};
 
@@ -175,13 +176,17 @@ fn after_the_end(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
 
 fn drop_killed(snapshot: &Snapshot) -> Vec<Action> {
     let killed = snapshot.active.values().filter(|trial| {
-        trial.reason == KILL_WANTED && snapshot.runs.get(&trial.idx) == Some(&RunView::Unborn)
+        is_end_wanted(&trial.reason) && snapshot.runs.get(&trial.idx) == Some(&RunView::Unborn)
     });
     killed
         .map(|trial| Action::Drop {
             trial: trial.idx,
             reason: "TrialKilled",
-            message: "Trial was killed by a person".into(),
+            message: if trial.reason == KILL_WANTED {
+                "Trial was killed by a person".into()
+            } else {
+                "Trial was stopped early while it waited for its next attempt".into()
+            },
         })
         .collect()
 }
