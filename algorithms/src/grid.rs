@@ -40,7 +40,7 @@ impl Grid {
     }
 
     /// Number of combinations, conditions and constraints not looked at.
-    fn size(&self) -> u128 {
+    pub fn size(&self) -> u128 {
         self.sizes.iter().fold(1, |n: u128, size| n.saturating_mul(u128::from(*size)))
     }
 

@@ -1,7 +1,8 @@
 //! What has happened, as an algorithm that learns from points wants it: ended trials as points with costs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rand_chacha::ChaCha8Rng;
 use study::{Assignment, HistoryEvent, Suggestion, Trial, TrialIdx};
 
 use crate::encode::Encoder;
@@ -46,6 +47,12 @@ impl Past {
         }
     }
 
+    /// Takes in more events and gives the trials that ended in them away, to be kept elsewhere.
+    pub(crate) fn newly_ended(&mut self, encoder: &Encoder, events: &[HistoryEvent]) -> Vec<Ended> {
+        self.tell(encoder, events);
+        std::mem::take(&mut self.ended)
+    }
+
     /// Trials that have begun and not ended, as told or as said by whoever asks, by number.
     pub(crate) fn running(&self, running: &[Trial]) -> BTreeMap<TrialIdx, Suggestion> {
         let mut all = self.begun.clone();
@@ -78,6 +85,78 @@ pub(crate) fn one_by_one(
 pub(crate) fn suggestion(assignment: Assignment, by: &str) -> Suggestion {
     let notes = [("by".to_owned(), by.to_owned())].into();
     Suggestion { assignment, notes, ..Suggestion::default() }
+}
+
+/// The same with why.
+pub(crate) fn noted(mut suggestion: Suggestion, why: &str) -> Suggestion {
+    suggestion.notes.insert("why".into(), why.into());
+    suggestion
+}
+
+/// Spaces of at most so many points are searched without repeats.
+const SMALL: u64 = 10_000;
+/// Draws in such a space before everything is taken to be tried.
+const SMALL_DRAWS: usize = 1000;
+
+/// Points that have begun, in spaces small enough to run out of them; elsewhere every point is new.
+#[derive(Clone, Debug)]
+pub(crate) struct Tried(Option<BTreeSet<String>>);
+
+impl Tried {
+    pub(crate) fn new(encoder: &Encoder) -> Self {
+        Self(encoder.cardinality().is_some_and(|n| n <= SMALL).then(BTreeSet::new))
+    }
+
+    /// Takes in more events.
+    pub(crate) fn tell(&mut self, events: &[HistoryEvent]) {
+        let Some(tried) = &mut self.0 else { return };
+        for event in events {
+            if let HistoryEvent::Started(trial) = event {
+                tried.insert(key(&trial.suggestion.assignment));
+            }
+        }
+    }
+
+    /// The same with points that run.
+    pub(crate) fn with<'a>(&self, running: impl Iterator<Item = &'a Suggestion>) -> Begun<'_> {
+        let mut begun = Begun { tried: self, running: BTreeSet::new() };
+        running.for_each(|suggestion| begun.insert(&suggestion.assignment));
+        begun
+    }
+}
+
+/// Points that have begun, as told or as said by whoever asks.
+pub(crate) struct Begun<'a> {
+    tried: &'a Tried,
+    running: BTreeSet<String>,
+}
+
+impl Begun<'_> {
+    pub(crate) fn insert(&mut self, assignment: &Assignment) {
+        if self.tried.0.is_some() {
+            self.running.insert(key(assignment));
+        }
+    }
+
+    /// Whether the point has not begun, as far as that matters.
+    pub(crate) fn is_new(&self, assignment: &Assignment) -> bool {
+        self.tried.0.as_ref().is_none_or(|tried| {
+            let key = key(assignment);
+            !tried.contains(&key) && !self.running.contains(&key)
+        })
+    }
+
+    /// A uniform point that meets the constraints, new if one is found; once everything has been tried, the first draw
+    /// is as good as any. `None` if nothing meets the constraints.
+    pub(crate) fn uniform(&self, encoder: &Encoder, rng: &mut ChaCha8Rng) -> Option<Assignment> {
+        let first = encoder.uniform(rng)?;
+        if self.is_new(&first) {
+            return Some(first);
+        }
+        let drawn = std::iter::repeat_with(|| encoder.uniform(rng)).take(SMALL_DRAWS - 1);
+        let new = drawn.map_while(|assignment| assignment).find(|assignment| self.is_new(assignment));
+        Some(new.unwrap_or(first))
+    }
 }
 
 /// What makes two assignments the same point.

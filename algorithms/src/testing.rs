@@ -120,13 +120,16 @@ fn outcome(encoder: &Encoder, suggestion: &Suggestion, chance: f64) -> Outcome {
     }
 }
 
+/// First slot, how many were asked for, events told by then, running, answer.
+pub(crate) type Asked = (TrialIdx, u64, usize, Vec<Trial>, Vec<Suggestion>);
+
 /// A simulated search: what was asked and answered, and what was told.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
     /// Told events; a trial is told whole when it ends.
     pub(crate) events: Vec<HistoryEvent>,
-    /// First slot, how many were asked for, events told by then, running, answer.
-    pub(crate) asks: Vec<(TrialIdx, u64, usize, Vec<Trial>, Vec<Suggestion>)>,
+    /// Questions with their answers.
+    pub(crate) asks: Vec<Asked>,
 }
 
 /// Searches with `parallel` trials at once that end in an order drawn from `order`.

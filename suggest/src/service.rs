@@ -28,7 +28,7 @@ impl Search for SearchService {
     ) -> Result<Response<wire::ValidateReply>, Status> {
         let (study, _) = read_study(request.into_inner().study)?;
         Session::new(&study).map_err(|error| invalid(&error))?;
-        Ok(Response::new(wire::ValidateReply { warnings: Vec::new() }))
+        Ok(Response::new(wire::ValidateReply { warnings: registry::warnings(&study) }))
     }
 
     async fn load(

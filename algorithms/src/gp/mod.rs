@@ -162,7 +162,7 @@ impl Gp {
         &self,
         slot: TrialIdx,
         running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: &Streams,
+        streams: Streams,
     ) -> Option<Suggestion> {
         let measured = self.past.measured().count();
         let begun = measured.min(self.settings.n_initial_points);
@@ -299,7 +299,7 @@ impl Sampler for Gp {
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
         one_by_one(slots, self.past.running(running), |slot, running| {
-            let asked = self.ask_one(slot, running, streams);
+            let asked = self.ask_one(slot, running, *streams);
             // Without a model there is still chance.
             asked.or_else(|| {
                 let assignment = self.encoder.uniform(&mut streams.stream("gp/chance", slot))?;

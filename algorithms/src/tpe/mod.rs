@@ -7,7 +7,7 @@
 
 mod parzen;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
@@ -15,7 +15,7 @@ use study::{Assignment, Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx
 
 use crate::Sampler;
 use crate::encode::{Encoder, cell_bounds, decode_value};
-use crate::past::{Past, key, one_by_one, suggestion};
+use crate::past::{Past, Tried, noted, one_by_one, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
@@ -26,8 +26,6 @@ use parzen::{Axis, Parzen, Width};
 const MAX_GOOD: usize = 25;
 /// Lattices of more values are taken for a continuum.
 const MAX_CELLS: u64 = 64;
-/// Spaces of at most so many points are searched without repeats.
-const SMALL: u64 = 10_000;
 /// Points drawn before chance takes over, where constraints or repeats refuse some.
 const TRIES: usize = 32;
 
@@ -71,8 +69,7 @@ pub struct Tpe {
     axes: Vec<Axis>,
     start: Sequence,
     past: Past,
-    /// Points that have begun, in small spaces.
-    tried: Option<BTreeSet<String>>,
+    tried: Tried,
 }
 
 impl Tpe {
@@ -101,7 +98,7 @@ impl Tpe {
             axes: study.space.parameters().iter().map(|parameter| axis(&parameter.domain)).collect(),
             start: Sequence::new(encoder.dims(), &Streams::new(study.seed), "tpe/start"),
             past: Past::default(),
-            tried: encoder.cardinality().is_some_and(|n| n <= SMALL).then(BTreeSet::new),
+            tried: Tried::new(&encoder),
             encoder,
         })
     }
@@ -111,20 +108,13 @@ impl Tpe {
         slot: TrialIdx,
         model: &Model,
         running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: &Streams,
+        streams: Streams,
     ) -> Option<Suggestion> {
-        let begun: BTreeSet<String> = match &self.tried {
-            Some(_) => running.values().map(|suggestion| key(&suggestion.assignment)).collect(),
-            None => BTreeSet::new(),
-        };
-        let is_new = |assignment: &Assignment| match &self.tried {
-            Some(tried) => !tried.contains(&key(assignment)) && !begun.contains(&key(assignment)),
-            None => true,
-        };
+        let begun = self.tried.with(running.values());
         let mut rng = streams.stream(self.name, slot);
         if model.n < self.settings.n_startup {
             let start = design(&self.encoder, &self.start, slot, streams, self.name)?;
-            if is_new(&start.assignment) {
+            if begun.is_new(&start.assignment) {
                 return Some(noted(start, "start design"));
             }
         } else {
@@ -137,7 +127,7 @@ impl Tpe {
                 };
                 if let Some(assignment) = assignment
                     && self.encoder.space().is_feasible(&assignment)
-                    && is_new(&assignment)
+                    && begun.is_new(&assignment)
                 {
                     let why = format!(
                         "{} good of {} trials",
@@ -148,11 +138,8 @@ impl Tpe {
                 }
             }
         }
-        let drawn = std::iter::repeat_with(|| self.encoder.uniform(&mut rng)).take(1000);
-        let mut drawn = drawn.map_while(|assignment| assignment);
-        let first = drawn.next()?;
-        let new = is_new(&first).then_some(first.clone()).or_else(|| drawn.find(is_new));
-        Some(noted(suggestion(new.unwrap_or(first), self.name), "by chance"))
+        let assignment = begun.uniform(&self.encoder, &mut rng)?;
+        Some(noted(suggestion(assignment, self.name), "by chance"))
     }
 
     /// The good trials and the others, running ones among them.
@@ -250,11 +237,6 @@ struct Split {
     others: Vec<Vec<f64>>,
 }
 
-fn noted(mut suggestion: Suggestion, why: &str) -> Suggestion {
-    suggestion.notes.insert("why".into(), why.into());
-    suggestion
-}
-
 fn axis(domain: &Domain) -> Axis {
     match (domain, domain.cardinality()) {
         (Domain::Categorical { choices, .. }, _) => Axis::Names(choices.len()),
@@ -266,18 +248,13 @@ fn axis(domain: &Domain) -> Axis {
 impl Sampler for Tpe {
     fn tell(&mut self, events: &[HistoryEvent]) {
         self.past.tell(&self.encoder, events);
-        let Some(tried) = &mut self.tried else { return };
-        for event in events {
-            if let HistoryEvent::Started(trial) = event {
-                tried.insert(key(&trial.suggestion.assignment));
-            }
-        }
+        self.tried.tell(events);
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
         let model = self.model();
         one_by_one(slots, self.past.running(running), |slot, running| {
-            self.ask_one(slot, &model, running, streams)
+            self.ask_one(slot, &model, running, *streams)
         })
     }
 }
