@@ -1,5 +1,6 @@
 //! Stories: what a user does, and what a user then sees. One program for all, so that all share its peers.
 
 mod crash;
+mod examples;
 mod quickstart;
 mod tidy;
