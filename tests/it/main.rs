@@ -1,5 +1,7 @@
 //! Stories: what a user does, and what a user then sees. One program for all, so that all share its peers.
 
+mod api;
+mod client;
 mod crash;
 mod examples;
 mod quickstart;

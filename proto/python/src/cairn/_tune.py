@@ -51,6 +51,7 @@ def tune(
     `function` takes the parameters of `space` as keyword arguments and returns the objective, or a dict of metrics
     that holds it; it may also call `cairn.report`. Its source is shipped: it runs in processes of its own, sees the
     modules that it uses, and nothing else from around it. An inactive parameter has the function's default, or `None`.
+    The search gives up after `max_failed_trials`: a fifth of the trials, at least 3, if left out.
 
     `objective` names the metric and `metrics` those kept beside it; `direction` is `minimize` or `maximize`; `goal`
     ends the search early. `algorithm` is chosen by the server if left out. With `wait` it shows the progress until the
@@ -78,7 +79,7 @@ def tune(
         raise ValueError("settings belong to an algorithm; name it with `algorithm`")
     spec.update(
         _given(
-            maxFailedTrialCount=max_failed_trials,
+            maxFailedTrialCount=min(max_trials, max(3, max_trials // 5)) if max_failed_trials is None else max_failed_trials,
             maxDuration=max_duration,
             earlyStopping=early_stopping and {"algorithmName": early_stopping},
             parameterConstraints=list(constraints) or None,
