@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod client;
 mod crash;
+mod examples;
 mod katib;
 mod quickstart;
 mod tidy;
