@@ -120,3 +120,56 @@ fn a_stopped_experiment_goes_on_with_other_budgets() {
     completed(&url);
     assert_eq!(http::get(&url, &format!("{path}/trials")).json()["total"], 5);
 }
+
+/// A trial that pushes its curve to the API without a token: bad ones would go on for a minute.
+const PUSHING: &str = r#"
+import json, os, sys, time, urllib.request
+bad = float(sys.argv[1]) > 0.5
+url = f"{os.environ['CAIRN_SERVER']}/api/v1/trials/{os.environ['CAIRN_TRIAL_NAME']}/observations"
+for step in range(200 if bad else 6):
+    item = {"seq": step, "metric": "loss", "value": str(10 + step if bad else 1), "step": step}
+    body = {"source": "main", "attempt": int(os.environ["CAIRN_ATTEMPT"]), "items": [item]}
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    for again in range(2):
+        urllib.request.urlopen(request).read()
+    time.sleep(0.3 if bad else 0.01)
+"#;
+
+#[test]
+fn rules_look_at_values_that_programs_push_and_need_no_token_for() {
+    let cairn = Cairn::new();
+    cairn.write("push.py", PUSHING);
+    let token = cairn.write("token", "0123456789abcdef0123456789abcdef");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&token, mode).unwrap();
+    let (_server, url) = cairn.serve(&["--token-file", "token"]);
+    assert_eq!(http::get(&url, "/api/v1/experiments").status, 401);
+    let command = format!("[python3, {}, \"${{trialParameters.lr}}\"]", cairn.at("push.py").display());
+    let rule = "[{name: min_trials_required, value: \"1\"}]";
+    let spec = format!(
+        "  metricsCollectorSpec: {{collector: {{kind: Push}}}}\n  earlyStopping: {{algorithmName: medianstop, algorithmSettings: {rule}}}\n"
+    );
+    let text = EXPERIMENT
+        .replace("[sh, -c, 'echo \"loss=${trialParameters.lr}\"']", &command)
+        .replace("algorithmName: random", "algorithmName: grid")
+        .replace(
+            "parameterType: double, feasibleSpace: {min: \"0\", max: \"1\"}",
+            "parameterType: discrete, feasibleSpace: {list: [\"0.1\", \"0.2\", \"0.9\"]}",
+        )
+        .replace("  seed: 3\n", &spec);
+    let bearer = ("Authorization", "Bearer 0123456789abcdef0123456789abcdef");
+    let answer = http::ask(&url, "POST", "/api/v1/experiments", &[bearer], &text);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let trials = until("all trials have ended", || {
+        let answer = http::ask(&url, "GET", "/api/v1/experiments/parabola/trials", &[bearer], "");
+        let items = answer.json()["items"].as_array()?.clone();
+        let ended = |trial: &Value| trial["ended"].is_string();
+        (items.len() == 3 && items.iter().all(ended)).then_some(items)
+    });
+    let states: Vec<&str> = trials.iter().map(|trial| trial["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["Succeeded", "Succeeded", "EarlyStopped"]);
+    let path =
+        format!("/api/v1/experiments/parabola/trials/{}/observations", trials[0]["name"].as_str().unwrap());
+    let rows = http::ask(&url, "GET", &path, &[bearer], "").json();
+    assert_eq!(rows["items"].as_array().unwrap().len(), 6, "values sent twice are kept once");
+}

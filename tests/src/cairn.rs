@@ -55,7 +55,7 @@ impl Output {
     ///
     /// # Panics
     /// With everything that was said, if it has not.
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "often only the check is wanted")]
     pub fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{self}");
         self

@@ -45,7 +45,7 @@ pub(super) fn tell(error: &anyhow::Error) -> Exit {
         talk(&format!("error: {refused}"));
     }
     match refused.code() {
-        "invalid" | "not_found" | "conflict" | "unauthorized" | "forbidden" | "unimplemented" => Exit::Usage,
+        "invalid" | "not_found" | "conflict" | "unauthorized" | "forbidden" => Exit::Usage,
         _ => Exit::Ours,
     }
 }

@@ -9,6 +9,7 @@ use controller_core::trial::{TrialRecord, TrialState};
 use proto::katib;
 
 use super::error::{ApiError, Code};
+use super::rules::{self, Places};
 use crate::api::Api;
 use crate::api::types::PushRequest;
 
@@ -32,6 +33,12 @@ async fn running(api: &Api, name: &str) -> Result<(ExperimentId, TrialRecord), A
 pub(crate) async fn push(api: &Api, trial: &str, request: &PushRequest) -> Result<(), ApiError> {
     let (experiment, trial) = running(api, trial).await?;
     let run = RunId { experiment, trial: trial.idx, attempt: trial.attempt };
+    if let Some(attempt) = request.attempt.filter(|attempt| *attempt != trial.attempt) {
+        let (name, now) = (&trial.name, trial.attempt);
+        let message =
+            format!("attempt {attempt} of trial `{name}` is over, it is at {now}; nothing was stored");
+        return Err(ApiError::new(Code::Conflict, message));
+    }
     let now = api.world.clock.now();
     let mut rows = Vec::with_capacity(request.items.len());
     for (i, item) in request.items.iter().enumerate() {
@@ -57,7 +64,8 @@ pub(crate) async fn push(api: &Api, trial: &str, request: &PushRequest) -> Resul
             value: number(&item.value),
         });
     }
-    api.world.store.append(&[(run, rows)]).await?;
+    api.world.store.append(&[(run, rows.clone())]).await?;
+    rules::look(api, run, &trial, &rows, Places::Known).await?;
     api.world.wake.notify_waiters();
     Ok(())
 }
@@ -81,8 +89,24 @@ pub(crate) async fn report(api: &Api, request: &katib::ReportObservationLogReque
         });
     }
     api.world.store.push(run, &rows).await?;
+    let looked_at: Vec<ObservationRow> = rows.into_iter().map(unplaced).collect();
+    rules::look(api, run, &trial, &looked_at, Places::Unknown).await?;
     api.world.wake.notify_waiters();
     Ok(())
+}
+
+/// A pushed value as rules see it; its place is the store's.
+fn unplaced(pushed: Pushed) -> ObservationRow {
+    ObservationRow {
+        source: String::new(),
+        offset: 0,
+        nth: 0,
+        metric: pushed.metric,
+        time: Some(pushed.time),
+        step: 0,
+        text: pushed.text,
+        value: pushed.value,
+    }
 }
 
 /// Katib's `GetObservationLog`: ordered by time; unknown trials have an empty log.

@@ -254,7 +254,7 @@ class _Reporter:
 
     def _send(self, source: str, batch: list[dict[str, Any]]) -> str:
         """Sends values to wherever the server is now; why that has failed, or nothing."""
-        body = json.dumps({"source": source, "items": batch}).encode()
+        body = json.dumps({"source": source, "attempt": self._info.attempt, "items": batch}).encode()
         path = f"/api/v1/trials/{encode(self._info.name)}/observations"
         headers = {"Content-Type": "application/json"}
         failure = ""
