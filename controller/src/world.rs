@@ -51,3 +51,17 @@ impl Clock for SystemClock {
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_on_from_its_start_whatever_the_machine_s_clock_says() {
+        // As if the clock had been set to 1970 a minute after the start.
+        let earlier = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        let clock = SystemClock { began: Timestamp(5_000_000), since: earlier };
+        let (first, second) = (clock.now(), clock.now());
+        assert!(first.0 >= 65_000_000 && first.0 < 125_000_000 && second >= first, "{first:?} {second:?}");
+    }
+}

@@ -82,6 +82,22 @@ pub enum SpaceError {
     NoParameters,
 }
 
+impl SpaceError {
+    /// The parameter whose own definition is wrong, if it is one's.
+    pub fn parameter(&self) -> Option<&str> {
+        match self {
+            Self::DuplicateName(name) | Self::EmptyList(name) | Self::ConditionCircle(name) => Some(name),
+            Self::NotFinite { name, .. }
+            | Self::MinAboveMax { name, .. }
+            | Self::StepNotPositive { name, .. }
+            | Self::LogOfNonPositive { name, .. }
+            | Self::UnknownParent { name, .. }
+            | Self::ConditionNeverHolds { name, .. } => Some(name),
+            Self::ConstraintOperand { .. } | Self::NoParameters => None,
+        }
+    }
+}
+
 /// How values of a numeric domain are distributed before anything is known.
 ///
 /// For `Normal`, mean = (min + max) / 2 and standard deviation = (max - min) / 6, truncated to [min, max];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::fields;
 use crate::report::{Problem, Report};
 use crate::spec::ExperimentSpec;
 use crate::yaml::{self, Source};
@@ -105,19 +106,53 @@ pub fn decode(mut value: Value) -> (ExperimentDocument, Report) {
 
 fn type_error(path: &str, message: &str, found: Option<&Value>) -> Problem {
     let message = message.split(" at line ").next().unwrap_or(message);
-    let problem = Problem::new(path, message);
+    let expected = message.split_once("expected ").map_or("", |(_, expected)| expected);
+    let wanted = match expected {
+        "a string" => "a text",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        "f64" => "a number",
+        word if word.starts_with(['i', 'u']) && word[1..].parse::<u8>().is_ok() => "a whole number",
+        word if word.starts_with("struct ") || word == "a map" => "a map",
+        other => other,
+    };
+    let problem = match found {
+        Some(found) if message.starts_with("invalid type") => {
+            Problem::new(path, format!("{} where {wanted} is wanted", in_words(found)))
+        }
+        Some(found) if message.starts_with("invalid value") => {
+            Problem::new(path, format!("{} is out of range", in_words(found)))
+        }
+        _ => Problem::new(path, message),
+    };
     match found {
-        Some(Value::Number(value)) if message.contains("expected a string") => {
+        Some(Value::Number(value)) if wanted == "a text" => {
             problem.hint(format!("quote it: write \"{value}\""))
         }
-        Some(Value::Bool(value)) if message.contains("expected a string") => {
+        Some(Value::Bool(value)) if wanted == "a text" => {
             let alike = if *value { "y, yes, on and true" } else { "n, no, off and false" };
             problem.hint(format!("quote it as it is written; without quotes YAML 1.1 reads {alike} alike"))
         }
-        Some(Value::String(text)) if message.contains("expected i32") || message.contains("expected f64") => {
+        Some(Value::String(text)) if wanted.ends_with("number") && text.trim().parse::<f64>().is_ok() => {
             problem.hint(format!("write it without quotes: {text}"))
         }
         _ => problem,
+    }
+}
+
+/// A value as it is called in a sentence.
+fn in_words(value: &Value) -> String {
+    const LONGEST: usize = 40;
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Bool(value) => format!("`{value}`"),
+        Value::Number(number) => format!("the number `{number}`"),
+        Value::String(text) if text.chars().count() > LONGEST => {
+            format!("the text `{}...`", text.chars().take(LONGEST).collect::<String>())
+        }
+        Value::String(text) => format!("the text `{text}`"),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a map".into(),
     }
 }
 
@@ -164,11 +199,23 @@ fn unknown_fields(value: &Value) -> Report {
             let passed_over =
                 path.starts_with("metadata.") || path == "status" || path.starts_with("status.");
             if !passed_over {
-                report.warn(Problem::new(path, "unknown field, passed over"));
+                report.warn(unknown_field(path));
             }
         }
     }
     report
+}
+
+/// An unknown field, with the one beside it that was probably meant.
+fn unknown_field(path: String) -> Problem {
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", &path));
+    let beside = fields::below(parent).map(|field| field.name());
+    let meant = fields::nearest(name, beside).map(|known| format!("did you mean `{known}`?"));
+    let problem = Problem::new(&*path, "unknown field, passed over");
+    match meant {
+        Some(meant) => problem.hint(meant),
+        None => problem,
+    }
 }
 
 /// `a.2.b` as `a[2].b`.
@@ -273,6 +320,7 @@ spec:
         let (_, _, report) = read("kind: Experiment\nspec:\n  maxTrials: 3\n  parameters: [{nam: a}]\n");
         let paths: Vec<_> = report.warnings.iter().map(|p| p.path.as_str()).collect();
         assert_eq!(paths, ["spec.maxTrials", "spec.parameters[0].nam"]);
+        assert_eq!(report.warnings[1].hint.as_deref(), Some("did you mean `name`?"));
         assert!(report.is_valid());
     }
 

@@ -126,6 +126,7 @@ pub struct Best {
     /// Its metrics.
     pub observation: Vec<MetricSummary>,
     /// Its objective; `None` if it is a text, such as a genotype.
+    #[serde(with = "crate::floats::option")]
     pub value: Option<f64>,
 }
 

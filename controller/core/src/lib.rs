@@ -8,6 +8,7 @@ pub mod duration;
 pub mod event;
 pub mod experiment;
 pub mod fields;
+mod floats;
 pub mod metrics;
 pub mod plan;
 pub mod ports;

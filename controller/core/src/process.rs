@@ -164,6 +164,11 @@ impl Reader {
         if argv.is_empty() {
             self.refuse(format!("{path}command"), "there is no command to run");
         }
+        if let Some(count) = body.get("retries")
+            && count.as_u64().is_none_or(|count| u32::try_from(count).is_err())
+        {
+            self.refuse(format!("{path}retries"), format!("`{count}` is no whole number from 0 on"));
+        }
         let timeout = match body.get("timeout") {
             None => None,
             Some(value) => {
@@ -308,11 +313,14 @@ impl Reader {
             Some(Value::Array(items)) => {
                 for (i, item) in items.iter().enumerate() {
                     let name = item.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-                    if item.get("valueFrom").is_some() {
-                        self.refuse(
-                            format!("{path}env[{i}].valueFrom"),
-                            format!("the source of `{name}` lives in a cluster"),
+                    if let Some(from) = item.get("valueFrom") {
+                        let kind = from.as_object().and_then(|map| map.keys().next());
+                        let message = format!(
+                            "`{name}` comes from a {}, which lives in a cluster",
+                            kind.map_or("source", String::as_str)
                         );
+                        let problem = Problem::new(format!("{path}env[{i}].valueFrom"), message);
+                        self.problems.push(problem.hint("give it a `value`"));
                     }
                     let known: BTreeMap<&str, &str> =
                         variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -347,7 +355,13 @@ impl Reader {
             match name {
                 "cpu" => process.cpus = amount.ceil() as u32,
                 "memory" => process.memory = amount as u64,
-                "nvidia.com/gpu" => process.gpus = amount.ceil() as u32,
+                "nvidia.com/gpu" if amount.fract() > 0.0 => {
+                    self.refuse(
+                        format!("{path}resources.{name}"),
+                        format!("`{text}`: only whole GPUs are handed out"),
+                    );
+                }
+                "nvidia.com/gpu" => process.gpus = amount as u32,
                 "ephemeral-storage" => {}
                 other => self.refuse(
                     format!("{path}resources.{other}"),
@@ -412,6 +426,20 @@ mod tests {
         assert_eq!(process.argv, ["python", "train.py", "--lr", "0.5"]);
         assert_eq!((process.cpus, process.memory, process.gpus), (1, 2 << 30, 1));
         assert_eq!(process.timeout, Some(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn counts_that_are_none_are_refused() {
+        let with = |field: &str, value: Value| {
+            let manifest = json!({"kind": "Process", "command": ["a"], field: value});
+            of_manifest(&manifest, "", &collector("StdOut"), "own")
+                .map_err(|problems| problems[0].path.clone())
+        };
+        assert!(with("retries", json!(0)).is_ok());
+        for count in [json!(-3), json!("2"), json!(1.5)] {
+            assert_eq!(with("retries", count), Err("retries".into()));
+        }
+        assert_eq!(with("resources", json!({"nvidia.com/gpu": 0.5})), Err("resources.nvidia.com/gpu".into()));
     }
 
     #[test]

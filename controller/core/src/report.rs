@@ -84,7 +84,7 @@ impl Report {
         // Writing to a string cannot fail.
         let mut line = |parts: std::fmt::Arguments<'_>| text.write_fmt(parts).unwrap_or_default();
         if !self.errors.is_empty() {
-            line(format_args!("error: experiment `{name}` is not valid\n"));
+            line(format_args!("error: {}\n", not_valid(name)));
         }
         for problem in &self.errors {
             line(format_args!("  {}\n", one_line(problem)));
@@ -103,6 +103,15 @@ impl Report {
             }
         }
         text
+    }
+}
+
+/// Says that an experiment cannot be used; it may have no name that could be read.
+pub fn not_valid(name: &str) -> String {
+    if name.is_empty() {
+        "the experiment is not valid".into()
+    } else {
+        format!("experiment `{name}` is not valid")
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use study::{
     Algorithm, Condition, Constraint, Direction, Distribution, Domain, Objective, Parameter, Requirement,
-    Space, Study,
+    Space, SpaceError, Study,
 };
 
 use crate::report::{Problem, Report};
@@ -39,9 +39,8 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
     let space = match space {
         Ok(space) => space,
         Err(errors) => {
-            let problems =
-                errors.iter().map(|error| Problem::new("spec.parameters", error.to_string())).collect();
-            return (Err(problems), report);
+            let problems = errors.iter().map(|error| Problem::new(place(spec, error), error.to_string()));
+            return (Err(problems.collect()), report);
         }
     };
     let objective = spec.objective();
@@ -63,6 +62,15 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
         parallel: spec.parallel_trial_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
     };
     (Ok(study), report)
+}
+
+/// Where an error of the space stands in the document.
+fn place(spec: &ExperimentSpec, error: &SpaceError) -> String {
+    let named = |name| spec.parameters.iter().position(|parameter| parameter.name == name);
+    match error.parameter().and_then(named) {
+        Some(i) => format!("spec.parameters[{i}]"),
+        None => "spec.parameters".into(),
+    }
 }
 
 fn algorithm(spec: &AlgorithmSpec) -> Algorithm {

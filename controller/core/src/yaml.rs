@@ -1,6 +1,6 @@
 //! YAML as Kubernetes reads it: YAML 1.1 scalars, anchors, merge keys, and where each node stands in the text.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
@@ -134,6 +134,8 @@ impl<'a> Reader<'a> {
         };
         let node = Node { line, content };
         if anchor > 0 {
+            // Anchors in each other would be copied once for each of them.
+            self.count(size(&node))?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -157,6 +159,7 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, depth: usize) -> Result<Content, YamlError> {
         let mut own: Vec<(String, u32, Node)> = Vec::new();
+        let mut seen = HashSet::new();
         let mut merged = Vec::new();
         loop {
             let event = match self.next()? {
@@ -178,13 +181,13 @@ impl<'a> Reader<'a> {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
-            if own.iter().any(|(other, ..)| *other == name) {
+            if !seen.insert(name.clone()) {
                 return Err(YamlError { line: key.line, message: format!("key `{name}` is given twice") });
             }
             own.push((name, key.line, value));
         }
         for (name, line, value) in merged {
-            if !own.iter().any(|(other, ..)| *other == name) {
+            if seen.insert(name.clone()) {
                 own.push((name, line, value));
             }
         }
@@ -364,6 +367,21 @@ mod tests {
             text.push_str(&format!("a{i}: &a{i} [{aliases}]\n"));
         }
         assert!(parse(&text).unwrap_err().message.contains("nodes"));
+    }
+
+    #[test]
+    fn anchors_in_each_other_are_an_attack_too() {
+        let mut text = String::from("a: ");
+        (0..150).for_each(|i| text.push_str(&format!("&a{i} [")));
+        text.push_str(&"x, ".repeat(20_000));
+        text.push_str(&"]".repeat(150));
+        assert!(parse(&text).unwrap_err().message.contains("nodes"));
+    }
+
+    #[test]
+    fn many_keys_are_read_in_no_time() {
+        let text: String = (0..200_000).map(|i| format!("key{i}: 1\n")).collect();
+        assert_eq!(one(&text).as_object().unwrap().len(), 200_000);
     }
 
     #[test]

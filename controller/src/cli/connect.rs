@@ -1,11 +1,14 @@
 //! Whom a command speaks with.
 
+use std::fs;
+use std::io::{self, Read as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use super::Common;
+use super::exit::Wrong;
 use super::output::Format;
 use crate::Engine;
 use crate::api::auth::Token;
@@ -32,7 +35,7 @@ impl Connection {
     pub(super) async fn open(common: &Common) -> anyhow::Result<Self> {
         let Some(url) = &common.server else { return Self::to_engine(common, None).await };
         let token = common.token_file.as_deref().map(Token::read).transpose()?.map(|(_, text)| text);
-        let client = Client::there(url, token).map_err(anyhow::Error::msg)?;
+        let client = Client::there(url, token).map_err(Wrong)?;
         Ok(Self { client, engine: None, namespace: common.namespace.clone(), format: common.output })
     }
 
@@ -76,21 +79,28 @@ impl Common {
 
 /// Reads an Experiment from a file, or from standard input for `-`; also the folder its relative paths start from.
 pub(super) fn read_file(path: &str) -> anyhow::Result<(String, PathBuf)> {
-    let here = || std::env::current_dir().context("the working directory is gone");
-    let bytes = if path == "-" {
-        let mut bytes = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes)
-            .context("cannot read standard input")?;
-        bytes
+    let from_input = path == "-";
+    let name = if from_input { "standard input" } else { path };
+    let unread = |error: io::Error| Wrong(format!("cannot read {name}: {error}"));
+    let mut bytes = Vec::new();
+    let most = http::MAX_BODY as u64 + 1;
+    let read = if from_input {
+        io::stdin().lock().take(most).read_to_end(&mut bytes)
     } else {
-        std::fs::read(path).with_context(|| format!("cannot read {path}"))?
+        fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
     };
-    let text = String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{path} is not UTF-8 text"))?;
-    let folder = match std::path::Path::new(path).parent() {
-        Some(parent) if path != "-" && !parent.as_os_str().is_empty() => {
+    read.map_err(unread)?;
+    if bytes.len() > http::MAX_BODY {
+        return Err(Wrong(format!("{name} is larger than {}", http::largest_body())).into());
+    }
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Wrong(format!("{name} is not UTF-8 text; an Experiment is a YAML or JSON text in UTF-8"))
+    })?;
+    let folder = match Path::new(path).parent() {
+        Some(parent) if !from_input && !parent.as_os_str().is_empty() => {
             parent.canonicalize().with_context(|| format!("cannot find the folder of {path}"))?
         }
-        _ => here()?,
+        _ => std::env::current_dir().context("the working directory is gone")?,
     };
     Ok((text, folder))
 }

@@ -2,8 +2,12 @@
 
 use std::process::ExitCode;
 
+use thiserror::Error;
+
 use super::output::talk;
+use crate::api::auth::TokenError;
 use crate::api::client::ClientError;
+use crate::api::service::ApiError;
 use crate::api::types::ErrorDetail;
 
 /// All exit codes.
@@ -21,6 +25,11 @@ pub(super) enum Exit {
     Stopped = 4,
 }
 
+/// Says that the command line, or a file that it names, is not right.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub(super) struct Wrong(pub(super) String);
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
@@ -35,16 +44,19 @@ pub(super) fn tell(error: &anyhow::Error) -> Exit {
         // Whoever read our output has seen enough.
         return Exit::Done;
     }
-    let Some(refused) = error.downcast_ref::<ClientError>() else {
-        talk(&format!("error: {error:#}"));
-        return Exit::Ours;
-    };
-    if let ClientError::Refused(detail) = refused {
+    if let Some(ClientError::Refused(detail)) = error.downcast_ref() {
         talk(&refusal(detail));
     } else {
-        talk(&format!("error: {refused}"));
+        talk(&format!("error: {error:#}"));
     }
-    match refused.code() {
+    if error.is::<Wrong>() || error.is::<TokenError>() {
+        return Exit::Usage;
+    }
+    let word = error.downcast_ref().map(ClientError::code);
+    match word
+        .or_else(|| error.downcast_ref().map(|refused: &ApiError| refused.code.word()))
+        .unwrap_or_default()
+    {
         "invalid" | "not_found" | "conflict" | "unauthorized" | "forbidden" => Exit::Usage,
         _ => Exit::Ours,
     }

@@ -1,9 +1,11 @@
 //! Following an experiment to its end: driving it, or watching others do so, and telling how it ended.
 
-use std::pin::pin;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use controller_core::experiment::ExperimentStatus;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use super::best;
 use super::connect::Connection;
@@ -12,7 +14,7 @@ use super::output::{self, number, talk};
 use super::progress::Progress;
 use crate::api::client::ClientError;
 use crate::api::types::{Experiment, Failures, StopRequest, Trial, Wished};
-use crate::driver;
+use crate::driver::{self, DriverError};
 
 /// How often the progress is drawn.
 const DRAW: Duration = Duration::from_millis(250);
@@ -23,15 +25,7 @@ const MAX_GROUPS: usize = 3;
 /// driven; at a server it is watched.
 pub(super) async fn to_the_end(connection: &Connection, name: &str) -> anyhow::Result<Exit> {
     let path = connection.path(name, "");
-    let driven = async {
-        let Some(engine) = &connection.engine else { return std::future::pending().await };
-        let world = &engine.api.world;
-        match world.store.experiment(&connection.namespace, name).await? {
-            Some(record) => driver::drive(world, record.id).await.map(|_| ()),
-            None => Ok(()),
-        }
-    };
-    let mut driven = pin!(driven);
+    let mut driven = drive(connection, name).await?;
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut terminations = signal(SignalKind::terminate())?;
     let mut draw = tokio::time::interval(DRAW);
@@ -39,13 +33,17 @@ pub(super) async fn to_the_end(connection: &Connection, name: &str) -> anyhow::R
     let mut asked = 0;
     loop {
         tokio::select! {
-            result = &mut driven => {
+            Some(result) = driven.join_next() => {
                 progress.finish();
-                result?;
+                result.context("the driver broke off")??;
                 break;
             }
             _ = draw.tick() => {
-                let now: Experiment = connection.client.get(&path).await?;
+                let now: Experiment = match connection.client.get(&path).await {
+                    // The driver waits for its store, and says so.
+                    Err(ClientError::Refused(detail)) if detail.code == "unavailable" => continue,
+                    other => other?,
+                };
                 progress.show(&now);
                 if connection.engine.is_none() && at_rest(&now) {
                     progress.finish();
@@ -67,6 +65,22 @@ pub(super) async fn to_the_end(connection: &Connection, name: &str) -> anyhow::R
         }
     }
     result(connection, name).await
+}
+
+/// Drives the experiment, if that is for this process to do: as a task of its own, so that whatever else is waited for
+/// does not hold it up, least of all while it has the store in hand.
+async fn drive(
+    connection: &Connection,
+    name: &str,
+) -> anyhow::Result<JoinSet<Result<ExperimentStatus, DriverError>>> {
+    let mut driven = JoinSet::new();
+    if let Some(engine) = &connection.engine {
+        let world = engine.api.world.clone();
+        if let Some(record) = world.store.experiment(&connection.namespace, name).await? {
+            driven.spawn(async move { driver::drive(&world, record.id).await });
+        }
+    }
+    Ok(driven)
 }
 
 /// Carries out a person's wish to stop; whether to wait for what becomes of it.
@@ -156,8 +170,7 @@ pub(super) async fn result(connection: &Connection, name: &str) -> anyhow::Resul
 async fn failures(connection: &Connection, name: &str) -> Result<(), ClientError> {
     let failures: Failures = connection.client.get(&connection.path(name, "/failures")).await?;
     for group in failures.groups.iter().take(MAX_GROUPS) {
-        let pattern =
-            if group.pattern.is_empty() { String::new() } else { format!(", all with {}", group.pattern) };
+        let pattern = if group.pattern.is_empty() { String::new() } else { format!(", {}", group.pattern) };
         let trial = group.trials.first().map_or("", String::as_str);
         talk(&format!("{} of {} failed alike: {}{pattern}", group.count, group.of, group.cause));
         talk(&format!("  see: cairn logs {name} {trial}"));

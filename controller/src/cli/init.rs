@@ -1,11 +1,11 @@
 //! `cairn init`
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use anyhow::Context as _;
 use clap::Args;
 
-use super::exit::Exit;
+use super::exit::{Exit, Wrong};
 use super::output::talk;
 
 /// Write a commented Experiment to start from
@@ -38,8 +38,11 @@ impl Init {
         } else {
             options.create_new(true)
         };
-        let mut file = options.open(&self.file).with_context(|| {
-            format!("cannot write {}; name another file, or replace it with --force", self.file)
+        let mut file = options.open(&self.file).map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                Wrong(format!("{} exists; name another file, or replace it with --force", self.file))
+            }
+            _ => Wrong(format!("cannot write {}: {error}; name another file", self.file)),
         })?;
         file.write_all(TEMPLATE.as_bytes()).with_context(|| format!("cannot write {}", self.file))?;
         talk(&format!("wrote {0}; `cairn run {0}` runs it", self.file));

@@ -72,8 +72,13 @@ pub(super) fn pairs(rows: &[(&str, String)]) -> String {
 
 /// A problem on one line.
 pub(super) fn problem(problem: &ProblemView) -> String {
-    let line = problem.line.map_or_else(String::new, |line| format!(" (line {line})"));
-    format!("{}{line}: {}", problem.path, problem.message)
+    let place = match (problem.path.as_str(), problem.line) {
+        ("", None) => return problem.message.clone(),
+        ("", Some(line)) => format!("line {line}"),
+        (path, None) => path.to_owned(),
+        (path, Some(line)) => format!("{path} (line {line})"),
+    };
+    format!("{place}: {}", problem.message)
 }
 
 /// Warnings and notes, to the person.

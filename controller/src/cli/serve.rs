@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::Common;
 use super::connect::Connection;
-use super::exit::Exit;
+use super::exit::{Exit, Wrong};
 use super::output::talk;
 use crate::api::auth::{Guard, Token, guarded};
 use crate::api::{Api, grpc, http};
@@ -77,10 +77,9 @@ impl Serve {
 }
 
 async fn address(text: &str) -> anyhow::Result<SocketAddr> {
-    let mut found = tokio::net::lookup_host(text)
-        .await
-        .with_context(|| format!("--listen `{text}` is no address such as 127.0.0.1:7700"))?;
-    found.next().with_context(|| format!("--listen `{text}` has no address"))
+    let wrong = |why: String| Wrong(format!("--listen `{text}` is no address such as 127.0.0.1:7700{why}"));
+    let mut found = tokio::net::lookup_host(text).await.map_err(|error| wrong(format!(": {error}")))?;
+    Ok(found.next().ok_or_else(|| wrong(String::new()))?)
 }
 
 /// Takes an address.

@@ -1,6 +1,7 @@
 //! `cairn validate`
 
 use clap::Args;
+use controller_core::report::not_valid;
 
 use super::connect::{Connection, read_file};
 use super::exit::Exit;
@@ -36,7 +37,7 @@ fn tell(validation: &Validation) {
     if validation.valid {
         talk(&format!("experiment `{}` is valid", validation.name));
     } else {
-        talk(&format!("error: experiment `{}` is not valid", validation.name));
+        talk(&format!("error: {}", not_valid(&validation.name)));
     }
     validation.errors.iter().for_each(|problem| talk(&format!("  {}", output::problem(problem))));
     let mut hints: Vec<&str> =

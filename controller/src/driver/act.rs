@@ -42,6 +42,7 @@ impl Driver<'_> {
         };
         match ensured {
             Ok(()) => {
+                self.not_begun.remove(&idx);
                 self.snapshot.runs.insert(idx, RunView::Waiting { reason: "starting".into() });
                 // What it said before it was known to exist counts now.
                 if let Some(said) = self.said.get(&id).cloned() {
@@ -64,7 +65,10 @@ impl Driver<'_> {
                 Ok(true)
             }
             Err(ExecutorError::Unavailable(reason)) => {
-                warn!(trial = trial.name, reason, "a run cannot be started yet");
+                let name = trial.name.clone();
+                if self.not_begun.insert(idx, reason.clone()).as_ref() != Some(&reason) {
+                    warn!(trial = name, reason, "a run cannot be started yet; it is tried again");
+                }
                 Ok(false)
             }
         }

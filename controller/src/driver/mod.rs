@@ -21,6 +21,7 @@ use controller_core::ports::{Batch, Lease, StoreError};
 use controller_core::run::{RunId, RunStatus};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use study::TrialIdx;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -62,7 +63,7 @@ pub(crate) async fn drive(world: &World, id: ExperimentId) -> Result<ExperimentS
         match outcome {
             Ok(status) => return Ok(status),
             Err(error) if error.may_pass() => {
-                warn!(%error, "the experiment is loaded anew");
+                warn!(%error, "the experiment waits and is loaded anew");
                 tokio::time::sleep(back_off).await;
                 back_off = (back_off * 2).min(MAX_BACK_OFF);
             }
@@ -140,6 +141,8 @@ struct Driver<'a> {
     /// What the executor last said of each run of this experiment.
     said: BTreeMap<RunId, RunStatus>,
     changes: BoxStream<'static, RunStatus>,
+    /// Why runs could not be begun so far, as it was last said.
+    not_begun: BTreeMap<TrialIdx, String>,
     /// Runs that no trial waits for any more.
     strays: Vec<RunId>,
     /// Runs that were told to stop.
@@ -164,6 +167,7 @@ async fn lead(world: &World, lease: &Lease) -> Result<ExperimentStatus, DriverEr
         asker,
         said: BTreeMap::new(),
         changes,
+        not_begun: BTreeMap::new(),
         strays: Vec::new(),
         stopping: BTreeSet::new(),
         stops: JoinSet::new(),

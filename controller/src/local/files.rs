@@ -19,6 +19,11 @@ use study::Rule;
 use super::identity::Identity;
 use super::launch::Launch;
 
+/// Where the end of a run is written before it gets its name.
+const EXIT_TEMPORARY: &str = "exit.json.tmp";
+/// Bytes kept for it; the text has a few hundred.
+const ROOM: usize = 4096;
+
 /// The folder of one attempt of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunFolder(PathBuf);
@@ -192,8 +197,20 @@ impl RunFolder {
         self.write("stop.json", file)
     }
 
+    /// Keeps room on the disk for the end of the run, which must not be lost where that is full meanwhile.
+    pub(super) fn keep_room(&self) -> io::Result<()> {
+        write_new(&self.0.join(EXIT_TEMPORARY), &[b' '; ROOM], 0o644)
+    }
+
+    /// Writes how the run ended, over the room that was kept for it.
     pub(super) fn write_exit(&self, file: &ExitFile) -> io::Result<()> {
-        self.write("exit.json", file)
+        let text = serde_json::to_vec(file).map_err(io::Error::other)?;
+        let temporary = self.0.join(EXIT_TEMPORARY);
+        let mut options = OpenOptions::new();
+        let mut room = options.write(true).create(true).truncate(false).mode(0o644).open(&temporary)?;
+        room.write_all(&text)?;
+        room.set_len(text.len() as u64)?;
+        fs::rename(&temporary, self.0.join("exit.json"))
     }
 
     /// The lock that says that a supervisor lives; `None` if one does.

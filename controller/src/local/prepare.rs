@@ -94,8 +94,9 @@ pub(super) fn folders(folder: &RunFolder) -> io::Result<()> {
     Ok(())
 }
 
-/// `run.json` and `command.sh`.
+/// `run.json` and `command.sh`, and room for `exit.json`.
 pub(super) fn files(run: &Run, folder: &RunFolder, launch: Launch) -> io::Result<()> {
+    folder.keep_room()?;
     launch::write_script(run, folder, &launch)?;
     folder.write_run(&RunFile { launch, run: run.clone() })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use controller_core::ports::StoreError;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, Connection as _, Executor as _};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 
 /// Connections that read at once.
 const READERS: u32 = 4;
@@ -39,8 +39,12 @@ impl Database {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options =
                 AnyPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(PATIENCE);
-            let pool =
-                options.connect(url).await.map_err(|error| describe("cannot reach PostgreSQL", &error))?;
+            // A pool tries again and again; one connection says at once what is wrong.
+            let first = tokio::time::timeout(PATIENCE, AnyConnection::connect(url)).await;
+            let first =
+                first.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| unreachable(url, &error))?;
+            first.close().await.ok();
+            let pool = options.connect(url).await.map_err(|error| unreachable(url, &error))?;
             return Ok(Self { place: Place::Postgres, read: pool.clone(), write: pool });
         }
         if url == "sqlite::memory:" {
@@ -59,13 +63,24 @@ impl Database {
         Self::open_file(path).await
     }
 
+    /// Begins a transaction that writes. In SQLite it takes its turn right away: one that has read before it writes is
+    /// refused, however patient, if another process has written in between.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        match self.place {
+            Place::Postgres => self.write.begin().await,
+            Place::Memory | Place::File(_) => self.write.begin_with("BEGIN IMMEDIATE").await,
+        }
+    }
+
     async fn open_file(path: &Path) -> Result<Self, StoreError> {
         let failed = |error: &dyn std::fmt::Display| {
             let path = path.display();
             StoreError::Failed(format!("{path}: {error}; choose another place with --store"))
         };
+        let refused = |error: sqlx::Error| failed(&reason(&error));
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+            std::fs::create_dir_all(folder)
+                .map_err(|error| failed(&format!("its folder cannot be made: {error}")))?;
         }
         // Opened first by hand: the reason why it cannot be is then the system's own.
         std::fs::OpenOptions::new()
@@ -77,45 +92,51 @@ impl Database {
             .map_err(|error| failed(&error))?;
         let url = format!("sqlite:{}?mode=rwc", path.display());
         let pool = |connections| {
-            AnyPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE).after_connect(
-                |connection, _| {
-                    Box::pin(async move {
-                        for pragma in [
-                            "PRAGMA busy_timeout = 10000",
-                            "PRAGMA journal_mode = WAL",
-                            "PRAGMA synchronous = FULL",
-                            "PRAGMA foreign_keys = ON",
-                        ] {
-                            connection.execute(pragma).await?;
-                        }
-                        Ok(())
-                    })
-                },
-            )
+            let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+            let options = options.after_release(|connection, _| Box::pin(is_clean(connection)));
+            options.after_connect(|connection, _| {
+                Box::pin(async move {
+                    for pragma in [
+                        "PRAGMA busy_timeout = 10000",
+                        "PRAGMA journal_mode = WAL",
+                        "PRAGMA synchronous = FULL",
+                        "PRAGMA foreign_keys = ON",
+                    ] {
+                        connection.execute(pragma).await?;
+                    }
+                    Ok(())
+                })
+            })
         };
         let open = |connections| {
             let (pool, url) = (pool(connections), url.clone());
             async move { pool.connect(&url).await }
         };
         // A pool tries again and again; one connection says at once what is wrong.
-        let mut first = sqlx::AnyConnection::connect(&url).await.map_err(|error| failed(&error))?;
-        first.execute("SELECT COUNT(*) FROM sqlite_master").await.map_err(|error| failed(&error))?;
-        first.close().await.map_err(|error| failed(&error))?;
-        let write = open(1).await.map_err(|error| failed(&error))?;
-        let read = open(READERS).await.map_err(|error| failed(&error))?;
+        let mut first = AnyConnection::connect(&url).await.map_err(refused)?;
+        first.execute("SELECT COUNT(*) FROM sqlite_master").await.map_err(refused)?;
+        first.close().await.map_err(refused)?;
+        let write = open(1).await.map_err(refused)?;
+        let read = open(READERS).await.map_err(refused)?;
         Ok(Self { place: Place::File(path.to_owned()), read, write })
     }
 }
 
+/// Whether a connection that comes back is as it was lent. SQLite rolls back by itself where the disk is full; the count
+/// of open transactions is then wrong, and what is committed later would never be: such a connection is given up.
+async fn is_clean(connection: &mut AnyConnection) -> Result<bool, sqlx::Error> {
+    // Whatever is still to be rolled back has been once this is answered.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
 /// What an error of the database means to callers.
 pub(crate) fn describe(what: &str, error: &sqlx::Error) -> StoreError {
-    let text = match error {
-        sqlx::Error::Database(database) => format!("{what}: {}", database.message()),
-        other => format!("{what}: {other}"),
-    };
+    let text = format!("{what}: {}", reason(error));
     let busy = [
         "database is locked",
         "database table is locked",
+        "disk is full",
         "terminating connection",
         "starting up",
         "shutting down",
@@ -129,6 +150,33 @@ pub(crate) fn describe(what: &str, error: &sqlx::Error) -> StoreError {
         _ => false,
     };
     if passing { StoreError::Unavailable(text) } else { StoreError::Failed(text) }
+}
+
+/// Why, in words that name a way out where there is one.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) if database.message().contains("disk is full") => {
+            format!("{}; free some space", database.message())
+        }
+        sqlx::Error::Database(database) => database.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::PoolTimedOut => format!("no answer within {} s", PATIENCE.as_secs()),
+        other => other.to_string(),
+    }
+}
+
+/// Why a PostgreSQL cannot be used, with where it should be; its user and password are not repeated.
+fn unreachable(url: &str, error: &sqlx::Error) -> StoreError {
+    let place = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let place = place.split('?').next().unwrap_or(place);
+    match describe(&format!("cannot reach PostgreSQL at {place}"), error) {
+        StoreError::Unavailable(text) => {
+            StoreError::Unavailable(format!("{text}; is it running? --store names another place"))
+        }
+        StoreError::Failed(text) => StoreError::Failed(format!("{text}; --store names another place")),
+        other => other,
+    }
 }
 
 /// For `map_err`: an error while doing something.

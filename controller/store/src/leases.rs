@@ -61,6 +61,8 @@ impl Leases {
         };
         let Some(hold) = hold else { return Ok(None) };
         let failed = during("the lease cannot be stored");
+        // Outside of a transaction a row would come back before it is known whether the disk had room for it.
+        let mut tx = database.begin().await.map_err(&failed)?;
         let row = sqlx::query(
             "INSERT INTO leases (experiment_id, generation, holder) VALUES ($1, 1, $2)
              ON CONFLICT (experiment_id) DO UPDATE SET generation = leases.generation + 1, holder = excluded.holder
@@ -68,27 +70,37 @@ impl Leases {
         )
         .bind(id.0)
         .bind(holder.to_owned())
-        .fetch_one(&database.write)
+        .fetch_one(&mut *tx)
         .await
         .map_err(&failed)?;
+        tx.commit().await.map_err(&failed)?;
         held.insert(id, hold);
         Ok(Some(Lease { experiment: id, generation: int(&row, "generation")? }))
     }
 
+    /// Gives a lease back; freed it is in any case, also where the database cannot be told.
     pub(crate) async fn release(&self, database: &Database, lease: &Lease) -> Result<(), StoreError> {
+        let hold = self.held.lock().await.remove(&lease.experiment);
+        if let Some(Hold::Session) = hold {
+            self.unlock_session(lease).await;
+        }
         sqlx::query("UPDATE leases SET holder = '' WHERE experiment_id = $1 AND generation = $2")
             .bind(lease.experiment.0)
             .bind(lease.generation)
             .execute(&database.write)
             .await
             .map_err(during("the lease cannot be given back"))?;
-        let hold = self.held.lock().await.remove(&lease.experiment);
-        if let (Some(Hold::Session), Some(session)) = (hold, &mut *self.session.lock().await) {
-            let unlocked =
-                sqlx::query("SELECT pg_advisory_unlock($1)").bind(lease.experiment.0).execute(session);
-            unlocked.await.map_err(during("the lease cannot be given back"))?;
-        }
         Ok(())
+    }
+
+    async fn unlock_session(&self, lease: &Lease) {
+        let mut held = self.session.lock().await;
+        let Some(session) = &mut *held else { return };
+        let unlock = sqlx::query("SELECT pg_advisory_unlock($1)").bind(lease.experiment.0).execute(session);
+        if unlock.await.is_err() {
+            // Its server frees all locks of a session that is gone.
+            *held = None;
+        }
     }
 
     async fn lock_session(&self, database: &Database, id: ExperimentId) -> Result<Option<Hold>, StoreError> {

@@ -1,7 +1,7 @@
 //! The tables, as a list of steps from each version to the next.
 
 use controller_core::ports::StoreError;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{Any, AssertSqlSafe, Connection as _, Row as _, Transaction};
 
 use crate::database::{Database, during};
 
@@ -49,7 +49,7 @@ const STEPS: &[&[&str]] = &[&[
 /// Brings the database to this version.
 pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {
     let failed = during("the tables cannot be set up");
-    let mut tx = database.write.begin().await.map_err(&failed)?;
+    let mut tx = database.begin().await.map_err(&failed)?;
     sqlx::query("CREATE TABLE IF NOT EXISTS cairn_schema (version BIGINT NOT NULL)")
         .execute(&mut *tx)
         .await
@@ -63,6 +63,11 @@ pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {
             "the store is of version {version}, this Cairn knows {known}; use a newer Cairn or another --store"
         )));
     }
+    if version == 0 && has_strange_tables(&mut tx).await? {
+        return Err(StoreError::Failed(
+            "the database holds tables of something else; give Cairn one of its own with --store".into(),
+        ));
+    }
     for (i, step) in STEPS.iter().enumerate().skip(version as usize) {
         for statement in *step {
             sqlx::query(AssertSqlSafe(*statement)).execute(&mut *tx).await.map_err(&failed)?;
@@ -75,4 +80,14 @@ pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {
             .map_err(&failed)?;
     }
     tx.commit().await.map_err(&failed)
+}
+
+/// Whether a database that Cairn has not set up has a table of a name that it needs.
+async fn has_strange_tables(tx: &mut Transaction<'_, Any>) -> Result<bool, StoreError> {
+    let mut savepoint = tx.begin().await.map_err(during("the tables cannot be set up"))?;
+    // Both databases refuse this where there is no such table.
+    let found =
+        sqlx::query("SELECT 1 FROM experiments LIMIT 1").fetch_optional(&mut *savepoint).await.is_ok();
+    savepoint.rollback().await.map_err(during("the tables cannot be set up"))?;
+    Ok(found)
 }

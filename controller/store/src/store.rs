@@ -42,7 +42,7 @@ impl SqlStore {
     }
 
     async fn begin(&self) -> Result<Transaction<'_, Any>, StoreError> {
-        self.database.write.begin().await.map_err(during("the store cannot be written"))
+        self.database.begin().await.map_err(during("the store cannot be written"))
     }
 
     async fn end(&self, tx: Transaction<'_, Any>) -> Result<(), StoreError> {

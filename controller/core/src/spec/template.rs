@@ -48,9 +48,14 @@ impl TrialTemplate {
 
     /// How often a failing trial is tried again: `retries` of a Process, `backoffLimit` of a Job, 0 when unset.
     pub fn retries(&self) -> u32 {
-        let spec = self.trial_spec.as_ref().and_then(|object| object.get("spec"));
-        let count =
-            spec.and_then(|spec| spec.get(if self.is_process() { "retries" } else { "backoffLimit" }));
+        let Some(object) = &self.trial_spec else { return 0 };
+        let spec = object.get("spec");
+        let count = if self.is_process() {
+            // Its fields may stand at the top as well.
+            spec.unwrap_or(object).get("retries")
+        } else {
+            spec.and_then(|spec| spec.get("backoffLimit"))
+        };
         count.and_then(serde_json::Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
     }
 }

@@ -11,17 +11,34 @@ pub use update::{Changes, changes};
 
 use crate::defaults;
 use crate::document::{self, ExperimentDocument};
-use crate::report::Report;
+use crate::report::{Problem, Report};
 use crate::yaml::Source;
 
 /// Reads, defaults and validates the one Experiment of a text. The document is usable if the report is valid.
 pub fn text(text: &str) -> (ExperimentDocument, Source, Report) {
     let (mut document, source, mut report) = document::read(text);
     if !document.metadata.name.is_empty() || document.spec != Default::default() || report.is_valid() {
-        report.extend(self::document(&mut document));
+        let mut found = self::document(&mut document);
+        found.errors.retain(|error| !report.errors.iter().any(|cause| follows(error, cause)));
+        report.extend(found);
     }
     let report = report.with_lines(&source);
     (document, source, report)
+}
+
+/// Whether an error is only there because another node could not be read and was left out: it stands at the same place
+/// or below it, or right above and names what is missing.
+fn follows(error: &Problem, cause: &Problem) -> bool {
+    let below = |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.starts_with(['.', '[']));
+    if cause.path.is_empty() {
+        return false;
+    }
+    if error.path == cause.path || below(&error.path, &cause.path) {
+        return true;
+    }
+    let name = cause.path.rsplit('.').next().unwrap_or_default();
+    cause.path.strip_suffix(name).is_some_and(|parent| parent.trim_end_matches('.') == error.path)
+        && error.message.contains(name)
 }
 
 /// Defaults and validates a document in place.

@@ -128,7 +128,7 @@ fn every_rule_of_the_webhook_refuses_by_path() {
         ("maxTrialCount: 4", "maxTrialCount: 4\n  queuedPoints: [{lr: '7'}]", "spec.queuedPoints[0]"),
         ("maxTrialCount: 4", "maxTrialCount: 4\n  maxDuration: soon", "spec.maxDuration"),
         ("maxTrialCount: 4", "maxTrialCount: 4\n  maxCost: 3", "spec.maxCost"),
-        ("min: '0.1'", "min: '3'", "spec.parameters"),
+        ("min: '0.1'", "min: '3'", "spec.parameters[0]"),
     ] {
         let errors = errors(&[(from, to)]);
         assert!(
@@ -185,4 +185,25 @@ fn a_process_needs_no_container_and_no_conditions() {
     let (document, _, report) = text(&process);
     assert!(report.is_valid(), "{}", report.render("demo"));
     assert!(crate::process::local_problems(&document.spec).is_empty());
+}
+
+#[test]
+fn what_could_not_be_read_is_reported_once() {
+    let found = errors(&[
+        ("min: '0.1'", "min: 0.1"),
+        ("objective: {type: maximize, objectiveMetricName: acc}", "objective: 7"),
+        ("name: demo", "name: 3"),
+        ("trialParameters:\n      - {name: rate, reference: lr}", "trialParameters: 3"),
+        ("maxTrialCount: 4", "maxTrialCount: many"),
+    ]);
+    assert_eq!(
+        found,
+        [
+            "metadata.name: the number `3` where a text is wanted",
+            "spec.objective: the number `7` where a map is wanted",
+            "spec.maxTrialCount: the text `many` where a whole number is wanted",
+            "spec.parameters[0].feasibleSpace.min: the number `0.1` where a text is wanted",
+            "spec.trialTemplate.trialParameters: the number `3` where a list is wanted",
+        ]
+    );
 }

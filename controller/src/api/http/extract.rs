@@ -1,6 +1,8 @@
 //! Reading requests: what cannot be read is refused with our own error.
 
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use controller_core::report::Problem;
@@ -42,12 +44,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|error| ApiError::invalid(error.body_text()))?;
+        let bytes = bytes.map_err(|error| unread(&error))?;
         let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text)
             .map(Self)
             .map_err(|error| ApiError::invalid(format!("the body is not right: {error}")))
     }
+}
+
+/// Why a body was not read.
+fn unread(error: &BytesRejection) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return ApiError::invalid(format!("the body is larger than {}", super::largest_body()));
+    }
+    ApiError::invalid(error.body_text())
 }
 
 /// A body of text; never empty.
@@ -58,7 +68,7 @@ impl<S: Send + Sync> FromRequest<S> for Text {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
-        let bytes = bytes.map_err(|error| ApiError::invalid(error.body_text()))?;
+        let bytes = bytes.map_err(|error| unread(&error))?;
         if bytes.trim_ascii().is_empty() {
             let hint = "`cairn init` writes an Experiment to start from";
             return Err(ApiError::invalid("the file is empty")

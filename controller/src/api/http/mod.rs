@@ -19,7 +19,7 @@ use super::Api;
 use super::service::{ApiError, Code};
 
 /// Largest body that is taken in.
-const MAX_BODY: usize = 16 << 20;
+pub(crate) const MAX_BODY: usize = 16 << 20;
 
 /// The description of the whole API.
 #[derive(OpenApi)]
@@ -102,6 +102,11 @@ pub(crate) fn router(api: Api) -> Router {
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(api)
+}
+
+/// The largest body, in words.
+pub(crate) fn largest_body() -> String {
+    format!("{} MiB", MAX_BODY >> 20)
 }
 
 /// What the suggestion service alone says over HTTP.

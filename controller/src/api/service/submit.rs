@@ -6,7 +6,7 @@ use controller_core::conditions;
 use controller_core::event::{Event, StoredEvent};
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
 use controller_core::ports::StoreError;
-use controller_core::report::Problem;
+use controller_core::report::{Problem, not_valid};
 use controller_core::spec::ExperimentSpec;
 use controller_core::validate::{Changes, changes};
 use rand::Rng as _;
@@ -32,8 +32,7 @@ pub(crate) async fn submit(
 ) -> Result<Submitted, ApiError> {
     let checked = check(api, text, namespace).await?;
     if !checked.report.is_valid() {
-        let name = &checked.document.metadata.name;
-        let message = format!("experiment `{name}` is not valid");
+        let message = not_valid(&checked.document.metadata.name);
         return Err(ApiError::invalid(message).with(checked.report.errors));
     }
     let (namespace, name) = (&checked.document.metadata.namespace, &checked.document.metadata.name);

@@ -2,6 +2,7 @@
 
 use controller_core::experiment::ExperimentId;
 use controller_core::ports::{ObservationQuery, StoreError};
+use controller_core::time::Timestamp;
 
 use super::contract::{RUN, create, row};
 
@@ -63,9 +64,40 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(&error, StoreError::Failed(text) if text.contains("full")), "{error}");
-    let all = store.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap();
-    assert_eq!(all.len() as u64, kept);
+    assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("full")), "{error}");
+    let count = async || {
+        let other = crate::open(path.to_str().unwrap()).await.unwrap();
+        other.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap().len() as u64
+    };
+    assert_eq!(count().await, kept);
+    // However often it is tried, what is acknowledged afterwards is there for others too.
+    for _ in 0..3 {
+        let rows = (kept..kept + 100).map(|i| row(i, &"9".repeat(100))).collect();
+        if store.append(&[(RUN, rows)]).await.is_ok() {
+            kept += 100;
+        }
+        let few: Vec<_> = vec![row(kept, "1")];
+        if store.append(&[(RUN, few)]).await.is_ok() {
+            kept += 1;
+        }
+        assert_eq!(count().await, kept);
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_something_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    sqlx::any::install_default_drivers();
+    let pool = sqlx::AnyPool::connect(&format!("sqlite:{}?mode=rwc", path.display())).await.unwrap();
+    sqlx::query("CREATE TABLE experiments (mine TEXT)").execute(&pool).await.unwrap();
+    assert!(refusal(path.to_str().unwrap()).await.contains("tables of something else"));
+}
+
+#[tokio::test]
+async fn a_password_is_not_repeated() {
+    let text = refusal("postgres://me:secret@127.0.0.1:1/none").await;
+    assert!(text.contains("at 127.0.0.1:1/none: Connection refused") && !text.contains("secret"), "{text}");
 }
 
 #[tokio::test]
@@ -79,4 +111,22 @@ async fn a_second_process_waits_for_the_lease() {
     assert!(second.acquire(ExperimentId(1), "second").await.unwrap().is_none());
     first.release(&lease).await.unwrap();
     assert!(second.acquire(ExperimentId(1), "second").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_write_at_once_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cairn.db");
+    let first = crate::open(path.to_str().unwrap()).await.unwrap();
+    let second = crate::open(path.to_str().unwrap()).await.unwrap();
+    for (id, name) in [(1, "a"), (2, "b")] {
+        create(&first, id, name).await;
+    }
+    let wishes = async |store: std::sync::Arc<dyn controller_core::ports::Store>, id| {
+        for n in 1..=50 {
+            let wish = controller_core::ports::Wish::Stop { now: false };
+            assert_eq!(store.wish(ExperimentId(id), &wish, Timestamp(n)).await.unwrap(), n);
+        }
+    };
+    tokio::join!(wishes(first, 1), wishes(second, 2));
 }
