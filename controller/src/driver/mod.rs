@@ -27,6 +27,7 @@ use tracing::{debug, warn};
 
 use crate::world::World;
 
+pub(crate) use ask::refusal;
 pub(crate) use error::DriverError;
 
 /// How long a driver sleeps at most before it looks for wishes of other processes and at limits of time.
