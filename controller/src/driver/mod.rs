@@ -30,6 +30,7 @@ use tracing::{debug, warn};
 use crate::world::World;
 use costs::{Costs, For};
 
+pub(crate) use ask::refusal;
 pub(crate) use error::DriverError;
 
 /// How long a driver sleeps at most before it looks for wishes of other processes and at limits of time.

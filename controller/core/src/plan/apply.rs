@@ -13,7 +13,7 @@ use crate::event::{Event, StoredEvent};
 use crate::experiment::{Best, Hold, Spent};
 use crate::metrics::reduce::UNAVAILABLE;
 use crate::metrics::value::number;
-use crate::ports::{AskRecord, Batch, StoredWish, Wish};
+use crate::ports::{Batch, StoredWish, Wish};
 use crate::run::{RunEnd, RunRecord};
 use crate::time::Timestamp;
 use crate::trial::{MetricSummary, Origin, TrialEvent, TrialRecord, TrialState, transition, trial_name};
@@ -74,24 +74,7 @@ impl Snapshot {
         batch.status = Some(self.status.clone());
     }
 
-    /// Takes in the answer to a question: its suggestions become trials. Fewer than asked: nothing more will come.
-    pub fn answer(
-        &mut self,
-        now: Timestamp,
-        ask: AskRecord,
-        suggestions: Vec<Suggestion>,
-        rules: &[study::Rule],
-        batch: &mut Batch,
-    ) {
-        self.asks.retain(|open| open.first_idx != ask.first_idx);
-        self.exhausted |= suggestions.len() < ask.n as usize;
-        for suggestion in suggestions {
-            self.create(now, suggestion, Origin::Search, rules.to_vec(), batch);
-        }
-        batch.status = Some(self.status.clone());
-    }
-
-    fn create(
+    pub(super) fn create(
         &mut self,
         now: Timestamp,
         suggestion: Suggestion,

@@ -4,6 +4,7 @@
 //! the batch to be written; [`effects`] reads from a snapshot what the world should do. A crash between any two steps
 //! is repaired by planning again.
 
+mod answer;
 mod apply;
 mod effects;
 mod judge;
@@ -12,6 +13,7 @@ mod snapshot;
 
 use study::TrialIdx;
 
+pub use answer::{Answer, overlay};
 pub use effects::{Effect, effects};
 use judge::is_end_wanted;
 pub use judge::{Fate, KILL_WANTED, STOP_WANTED, judge};
