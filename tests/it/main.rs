@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod collectors;
 mod crash;
 mod examples;
 mod quickstart;
