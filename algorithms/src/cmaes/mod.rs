@@ -271,6 +271,7 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         testing::contract(&cmaes, &testing::numeric_spaces());
+        testing::no_point_twice_while_others_are_untried(&cmaes);
         for strategy in ["bipop", "none"] {
             testing::contract(
                 &|study| {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use study::{Outcome, Suggestion, Trial, TrialIdx};
 
 use super::Action;
-use super::judge::{Fate, KILL_WANTED};
+use super::judge::{Fate, KILL_WANTED, STOP_WANTED, is_end_wanted};
 use super::limits::{Limits, Reached};
 use super::snapshot::{Measured, RunView, Snapshot};
 use crate::conditions;
@@ -166,7 +166,12 @@ impl Snapshot {
                 batch.experiment = Some(self.record.clone());
                 self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
             }
-            Wish::StopTrial { trial } => self.want_killed(now, trial, batch),
+            Wish::StopTrial { trial } => {
+                self.want_ended(now, trial, KILL_WANTED, "a person wants it stopped", batch);
+            }
+            Wish::StopEarly { trial } => {
+                self.want_ended(now, trial, STOP_WANTED, "a rule has stopped it", batch);
+            }
             Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
                 let message = "a point could not be queued: the experiment is over".to_owned();
                 self.log(now, Event::Noted { trial: None, message }, batch);
@@ -174,13 +179,20 @@ impl Snapshot {
         }
     }
 
-    fn want_killed(&mut self, now: Timestamp, trial: TrialIdx, batch: &mut Batch) {
+    fn want_ended(
+        &mut self,
+        now: Timestamp,
+        trial: TrialIdx,
+        reason: &str,
+        message: &str,
+        batch: &mut Batch,
+    ) {
         let Some(record) = self.active.get_mut(&trial) else {
             let message = "the trial could not be stopped: it has ended".to_owned();
             return self.log(now, Event::Noted { trial: Some(trial), message }, batch);
         };
-        record.reason = KILL_WANTED.into();
-        record.message = "a person wants it stopped".into();
+        record.reason = reason.into();
+        record.message = message.into();
         self.touch(trial, batch);
     }
 
@@ -197,7 +209,7 @@ impl Snapshot {
         };
         self.move_state(&mut trial, TrialEvent::Started);
         trial.started.get_or_insert(since);
-        if trial.reason != KILL_WANTED {
+        if !is_end_wanted(&trial.reason) {
             trial.reason = "TrialRunning".into();
             trial.message = "Trial is running".into();
         }
@@ -250,7 +262,7 @@ impl Snapshot {
         };
         self.move_state(&mut trial, TrialEvent::Requeued);
         trial.failures += u32::from(own_fault);
-        if trial.reason != KILL_WANTED {
+        if !is_end_wanted(&trial.reason) {
             trial.reason = "TrialRequeued".into();
             trial.message = format!("Trial waits for its next attempt: {reason}");
         }

@@ -9,6 +9,13 @@ use crate::trial::{TrialEvent, TrialRecord};
 
 /// Reason of a running trial that a person wants gone.
 pub const KILL_WANTED: &str = "TrialKillWanted";
+/// Reason of a running trial that a rule, looked at elsewhere, has stopped.
+pub const STOP_WANTED: &str = "TrialEarlyStopWanted";
+
+/// Whether a trial with this reason is to end.
+pub(super) fn is_end_wanted(reason: &str) -> bool {
+    matches!(reason, KILL_WANTED | STOP_WANTED)
+}
 
 /// Attempts lost through no fault of the trial after which it fails all the same.
 const MAX_LOST: u32 = 10;
@@ -39,7 +46,7 @@ pub enum Fate {
 /// Decides what becomes of a trial whose newest run has ended.
 pub fn judge(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> Fate {
     let end = &measured.end;
-    if end.stopped_by.is_some() {
+    if end.stopped_by.is_some() || trial.reason == STOP_WANTED {
         let costs = costs(snapshot.limits.direction, measured);
         let outcome = Outcome::EarlyStopped { costs };
         return over(TrialEvent::Stopped, "TrialEarlyStopped", "Trial is early stopped", outcome);

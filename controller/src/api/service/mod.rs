@@ -27,7 +27,7 @@ pub(crate) use export::{csv, json, observations_csv};
 pub(crate) use failures::failures;
 pub(crate) use gc::gc;
 pub(crate) use prometheus::exposition;
-pub(crate) use push::{delete_log, log, push, report};
+pub(crate) use push::{delete_log, log, push, report, stop_early};
 pub(crate) use replay::replay;
 pub(crate) use submit::submit;
 pub(crate) use trials::{TrialsQuery, best, logs, observations, trial, trials};

@@ -123,10 +123,10 @@ pub(crate) async fn delete_log(api: &Api, trial: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Katib's `SetTrialStatus`: a rule has stopped this trial. Here the driver ends it, as a wish.
+/// Katib's `SetTrialStatus`: a rule has stopped this trial. Its driver ends it, as a wish.
 pub(crate) async fn stop_early(api: &Api, trial: &str) -> Result<(), ApiError> {
     let (id, trial) = running(api, trial).await?;
-    let wish = controller_core::ports::Wish::StopTrial { trial: trial.idx };
+    let wish = controller_core::ports::Wish::StopEarly { trial: trial.idx };
     api.world.store.wish(id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(())
