@@ -289,17 +289,27 @@ fn a_custom_collector_is_refused_here_by_name() {
     assert_eq!(cairn.run(["list", "-o", "json"]).ok().json()["items"], json!([]));
 }
 
-#[test]
-fn programs_push_as_clients_of_katib_do() {
+/// A folder with stubs of Katib's protocol, made from its text.
+fn with_stubs() -> Cairn {
     let python = python::with("peers");
     let cairn = Cairn::new().with_python(&python);
     let protocol = e2e::workspace().join("proto/api/v1/beta1");
     let mut stubs = std::process::Command::new(&python);
     stubs.args(["-m", "grpc_tools.protoc", "--python_out=.", "--grpc_python_out=.", "-I"]).arg(&protocol);
     assert!(stubs.arg("api.proto").current_dir(cairn.path()).status().unwrap().success());
-    let collector = json!({"collector": {"kind": "Push"}});
-    let argv = ["python3", &program(&cairn, "push.py"), "."];
-    run(&cairn, &experiment(1, &["loss", "acc"], &collector, &argv));
+    program(&cairn, "manager.py");
+    cairn
+}
+
+fn push() -> Value {
+    json!({"collector": {"kind": "Push"}})
+}
+
+#[test]
+fn programs_push_as_clients_of_katib_do() {
+    let cairn = with_stubs();
+    let argv = ["python3", &program(&cairn, "push.py")];
+    run(&cairn, &experiment(1, &["loss", "acc"], &push(), &argv));
     let trial = &cairn.trials("story")[0];
     let metric = |at: usize, what: &str| trial["metrics"][at][what].as_str().unwrap().to_owned();
     assert_eq!([metric(0, "max"), metric(0, "latest"), metric(1, "latest")], ["0.5", "0.25", "0.75"]);
@@ -329,26 +339,37 @@ fn a_log_of_200_megabytes_takes_little_memory() {
     assert!(kilobytes < 150_000, "the controller has taken {kilobytes} kB");
 }
 
-#[test]
-fn a_trial_that_falls_behind_is_stopped_while_it_runs() {
-    let cairn = Cairn::new();
-    // The fourth is worse than all before it, and would go on for ever with a child of its own.
-    let text = "n=0; while ! mkdir ran-$n 2>/dev/null; do n=$((n+1)); done; \
-        if test $n = 3; then echo loss=9; echo loss=8; echo $$ > pid; sleep 1000; echo loss=0; \
-        else echo loss=0.2; echo loss=0.1; fi";
-    let mut experiment = experiment(4, &["loss"], &stdout(), &["sh", "-c", text]);
+/// Four trials, of which the last is worse than all before it and would go on for ever with a child of its own.
+fn the_last_is_stopped(cairn: &Cairn, collector: &Value, report: &str) {
+    let text = format!(
+        "report() {{ {report}; }}; n=0; while ! mkdir ran-$n 2>/dev/null; do n=$((n+1)); done; \
+         if test $n = 3; then echo $$ > pid; report 9 8; sleep 1000; report 0; else report 0.2 0.1; fi"
+    );
+    let mut experiment = experiment(4, &["loss"], collector, &["sh", "-c", &text]);
     experiment["spec"]["earlyStopping"] = json!({
         "algorithmName": "medianstop", "algorithmSettings": [{"name": "start_step", "value": "2"}],
     });
-    run(&cairn, &experiment);
+    run(cairn, &experiment);
     let trials = cairn.trials("story");
     let states: Vec<&str> = trials.iter().map(|trial| trial["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["Succeeded", "Succeeded", "Succeeded", "EarlyStopped"]);
     assert_eq!(trials[3]["value"], 8.0);
     let pid = cairn.read("pid").unwrap();
     assert!(!Path::new("/proc").join(pid.trim()).exists(), "its process is gone");
+}
+
+#[test]
+fn a_trial_that_falls_behind_is_stopped_while_it_runs() {
+    let cairn = Cairn::new();
+    the_last_is_stopped(&cairn, &stdout(), "for loss in \"$@\"; do echo loss=$loss; done");
     let explained = cairn.run(["explain", "story", "3"]).ok().stdout;
     assert!(explained.contains("was stopped by the rule on loss"), "{explained}");
+}
+
+#[test]
+fn a_trial_that_pushes_and_falls_behind_is_stopped_too() {
+    let cairn = with_stubs();
+    the_last_is_stopped(&cairn, &push(), "python3 manager.py \"$@\"");
 }
 
 /// The controller is killed while a trial writes, in the middle of a row.

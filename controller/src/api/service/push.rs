@@ -1,12 +1,15 @@
 //! Values that programs report of their own trials: our client's, and Katib's.
 
 use controller_core::experiment::ExperimentId;
+use controller_core::metrics::rules::RuleWatch;
 use controller_core::metrics::value::number;
-use controller_core::ports::{ObservationQuery, ObservationRow, Pushed};
+use controller_core::plan::STOP_WANTED;
+use controller_core::ports::{ObservationQuery, ObservationRow, Pushed, Wish};
 use controller_core::run::RunId;
 use controller_core::time::Timestamp;
 use controller_core::trial::{TrialRecord, TrialState};
 use proto::katib;
+use study::Direction;
 
 use super::error::{ApiError, Code};
 use crate::api::Api;
@@ -58,6 +61,7 @@ pub(crate) async fn push(api: &Api, trial: &str, request: &PushRequest) -> Resul
         });
     }
     api.world.store.append(&[(run, rows)]).await?;
+    look_at_rules(api, run, &trial).await?;
     api.world.wake.notify_waiters();
     Ok(())
 }
@@ -81,7 +85,28 @@ pub(crate) async fn report(api: &Api, request: &katib::ReportObservationLogReque
         });
     }
     api.world.store.push(run, &rows).await?;
+    look_at_rules(api, run, &trial).await?;
     api.world.wake.notify_waiters();
+    Ok(())
+}
+
+/// Stops a trial early if everything that it has reported meets its rules: values that are pushed pass no collector.
+async fn look_at_rules(api: &Api, run: RunId, trial: &TrialRecord) -> Result<(), ApiError> {
+    if trial.rules.is_empty() || trial.reason == STOP_WANTED {
+        return Ok(());
+    }
+    let Some(record) = api.world.store.experiment_by_id(run.experiment).await? else { return Ok(()) };
+    let objective = record.spec.objective();
+    let direction = if objective.is_maximize() { Direction::Maximize } else { Direction::Minimize };
+    let mut watch = RuleWatch::new(&trial.rules, &objective.objective_metric_name, direction);
+    let query = ObservationQuery { trial: Some(run.trial), attempt: Some(run.attempt), ..Default::default() };
+    let mut rows = api.world.store.observations(run.experiment, &query).await?;
+    rows.sort_by_key(|row| row.row.time);
+    let wish = Wish::StopEarly { trial: run.trial };
+    let met = rows.iter().any(|row| watch.look(&row.row).is_some());
+    if met && !api.world.store.open_wishes(run.experiment).await?.iter().any(|open| open.wish == wish) {
+        api.world.store.wish(run.experiment, &wish, api.world.clock.now()).await?;
+    }
     Ok(())
 }
 
@@ -126,7 +151,7 @@ pub(crate) async fn delete_log(api: &Api, trial: &str) -> Result<(), ApiError> {
 /// Katib's `SetTrialStatus`: a rule has stopped this trial. Its driver ends it, as a wish.
 pub(crate) async fn stop_early(api: &Api, trial: &str) -> Result<(), ApiError> {
     let (id, trial) = running(api, trial).await?;
-    let wish = controller_core::ports::Wish::StopEarly { trial: trial.idx };
+    let wish = Wish::StopEarly { trial: trial.idx };
     api.world.store.wish(id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(())
