@@ -4,6 +4,7 @@ mod api;
 mod bad_input;
 mod cli;
 mod client;
+mod collectors;
 mod crash;
 mod examples;
 mod katib;

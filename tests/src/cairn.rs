@@ -149,13 +149,20 @@ impl Cairn {
     }
 
     /// A command of `cairn`, not yet started. Programs of the examples are on its path.
+    ///
+    /// # Panics
+    /// If a folder of the path cannot be on a path.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let binary = binary();
         let users = std::env::var_os("PATH").unwrap_or_default();
         let folders = binary.parent().map(Path::to_path_buf).into_iter().chain(self.path.clone());
-        let path = std::env::join_paths(folders.chain(std::env::split_paths(&users))).expect("no colons");
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&users)));
         let mut command = Command::new(&binary);
-        command.args(args).current_dir(self.path()).stdin(Stdio::null()).env("PATH", path);
+        command
+            .args(args)
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .env("PATH", path.expect("no colons"));
         for name in ["CAIRN_SERVER", "CAIRN_STORE", "CAIRN_DIR", "CAIRN_TOKEN_FILE", "CAIRN_LOG"] {
             command.env_remove(name);
         }

@@ -28,17 +28,14 @@ fn quote_not_finite(text: &str) -> Option<String> {
     let (mut out, mut rest, mut found) = (String::with_capacity(text.len() + 8), text, false);
     while let Some(first) = rest.chars().next() {
         let word = ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word));
-        let length = match word {
-            Some(word) => {
-                out.extend(["\"", word, "\""]);
-                found = true;
-                word.len()
-            }
-            None => {
-                let length = if first == '"' { quoted_len(rest) } else { first.len_utf8() };
-                out.push_str(&rest[..length]);
-                length
-            }
+        let length = if let Some(word) = word {
+            out.extend(["\"", word, "\""]);
+            found = true;
+            word.len()
+        } else {
+            let length = if first == '"' { quoted_len(rest) } else { first.len_utf8() };
+            out.push_str(&rest[..length]);
+            length
         };
         rest = &rest[length..];
     }

@@ -2,7 +2,7 @@
 
 use controller_core::experiment::ExperimentId;
 use controller_core::metrics::value::number;
-use controller_core::ports::{ObservationQuery, ObservationRow, Pushed};
+use controller_core::ports::{ObservationQuery, ObservationRow, Pushed, Wish};
 use controller_core::run::RunId;
 use controller_core::time::Timestamp;
 use controller_core::trial::{TrialRecord, TrialState};
@@ -150,7 +150,7 @@ pub(crate) async fn delete_log(api: &Api, trial: &str) -> Result<(), ApiError> {
 /// Katib's `SetTrialStatus`: a rule has stopped this trial. Its driver ends it, as a wish.
 pub(crate) async fn stop_early(api: &Api, trial: &str) -> Result<(), ApiError> {
     let (id, trial) = running(api, trial).await?;
-    let wish = controller_core::ports::Wish::StopEarly { trial: trial.idx };
+    let wish = Wish::StopEarly { trial: trial.idx };
     api.world.store.wish(id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(())
