@@ -40,7 +40,7 @@ fn ran() -> Cairn {
 fn an_experiment_from_init_runs_as_it_is() {
     let cairn = Cairn::new();
     cairn.run(["init"]).ok();
-    assert_eq!(cairn.run(["init"]).code, Some(1), "a file that exists is not overwritten");
+    assert_eq!(cairn.run(["init"]).code, Some(2), "a file that exists is not overwritten");
     cairn.run(["validate", "experiment.yaml"]).ok();
     let output = cairn.run(["run", "experiment.yaml"]).ok();
     assert!(output.stderr.contains("has succeeded") && output.stdout.contains("parameters"), "{output}");

@@ -70,9 +70,9 @@ impl<S: Send + Sync> FromRequest<S> for Text {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|error| unread(&error))?;
         if bytes.trim_ascii().is_empty() {
-            let hint = "`cairn init` writes an Experiment to start from";
-            return Err(ApiError::invalid("the file is empty")
-                .with(vec![Problem::new("", "nothing in it").hint(hint)]));
+            let empty =
+                Problem::new("", "the file is empty").hint("`cairn init` writes an Experiment to start from");
+            return Err(ApiError::invalid("the experiment is not valid").with(vec![empty]));
         }
         String::from_utf8(bytes.to_vec()).map(Self).map_err(|_| ApiError::invalid("the body is not UTF-8"))
     }
