@@ -206,7 +206,7 @@ fn truncated_quantile(u: f64) -> f64 {
     let normal = Normal::standard();
     let (low, high) = (normal.cdf(-BOUND_SIGMAS), normal.cdf(BOUND_SIGMAS));
     let z = normal.inverse_cdf(low + u * (high - low));
-    ((z / BOUND_SIGMAS + 1.0) / 2.0).clamp(0.0, 1.0)
+    f64::midpoint(z / BOUND_SIGMAS, 1.0).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -237,9 +237,10 @@ mod tests {
                 let value = decode_value(&domain, u);
                 prop_assert!(domain.contains(value), "{domain:?} {value:?}");
                 let again = decode_value(&domain, encode_value(&domain, value));
-                match (value, again) {
-                    (Value::Float(a), Value::Float(b)) => prop_assert!((a - b).abs() <= 1e-9 * a.abs().max(1e-3)),
-                    _ => prop_assert_eq!(value, again),
+                if let (Value::Float(a), Value::Float(b)) = (value, again) {
+                    prop_assert!((a - b).abs() <= 1e-9 * a.abs().max(1e-3));
+                } else {
+                    prop_assert_eq!(value, again);
                 }
             }
         }

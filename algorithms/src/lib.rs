@@ -5,9 +5,13 @@
 //! algorithm has one settings struct that is checked once and then trusted.
 
 pub mod auto;
+pub mod cmaes;
+pub mod defaults;
 pub mod encode;
 pub mod gp;
 pub mod grid;
+pub mod halving;
+pub mod median;
 mod past;
 pub mod random;
 pub mod rng;

@@ -1,13 +1,12 @@
 //! Random search: every point drawn from the prior, knowing nothing (Bergstra and Bengio 2012, JMLR 13:281).
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use study::{HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
 use crate::encode::Encoder;
-use crate::past;
+use crate::past::{Tried, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 
@@ -15,14 +14,8 @@ use crate::settings::{Reader, SettingsError};
 #[derive(Debug)]
 pub struct Random {
     encoder: Encoder,
-    /// Texts of points begun, kept only where the space is small enough to run out.
-    tried: Option<BTreeSet<String>>,
+    tried: Tried,
 }
-
-/// Spaces with at most this many points are searched without repeats.
-const SMALL: u64 = 10_000;
-/// Draws in such a space before everything is taken to be tried.
-const SMALL_DRAWS: usize = 1000;
 
 impl Random {
     /// Random search over the study's space.
@@ -32,56 +25,26 @@ impl Random {
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         Reader::new(&study.algorithm).finish()?;
         let encoder = Encoder::new(&study.space);
-        let small = encoder.cardinality().is_some_and(|n| n <= SMALL);
-        Ok(Self { tried: small.then(BTreeSet::new), encoder })
+        Ok(Self { tried: Tried::new(&encoder), encoder })
     }
 }
 
 impl Sampler for Random {
     fn tell(&mut self, events: &[HistoryEvent]) {
-        let Some(tried) = &mut self.tried else { return };
-        for event in events {
-            if let HistoryEvent::Started(trial) = event {
-                tried.insert(key(&trial.suggestion));
-            }
-        }
+        self.tried.tell(events);
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        let mut begun: BTreeSet<String> = running.iter().map(|trial| key(&trial.suggestion)).collect();
+        let mut begun = self.tried.with(running.iter().map(|trial| &trial.suggestion));
         let mut suggestions = Vec::new();
-        for slot in slots.start.0..slots.end.0 {
-            let mut rng = streams.stream("random", TrialIdx(slot));
-            let draws = if self.tried.is_some() { SMALL_DRAWS } else { 1 };
-            let mut drawn = std::iter::repeat_with(|| self.encoder.uniform(&mut rng)).take(draws);
-            let Some(Some(first)) = drawn.next() else { break };
-            let first = Suggestion { assignment: first, ..Default::default() };
-            let is_new = |suggestion: &Suggestion| {
-                let key = key(suggestion);
-                !begun.contains(&key) && self.tried.as_ref().is_none_or(|tried| !tried.contains(&key))
-            };
-            let mut suggestion = first.clone();
-            while !is_new(&suggestion) {
-                // Once everything has been tried, the first draw is as good as any.
-                suggestion = match drawn.next() {
-                    Some(Some(assignment)) => Suggestion { assignment, ..Default::default() },
-                    _ => break,
-                };
-            }
-            if self.tried.is_some() && !is_new(&suggestion) {
-                suggestion = first;
-            }
-            suggestion.notes.insert("by".into(), "random".into());
-            begun.insert(key(&suggestion));
-            suggestions.push(suggestion);
+        for slot in (slots.start.0..slots.end.0).map(TrialIdx) {
+            let mut rng = streams.stream("random", slot);
+            let Some(assignment) = begun.uniform(&self.encoder, &mut rng) else { break };
+            begun.insert(&assignment);
+            suggestions.push(suggestion(assignment, "random"));
         }
         suggestions
     }
-}
-
-/// What makes two suggestions the same point.
-fn key(suggestion: &Suggestion) -> String {
-    past::key(&suggestion.assignment)
 }
 
 #[cfg(test)]
@@ -91,6 +54,8 @@ mod tests {
 
     #[test]
     fn keeps_the_contract() {
-        testing::contract(&|study| Ok(Box::new(Random::new(study)?)), &testing::spaces());
+        let random: testing::Make<'_> = &|study| Ok(Box::new(Random::new(study)?));
+        testing::contract(random, &testing::spaces());
+        testing::no_point_twice_while_others_are_untried(random);
     }
 }

@@ -97,18 +97,26 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Refuses settings that nobody read. `random_state` is everybody's: it is the seed.
+    /// Refuses settings that nobody read. `random_state` is every sampler's: it is the seed.
     ///
     /// # Errors
     /// For the first unknown setting.
-    pub fn finish(self) -> Result<(), SettingsError> {
-        let is_known = |name: &str| name == "random_state" || self.known.contains(&name);
-        match self.algorithm.settings.keys().find(|name| !is_known(name)) {
+    pub fn finish(mut self) -> Result<(), SettingsError> {
+        self.optional("random_state", "a whole number of at least 0", |_: &u64| true)?;
+        self.finish_seedless()
+    }
+
+    /// The same for what has no chance in it.
+    ///
+    /// # Errors
+    /// For the first unknown setting.
+    pub fn finish_seedless(self) -> Result<(), SettingsError> {
+        match self.algorithm.settings.keys().find(|name| !self.known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => Err(SettingsError::Unknown {
                 algorithm: self.algorithm.name.clone(),
                 name: name.clone(),
-                known: self.known.iter().chain(&["random_state"]).copied().collect::<Vec<_>>().join(", "),
+                known: self.known.join(", "),
             }),
         }
     }

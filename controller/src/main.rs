@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::api::Api;
+use crate::api::service::PushWatches;
 use crate::config::Config;
 use crate::local::{InProcess, LocalConfig, LocalExecutor, StoreSink};
 use crate::world::{SystemClock, World};
@@ -60,7 +61,7 @@ impl Engine {
             holder: format!("{} (process {})", host(), std::process::id()),
         };
         let runs = config.dir.join("trials");
-        Ok(Self { api: Api { world, runs }, _search: tasks })
+        Ok(Self { api: Api { world, runs, watches: PushWatches::default() }, _search: tasks })
     }
 }
 

@@ -1,13 +1,15 @@
-//! The suggestion service: `cairn.v1.Search` over a registry of algorithms.
+//! The suggestion service: `cairn.v1.Search` over a registry of algorithms, and Katib's services in front of the same.
 //!
 //! It proposes and judges; it runs nothing and stores nothing. What it holds between calls is a cache that any caller
 //! can fill again. Entry points: [`routes`], [`serve`], [`in_memory`], and [`registry`] for what there is.
 
 pub mod convert;
+mod katib;
 pub mod registry;
 mod server;
 mod service;
 mod session;
 
+pub use katib::{EarlyStoppingService, SuggestionService, TrialStatus};
 pub use server::{in_memory, routes, serve};
 pub use service::SearchService;

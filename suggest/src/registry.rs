@@ -4,14 +4,15 @@
 
 mod feature;
 mod rows;
+mod warnings;
 
 use algorithms::settings::SettingsError;
 use algorithms::{Sampler, Scheduler};
-use study::{Algorithm, Study};
+use study::Study;
 
 pub use feature::{Can, Feature};
 pub use rows::Setting;
-use rows::{Row, SAMPLERS};
+use rows::{Row, SAMPLERS, STOPPERS, Stopper};
 
 /// What people should know of an algorithm.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub struct Info {
     pub summary: &'static str,
     /// Name, default and meaning of each setting.
     pub settings: &'static [Setting],
-    /// What it can do.
+    /// What it can do; empty for early stopping.
     pub features: Vec<(Feature, Can)>,
     /// Where it was published.
     pub source: &'static str,
@@ -48,7 +49,15 @@ pub fn list() -> Vec<Info> {
         source: row.source,
         early_stopping: false,
     });
-    samplers.collect()
+    let stoppers = STOPPERS.iter().map(|row| Info {
+        name: row.name,
+        summary: row.summary,
+        settings: row.settings,
+        features: Vec::new(),
+        source: row.source,
+        early_stopping: true,
+    });
+    samplers.chain(stoppers).collect()
 }
 
 /// Makes what answers for a study, if its algorithms exist, accept their settings and can search its space.
@@ -57,23 +66,36 @@ pub fn list() -> Vec<Info> {
 /// Every reason why not.
 pub fn build(study: &Study) -> Result<Engine, Vec<SettingsError>> {
     let mut errors = Vec::new();
-    let mut sampler = None;
-    match Row::find(&study.algorithm.name) {
-        None => errors.push(unknown(&study.algorithm.name, SAMPLERS.iter().map(|row| row.name))),
-        Some(row) => {
-            errors.extend(refusals(row, study));
-            match (row.make)(study) {
-                Ok(made) => sampler = Some(made),
-                Err(error) => errors.push(error),
-            }
-        }
-    }
-    if let Some(Algorithm { name, .. }) = &study.early_stopping {
-        errors.push(unknown(name, std::iter::empty()));
-    }
-    match sampler {
-        Some(sampler) if errors.is_empty() => Ok(Engine { sampler, scheduler: None }),
+    let sampler = sampler(study).map_err(|found| errors.extend(found)).ok();
+    let scheduler = scheduler(study).map_err(|found| errors.push(found)).ok();
+    match (sampler, scheduler) {
+        (Some(sampler), Some(scheduler)) => Ok(Engine { sampler, scheduler }),
         _ => Err(errors),
+    }
+}
+
+/// What should be said of a study that is accepted: settings passed over, limits met, parts not offered.
+pub fn warnings(study: &Study) -> Vec<String> {
+    Row::find(&study.algorithm.name).map(|row| warnings::of(row, study)).unwrap_or_default()
+}
+
+fn sampler(study: &Study) -> Result<Box<dyn Sampler>, Vec<SettingsError>> {
+    let row = Row::find(&study.algorithm.name)
+        .ok_or_else(|| vec![unknown(&study.algorithm.name, SAMPLERS.iter().map(|row| row.name))])?;
+    let mut errors: Vec<SettingsError> = refusals(row, study).collect();
+    match row.sampler(study) {
+        Ok(sampler) if errors.is_empty() => return Ok(sampler),
+        Ok(_) => {}
+        Err(error) => errors.push(error),
+    }
+    Err(errors)
+}
+
+fn scheduler(study: &Study) -> Result<Option<Box<dyn Scheduler>>, SettingsError> {
+    let Some(wanted) = &study.early_stopping else { return Ok(None) };
+    match STOPPERS.iter().find(|row| row.name == wanted.name) {
+        Some(Stopper { make, .. }) => make(study).map(Some),
+        None => Err(unknown(&wanted.name, STOPPERS.iter().map(|row| row.name))),
     }
 }
 
@@ -120,7 +142,125 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use study::{Algorithm, Direction, Distribution, Domain, Objective, Parameter, Space};
+
     use super::*;
+
+    fn parameter(name: &str, domain: Domain) -> Parameter {
+        Parameter { name: name.into(), domain, when: vec![], default: None }
+    }
+
+    fn float(name: &str) -> Parameter {
+        let domain = Domain::Float { min: 0.0, max: 1.0, step: None, distribution: Distribution::Uniform };
+        parameter(name, domain)
+    }
+
+    fn categorical(name: &str) -> Parameter {
+        parameter(name, Domain::Categorical { choices: vec!["a".into(), "b".into()], ordered: false })
+    }
+
+    fn study(algorithm: &str, settings: &[(&str, &str)]) -> Study {
+        let epochs = Domain::Int { min: 1, max: 9, step: 1, distribution: Distribution::Uniform };
+        let parameters = vec![float("x"), float("y"), parameter("epochs", epochs)];
+        Study {
+            name: "s".into(),
+            space: Space::new(parameters, vec![]).unwrap(),
+            objectives: vec![Objective { metric: "loss".into(), direction: Direction::Minimize, goal: None }],
+            algorithm: algorithms::settings::algorithm(algorithm, settings),
+            early_stopping: None,
+            seed: 1,
+            max_trials: Some(10),
+            parallel: 9,
+        }
+    }
+
+    fn errors(study: &Study) -> Vec<String> {
+        build(study).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    /// What a sampler needs to be made at all.
+    fn needed(name: &str) -> Vec<(&'static str, &'static str)> {
+        let halving = matches!(name, "hyperband" | "asha");
+        if halving { vec![("r_l", "9"), ("resource_name", "epochs")] } else { vec![] }
+    }
+
+    #[test]
+    fn the_table_of_settings_is_what_each_algorithm_reads() {
+        for row in SAMPLERS {
+            let mut study = study(row.name, &needed(row.name));
+            assert_eq!(errors(&study), [""; 0], "{}", row.name);
+            study.algorithm.settings.insert("no_such_setting".into(), "1".into());
+            let mut expected: Vec<&str> = row.settings.iter().map(|(name, ..)| *name).collect();
+            expected.sort_unstable();
+            if row.lenient {
+                assert_eq!(errors(&study), [""; 0]);
+                assert!(warnings(&study).iter().any(|warning| warning.contains("`no_such_setting`")));
+            }
+            let refused = (row.make)(&study).err().unwrap().to_string();
+            let mut known: Vec<&str> = refused.split("it knows ").nth(1).unwrap().split(", ").collect();
+            known.sort_unstable();
+            assert_eq!(known, expected, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn defaults_in_the_table_are_accepted() {
+        for row in SAMPLERS {
+            for (name, default, _) in row.settings {
+                let mut settings = needed(row.name);
+                settings.push((name, default));
+                if !default.is_empty() && !["spec.seed", "n_EI_candidates"].contains(default) {
+                    assert_eq!(errors(&study(row.name, &settings)), [""; 0], "{} {name}", row.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_study_without_an_algorithm_and_one_by_another_name_are_served() {
+        assert!(build(&study("", &[])).is_ok());
+        assert!(build(&study("gp", &[])).is_ok());
+        assert_eq!(errors(&study("ramdom", &[])), ["unknown algorithm `ramdom`; did you mean `random`?"]);
+    }
+
+    #[test]
+    fn early_stopping_comes_from_the_registry() {
+        let mut wanted = study("random", &[]);
+        wanted.early_stopping = Some(Algorithm { name: "medianstop".into(), ..Default::default() });
+        assert!(build(&wanted).unwrap().scheduler.is_some());
+        wanted.early_stopping = Some(Algorithm { name: "medianstopp".into(), ..Default::default() });
+        wanted.algorithm.name = "simulated-annealing".into();
+        let errors = errors(&wanted);
+        assert_eq!(errors.len(), 2, "both are named: {errors:?}");
+        assert!(errors[1].contains("did you mean `medianstop`?"));
+    }
+
+    #[test]
+    fn what_is_accepted_with_a_limit_is_said() {
+        let grid = warnings(&study("grid", &[]));
+        assert_eq!(grid, ["algorithm `grid`: float parameters: 10 points each"]);
+        let mut mixed = study("cmaes", &[("sigma", "5")]);
+        mixed.space = Space::new(vec![float("x"), float("y"), categorical("c")], vec![]).unwrap();
+        let said = warnings(&mixed);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("categorical parameters: by chance") && said[1].contains("sigma"));
+        let forest = [("base_estimator", "RF"), ("acq_func", "gp_hedge"), ("acq_optimizer", "lbfgs")];
+        let said = warnings(&study("bayesianoptimization", &forest));
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert_eq!(errors(&study("bayesianoptimization", &forest)), [""; 0]);
+        assert_eq!(warnings(&study("bayesianoptimization", &[("acq_func", "EI")])), [""; 0]);
+    }
+
+    #[test]
+    fn a_resource_beyond_its_parameter_and_few_trials_at_once_are_said() {
+        let mut short = study("hyperband", &[("r_l", "27"), ("resource_name", "epochs"), ("s_max", "3")]);
+        short.parallel = 3;
+        let said = warnings(&short);
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].contains("`s_max`"), "{said:?}");
+        assert!(said[1].contains("27 of `epochs`") && said[2].contains("at least 27"), "{said:?}");
+        assert!(build(&short).is_ok());
+    }
 
     #[test]
     fn the_nearest_name_is_offered() {

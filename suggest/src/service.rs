@@ -28,7 +28,7 @@ impl Search for SearchService {
     ) -> Result<Response<wire::ValidateReply>, Status> {
         let (study, _) = read_study(request.into_inner().study)?;
         Session::new(&study).map_err(|error| invalid(&error))?;
-        Ok(Response::new(wire::ValidateReply { warnings: Vec::new() }))
+        Ok(Response::new(wire::ValidateReply { warnings: registry::warnings(&study) }))
     }
 
     async fn load(
@@ -251,5 +251,14 @@ mod tests {
         let refused = SearchService::default().validate(request).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         assert!(refused.message().contains("`x <`") && refused.message().contains("`y < 1 +`"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn what_is_accepted_with_a_limit_is_said() {
+        let mut grid = study(1);
+        grid.algorithm = Some(wire::Algorithm { name: "grid".into(), ..Default::default() });
+        let request = Request::new(wire::ValidateRequest { study: Some(grid) });
+        let reply = SearchService::default().validate(request).await.unwrap().into_inner();
+        assert_eq!(reply.warnings, ["algorithm `grid`: float parameters: 10 points each"]);
     }
 }

@@ -1,6 +1,12 @@
 //! Stories: what a user does, and what a user then sees. One program for all, so that all share its peers.
 
+mod api;
 mod bad_input;
+mod cli;
+mod client;
+mod collectors;
 mod crash;
+mod examples;
+mod katib;
 mod quickstart;
 mod tidy;

@@ -91,7 +91,7 @@ fn pure_crates_stay_pure() {
             assert!(!all[*name].contains(impure), "{name} uses {impure}");
         }
     }
-    for file in git(&["ls-files", "algorithms/src", "algorithms/study", "controller/core"]).lines() {
+    for file in git(&["ls-files", "algorithms/src", "algorithms/study/src", "controller/core/src"]).lines() {
         let Ok(text) = std::fs::read_to_string(e2e::workspace().join(file)) else { continue };
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
         for word in words {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use study::TrialIdx;
 
-use crate::spec::ExperimentSpec;
+use crate::spec::{ExperimentSpec, Setting};
 use crate::time::Timestamp;
 use crate::trial::{MetricSummary, TrialState};
 
@@ -164,6 +164,9 @@ pub struct ExperimentStatus {
     pub completed: Option<Timestamp>,
     /// Whether it is held by a person's wish, and how firmly.
     pub hold: Hold,
+    /// Settings that somebody else's suggestion service wants to be told again; they lie over those of the spec.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub algorithm_settings: Vec<Setting>,
     /// Why nothing happens right now, in one line; empty while something does.
     pub waiting: String,
 }

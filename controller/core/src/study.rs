@@ -76,11 +76,7 @@ fn place(spec: &ExperimentSpec, error: &SpaceError) -> String {
 fn algorithm(spec: &AlgorithmSpec) -> Algorithm {
     let settings =
         spec.algorithm_settings.iter().map(|Setting { name, value }| (name.clone(), value.clone()));
-    let endpoint = spec.endpoint.iter().map(|endpoint| ("endpoint".to_owned(), endpoint.clone()));
-    Algorithm {
-        name: spec.algorithm_name.clone(),
-        settings: settings.chain(endpoint).collect::<BTreeMap<_, _>>(),
-    }
+    Algorithm { name: spec.algorithm_name.clone(), settings: settings.collect::<BTreeMap<_, _>>() }
 }
 
 fn parameter(spec: &ParameterSpec, path: &str, report: &mut Report) -> Option<Parameter> {

@@ -1,4 +1,6 @@
-//! gRPC: the suggestion services, and Katib's `DBManager` over the store.
+//! gRPC: the suggestion services, and Katib's `DBManager` and `SetTrialStatus` over the store.
+
+use std::sync::Arc;
 
 use axum::Router;
 use proto::katib;
@@ -10,13 +12,30 @@ use super::service::{self, ApiError};
 
 /// All gRPC services of `cairn serve`.
 pub(crate) async fn router(api: Api) -> Router {
-    let manager = DbManagerServer::new(Observations { api });
-    suggest::routes().await.add_service(manager).into_axum_router()
+    let manager = DbManagerServer::new(Observations { api: api.clone() });
+    suggest::routes(Some(Arc::new(Trials { api }))).await.add_service(manager).into_axum_router()
 }
 
 /// The suggestion services alone.
 pub(crate) async fn search_router() -> Router {
-    suggest::routes().await.into_axum_router()
+    suggest::routes(None).await.into_axum_router()
+}
+
+/// Ends trials that a rule has stopped.
+struct Trials {
+    api: Api,
+}
+
+#[tonic::async_trait]
+impl suggest::TrialStatus for Trials {
+    async fn stop_early(&self, trial: &str) -> Result<(), Status> {
+        service::stop_early(&self.api, trial).await.map_err(|error| match error.code {
+            service::Code::NotFound => Status::not_found(error.message),
+            service::Code::Conflict => Status::failed_precondition(error.message),
+            service::Code::Unavailable => Status::unavailable(error.message),
+            _ => Status::unknown(error.message),
+        })
+    }
 }
 
 struct Observations {

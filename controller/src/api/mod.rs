@@ -19,4 +19,6 @@ pub(crate) struct Api {
     pub(crate) world: World,
     /// Below here lie the folders of runs.
     pub(crate) runs: std::path::PathBuf,
+    /// Rules over values that programs report themselves.
+    pub(crate) watches: service::PushWatches,
 }

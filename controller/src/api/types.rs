@@ -309,6 +309,9 @@ pub(crate) struct Observations {
 pub(crate) struct PushRequest {
     /// What sends: one name for each process of the trial that reports.
     pub(crate) source: String,
+    /// Which attempt of the trial sends, as in `CAIRN_ATTEMPT`; another than the running one is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<u32>,
     /// The values, each with its number.
     pub(crate) items: Vec<PushItem>,
 }

@@ -57,7 +57,7 @@ pub(super) fn tell(error: &anyhow::Error) -> Exit {
         .or_else(|| error.downcast_ref().map(|refused: &ApiError| refused.code.word()))
         .unwrap_or_default()
     {
-        "invalid" | "not_found" | "conflict" | "unauthorized" | "forbidden" | "unimplemented" => Exit::Usage,
+        "invalid" | "not_found" | "conflict" | "unauthorized" | "forbidden" => Exit::Usage,
         _ => Exit::Ours,
     }
 }

@@ -55,7 +55,7 @@ pub(super) async fn open(common: &Common) -> anyhow::Result<(Connection, JoinSet
     if let Some(engine) = &connection.engine {
         let router = serve::door(&engine.api, listener.local_addr()?, None, Vec::new()).await?;
         door.spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
+            if let Err(error) = axum::serve(serve::prompt(listener), router).await {
                 tracing::error!(%error, "programs of trials cannot report any more");
             }
         });

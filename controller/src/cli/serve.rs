@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::serve::{ListenerExt as _, TapIo};
 use clap::Args;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -55,7 +56,7 @@ impl Serve {
             // An error means that the sender is gone: shut down too.
             http_down.changed().await.ok();
         };
-        let served = axum::serve(listener, router).with_graceful_shutdown(ended);
+        let served = axum::serve(prompt(listener), router).with_graceful_shutdown(ended);
         let driven = driver::drive_all(&engine.api.world, down);
         let signalled = async {
             let (mut interrupt, mut terminate) =
@@ -87,6 +88,15 @@ pub(super) async fn listen(text: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; choose another with --listen"))
+}
+
+/// The listener with connections that send what they have at once: a gRPC answer is several small writes, and the last
+/// would wait for an acknowledgement of the first.
+pub(super) fn prompt(listener: TcpListener) -> TapIo<TcpListener, fn(&mut TcpStream)> {
+    listener.tap_io(|connection| {
+        // One that cannot be set is slower, no worse.
+        connection.set_nodelay(true).ok();
+    })
 }
 
 /// HTTP and gRPC of an engine behind one guard.

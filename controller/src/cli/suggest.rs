@@ -1,6 +1,7 @@
 //! `cairn suggest`
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::Exit;
 use super::output::talk;
@@ -25,11 +26,12 @@ impl Suggest {
         let listener = serve::listen(&self.listen).await?;
         talk(&format!("serving suggestions on {}", listener.local_addr()?));
         let router = http::with_grpc(http::search_router(), grpc::search_router().await);
-        let ended = async {
-            // Without a handler the signal ends the process by itself.
-            tokio::signal::ctrl_c().await.ok();
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let ended = async move {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         };
-        axum::serve(listener, router).with_graceful_shutdown(ended).await?;
+        axum::serve(serve::prompt(listener), router).with_graceful_shutdown(ended).await?;
         Ok(Exit::Done)
     }
 }

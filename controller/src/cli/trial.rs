@@ -20,7 +20,7 @@ pub(super) enum Trial {
 
 /// Put a point in the queue: it is tried next
 ///
-/// Parameters that are left out take their defaults.
+/// Parameters that are left out take their defaults. It runs whole: early stopping passes it over.
 ///
 /// Example: cairn trial enqueue digits learning-rate=0.1 hidden=64
 #[derive(Debug, Args)]

@@ -30,7 +30,7 @@ pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Aske
         runs.insert(trial.idx, if unended { RunView::Intended } else { RunView::Unborn });
     }
     let asks = world.store.asks(id, TrialIdx(status.counters.total())).await?;
-    let asker = Asker::new(world, &study);
+    let asker = Asker::new(world, &record, &study);
     let limits = Limits::of_spec(&record.spec);
     let snapshot = Snapshot {
         record,

@@ -1,15 +1,20 @@
 //! The rows of the registry: all that is known of each algorithm, in one place.
 
-use algorithms::Sampler;
 use algorithms::auto::Auto;
+use algorithms::cmaes::Cmaes;
+use algorithms::defaults::DefaultsFirst;
 use algorithms::gp::Gp;
 use algorithms::grid::Grid;
+use algorithms::halving::Halving;
+use algorithms::median::MedianStop;
 use algorithms::random::Random;
 use algorithms::settings::SettingsError;
 use algorithms::sobol::Sobol;
 use algorithms::tpe::Tpe;
+use algorithms::{Sampler, Scheduler};
 use study::Study;
 
+use super::warnings;
 use super::{Can, Feature};
 
 /// Name, default and meaning of a setting.
@@ -28,13 +33,47 @@ pub(super) struct Row {
     /// Features that it lacks, or has within a limit; all others it has.
     pub(super) limits: &'static [(Feature, Can)],
     pub(super) source: &'static str,
+    /// Whether settings that it does not know are passed over with a warning, as Katib's service of that name does.
+    pub(super) lenient: bool,
+    /// What people should hear of a study beside its limits.
+    pub(super) warn: fn(&Study) -> Vec<String>,
     pub(super) make: Make,
+}
+
+/// What is said of a scheduler, and how it is made.
+pub(super) struct Stopper {
+    pub(super) name: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) settings: &'static [Setting],
+    pub(super) source: &'static str,
+    pub(super) make: fn(&Study) -> Result<Box<dyn Scheduler>, SettingsError>,
 }
 
 impl Row {
     /// The row of the sampler of a name.
     pub(super) fn find(name: &str) -> Option<&'static Self> {
         SAMPLERS.iter().find(|row| row.name == name || row.aliases.contains(&name))
+    }
+
+    /// Names of settings that it does not know and passes over.
+    pub(super) fn ignored<'a>(&'static self, study: &'a Study) -> impl Iterator<Item = &'a String> {
+        let known = |name: &&String| self.settings.iter().any(|(known, ..)| known == name);
+        study.algorithm.settings.keys().filter(move |name| self.lenient && !known(name))
+    }
+
+    /// The study without what it passes over.
+    pub(super) fn heard(&'static self, study: &Study) -> Study {
+        let mut heard = study.clone();
+        for name in self.ignored(study) {
+            heard.algorithm.settings.remove(name);
+        }
+        heard
+    }
+
+    /// The sampler of a study, with the defaults first.
+    pub(super) fn sampler(&'static self, study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
+        let heard = self.heard(study);
+        Ok(DefaultsFirst::wrap(&heard, (self.make)(&heard)?))
     }
 
     /// Whether it can do something.
@@ -53,6 +92,13 @@ const TPE: &[Setting] = &[
     SEED,
 ];
 
+const HALVING: &[Setting] = &[
+    ("r_l", "", "the whole resource of a trial; needed"),
+    ("resource_name", "", "the parameter that the resource is written into; needed"),
+    ("eta", "3", "of how many trials one goes on, with so many times the resource"),
+    SEED,
+];
+
 pub(super) const SAMPLERS: &[Row] = &[
     Row {
         name: "auto",
@@ -62,6 +108,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         settings: &[SEED],
         limits: &[],
         source: "rule of Cairn",
+        lenient: false,
+        warn: warnings::none,
         make: |study| Ok(Box::new(Auto::new(study)?)),
     },
     Row {
@@ -71,6 +119,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         settings: &[SEED],
         limits: &[],
         source: "Bergstra and Bengio 2012, JMLR 13:281",
+        lenient: false,
+        warn: warnings::none,
         make: |study| Ok(Box::new(Random::new(study)?)),
     },
     Row {
@@ -78,8 +128,10 @@ pub(super) const SAMPLERS: &[Row] = &[
         aliases: &[],
         summary: "tries every combination once",
         settings: &[SEED],
-        limits: &[(Feature::Float, Can::Within("10 points"))],
+        limits: &[(Feature::Float, Can::Within("10 points each"))],
         source: "Fisher 1935, The Design of Experiments",
+        lenient: false,
+        warn: warnings::grid,
         make: |study| Ok(Box::new(Grid::new(study)?)),
     },
     Row {
@@ -89,6 +141,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         settings: &[SEED],
         limits: &[],
         source: "Sobol 1967; Joe and Kuo 2008; Burley 2020, JCGT 9(4):1",
+        lenient: true,
+        warn: warnings::none,
         make: |study| Ok(Box::new(Sobol::new(study)?)),
     },
     Row {
@@ -98,6 +152,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         settings: TPE,
         limits: &[],
         source: "Bergstra et al. 2011, NeurIPS",
+        lenient: false,
+        warn: warnings::none,
         make: |study| Ok(Box::new(Tpe::univariate(study)?)),
     },
     Row {
@@ -107,6 +163,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         settings: TPE,
         limits: &[],
         source: "Falkner et al. 2018, arXiv:1807.01774",
+        lenient: false,
+        warn: warnings::none,
         make: |study| Ok(Box::new(Tpe::multivariate(study)?)),
     },
     Row {
@@ -122,6 +180,59 @@ pub(super) const SAMPLERS: &[Row] = &[
         ],
         limits: &[],
         source: "Jones et al. 1998, J. Glob. Optim. 13:455; Ament et al. 2023, arXiv:2310.20708",
+        lenient: false,
+        warn: warnings::gp,
         make: |study| Ok(Box::new(Gp::new(study)?)),
     },
+    Row {
+        name: "cmaes",
+        aliases: &[],
+        summary: "moves and shapes a normal distribution towards better points",
+        settings: &[
+            ("sigma", "0.3", "first deviation, as a share of each parameter's range"),
+            ("restart_strategy", "ipop", "how to start anew after convergence: ipop, bipop or none"),
+            SEED,
+        ],
+        limits: &[
+            (Feature::Categorical, Can::Within("by chance")),
+            (Feature::Conditional, Can::Within("by chance")),
+        ],
+        source: "Hansen 2016, arXiv:1604.00772; Hansen 2009, GECCO",
+        lenient: true,
+        warn: warnings::cmaes,
+        make: |study| Ok(Box::new(Cmaes::new(study)?)),
+    },
+    Row {
+        name: "hyperband",
+        aliases: &[],
+        summary: "gives more of a resource to what did well with less, from several starting levels",
+        settings: HALVING,
+        limits: &[],
+        source: "Li et al. 2018, JMLR 18:185; promotion as in asha",
+        lenient: true,
+        warn: |study| warnings::halving(study, Halving::hyperband),
+        make: |study| Ok(Box::new(Halving::hyperband(study)?)),
+    },
+    Row {
+        name: "asha",
+        aliases: &[],
+        summary: "gives more of a resource to what did well with less, without waiting",
+        settings: HALVING,
+        limits: &[],
+        source: "Li et al. 2018, arXiv:1810.05934",
+        lenient: false,
+        warn: |study| warnings::halving(study, Halving::asha),
+        make: |study| Ok(Box::new(Halving::asha(study)?)),
+    },
 ];
+
+pub(super) const STOPPERS: &[Stopper] = &[Stopper {
+    name: "medianstop",
+    summary: "ends trials that are worse than the median of the others was by then",
+    settings: &[
+        ("min_trials_required", "3", "succeeded trials before which nobody is stopped"),
+        ("start_step", "4", "reports of a trial that are looked at"),
+    ],
+    source: "Golovin et al. 2017, KDD",
+    make: |study| Ok(Box::new(MedianStop::new(study)?)),
+}];

@@ -164,7 +164,7 @@ pub const FIELDS: &[Field] = &[
     f(
         "spec.queuedPoints",
         List,
-        "Assignments that are tried first, in order, before the algorithm is asked: texts by parameter name, one for each parameter that is active.",
+        "Assignments that are tried first, in order, before the algorithm is asked: texts by parameter name, one for each parameter that is active. They run whole: early stopping passes them over.",
     ),
     f(
         "spec.seed",

@@ -5,16 +5,18 @@ use std::collections::BTreeMap;
 use study::{Outcome, Suggestion, Trial, TrialIdx};
 
 use super::Action;
-use super::judge::{Fate, KILL_WANTED};
+use super::judge::{Fate, KILL_WANTED, STOP_WANTED, is_end_wanted};
 use super::limits::{Limits, Reached};
 use super::snapshot::{Measured, RunView, Snapshot};
 use crate::conditions;
 use crate::event::{Event, StoredEvent};
 use crate::experiment::{Best, Hold, Spent};
-use crate::ports::{AskRecord, Batch, StoredWish, Wish};
+use crate::metrics::reduce::UNAVAILABLE;
+use crate::metrics::value::number;
+use crate::ports::{Batch, StoredWish, Wish};
 use crate::run::{RunEnd, RunRecord};
 use crate::time::Timestamp;
-use crate::trial::{Origin, TrialEvent, TrialRecord, TrialState, transition, trial_name};
+use crate::trial::{MetricSummary, Origin, TrialEvent, TrialRecord, TrialState, transition, trial_name};
 
 impl Snapshot {
     /// Folds one action of [`super::plan`] into the snapshot, and what must be written of it into the batch.
@@ -72,24 +74,7 @@ impl Snapshot {
         batch.status = Some(self.status.clone());
     }
 
-    /// Takes in the answer to a question: its suggestions become trials. Fewer than asked: nothing more will come.
-    pub fn answer(
-        &mut self,
-        now: Timestamp,
-        ask: AskRecord,
-        suggestions: Vec<Suggestion>,
-        rules: &[study::Rule],
-        batch: &mut Batch,
-    ) {
-        self.asks.retain(|open| open.first_idx != ask.first_idx);
-        self.exhausted |= suggestions.len() < ask.n as usize;
-        for suggestion in suggestions {
-            self.create(now, suggestion, Origin::Search, rules.to_vec(), batch);
-        }
-        batch.status = Some(self.status.clone());
-    }
-
-    fn create(
+    pub(super) fn create(
         &mut self,
         now: Timestamp,
         suggestion: Suggestion,
@@ -164,7 +149,12 @@ impl Snapshot {
                 batch.experiment = Some(self.record.clone());
                 self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
             }
-            Wish::StopTrial { trial } => self.want_killed(now, trial, batch),
+            Wish::StopTrial { trial } => {
+                self.want_ended(now, trial, KILL_WANTED, "a person wants it stopped", batch);
+            }
+            Wish::StopEarly { trial } => {
+                self.want_ended(now, trial, STOP_WANTED, "a rule has stopped it", batch);
+            }
             Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
                 let message = "a point could not be queued: the experiment is over".to_owned();
                 self.log(now, Event::Noted { trial: None, message }, batch);
@@ -172,13 +162,20 @@ impl Snapshot {
         }
     }
 
-    fn want_killed(&mut self, now: Timestamp, trial: TrialIdx, batch: &mut Batch) {
+    fn want_ended(
+        &mut self,
+        now: Timestamp,
+        trial: TrialIdx,
+        reason: &str,
+        message: &str,
+        batch: &mut Batch,
+    ) {
         let Some(record) = self.active.get_mut(&trial) else {
             let message = "the trial could not be stopped: it has ended".to_owned();
             return self.log(now, Event::Noted { trial: Some(trial), message }, batch);
         };
-        record.reason = KILL_WANTED.into();
-        record.message = "a person wants it stopped".into();
+        record.reason = reason.into();
+        record.message = message.into();
         self.touch(trial, batch);
     }
 
@@ -195,7 +192,7 @@ impl Snapshot {
         };
         self.move_state(&mut trial, TrialEvent::Started);
         trial.started.get_or_insert(since);
-        if trial.reason != KILL_WANTED {
+        if !is_end_wanted(&trial.reason) {
             trial.reason = "TrialRunning".into();
             trial.message = "Trial is running".into();
         }
@@ -248,7 +245,7 @@ impl Snapshot {
         };
         self.move_state(&mut trial, TrialEvent::Requeued);
         trial.failures += u32::from(own_fault);
-        if trial.reason != KILL_WANTED {
+        if !is_end_wanted(&trial.reason) {
             trial.reason = "TrialRequeued".into();
             trial.message = format!("Trial waits for its next attempt: {reason}");
         }
@@ -306,15 +303,14 @@ impl Snapshot {
         batch.put_trial(trial);
     }
 
-    /// A text that is no number counts as better, as the newest of them: so it is for genotypes.
+    /// A text that is no number counts as better, as the newest of them: so it is for genotypes. An objective that is
+    /// not finite is never the best.
     fn compare_with_best(&mut self, trial: &TrialRecord) {
-        if !matches!(trial.state, TrialState::Succeeded | TrialState::EarlyStopped)
-            || trial.observation.is_empty()
-        {
+        if !matches!(trial.state, TrialState::Succeeded | TrialState::EarlyStopped) {
             return;
         }
         let value = trial.objectives.first().copied();
-        if value.is_some_and(f64::is_nan) {
+        if value.is_none() && !self.is_text(&trial.observation) {
             return;
         }
         let better = match (self.status.best.as_ref().map(|best| best.value), value) {
@@ -331,6 +327,13 @@ impl Snapshot {
                 value,
             });
         }
+    }
+
+    /// Whether the objective was reported as a text that is no number.
+    fn is_text(&self, observation: &[MetricSummary]) -> bool {
+        let objective = self.record.spec.objective().objective_metric_name;
+        let objective = observation.iter().find(|metric| metric.name == objective);
+        objective.is_some_and(|metric| metric.latest != UNAVAILABLE && number(&metric.latest).is_none())
     }
 
     fn complete(&mut self, now: Timestamp, reached: &Reached, batch: &mut Batch) {

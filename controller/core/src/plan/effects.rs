@@ -2,7 +2,7 @@
 
 use study::TrialIdx;
 
-use super::judge::KILL_WANTED;
+use super::judge::is_end_wanted;
 use super::snapshot::{RunView, Snapshot};
 use crate::experiment::Hold;
 use crate::ports::AskRecord;
@@ -27,7 +27,7 @@ pub fn effects(snapshot: &Snapshot) -> Vec<Effect> {
     let over = snapshot.status.is_completed();
     let mut effects: Vec<Effect> = snapshot.finished.iter().map(|run| Effect::Forget(*run)).collect();
     for trial in snapshot.active.values() {
-        let unwanted = over || matches!(hold, Hold::Stopped | Hold::Deleting) || trial.reason == KILL_WANTED;
+        let unwanted = over || matches!(hold, Hold::Stopped | Hold::Deleting) || is_end_wanted(&trial.reason);
         match snapshot.runs.get(&trial.idx) {
             // One that is not yet known to exist is begun even if unwanted: only then can it be seen to end.
             Some(RunView::Intended) => effects.push(Effect::Ensure(trial.idx)),

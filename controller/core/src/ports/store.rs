@@ -81,6 +81,11 @@ pub enum Wish {
         /// Which.
         trial: TrialIdx,
     },
+    /// A rule that is looked at elsewhere has stopped this trial: it becomes EarlyStopped, and what it reached counts.
+    StopEarly {
+        /// Which.
+        trial: TrialIdx,
+    },
     /// Evaluate this trial's point once more, as a new trial.
     RetryTrial {
         /// Which.

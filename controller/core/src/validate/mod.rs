@@ -1,6 +1,7 @@
 //! The one validator behind every door: what Katib's webhook refuses, what Cairn adds, all problems at once.
 
 mod collector;
+mod endpoint;
 mod parameters;
 mod template;
 mod top;
@@ -46,6 +47,7 @@ pub fn document(document: &mut ExperimentDocument) -> Report {
     let mut report = Report::default();
     defaults::apply(&mut document.spec, &mut report);
     top::check(document, &mut report);
+    endpoint::check(&document.spec, &mut report);
     parameters::check(&document.spec, &mut report);
     template::check(&document.spec, &mut report);
     collector::check(&document.spec, &mut report);

@@ -121,8 +121,9 @@ fn algorithms(spec: &ExperimentSpec, report: &mut Report) {
         let problem = Problem::new("spec.algorithm.algorithmName", "it is missing");
         report.error(problem.hint("leave spec.algorithm out and `auto` chooses"));
     }
-    if algorithm.is_some_and(|algorithm| algorithm.endpoint.is_some()) {
-        report.error(Problem::new("spec.algorithm.endpoint", "endpoints of others are not built in yet"));
+    if spec.early_stopping.as_ref().is_some_and(|rule| rule.endpoint.is_some()) {
+        let problem = Problem::new("spec.earlyStopping.endpoint", "rules of others are not built in yet");
+        report.error(problem.hint("leave it out: `medianstop` goes with every algorithm"));
     }
     if spec.early_stopping.as_ref().is_some_and(|rule| rule.algorithm_name.is_empty()) {
         report.error(Problem::new("spec.earlyStopping.algorithmName", "it is missing"));

@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use bytes::Bytes;
+use controller_core::report::Problem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
@@ -59,7 +60,7 @@ fn unread(error: &BytesRejection) -> ApiError {
     ApiError::invalid(error.body_text())
 }
 
-/// A body of text.
+/// A body of text; never empty.
 pub(super) struct Text(pub(super) String);
 
 impl<S: Send + Sync> FromRequest<S> for Text {
@@ -68,6 +69,11 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|error| unread(&error))?;
+        if bytes.trim_ascii().is_empty() {
+            let empty =
+                Problem::new("", "the file is empty").hint("`cairn init` writes an Experiment to start from");
+            return Err(ApiError::invalid("the experiment is not valid").with(vec![empty]));
+        }
         String::from_utf8(bytes.to_vec()).map(Self).map_err(|_| ApiError::invalid("the body is not UTF-8"))
     }
 }

@@ -2,6 +2,7 @@
 
 use controller_core::document::ExperimentDocument;
 use controller_core::report::{Problem, Report};
+use controller_core::spec::AlgorithmSpec;
 use controller_core::study;
 use controller_core::validate;
 use controller_core::yaml::Source;
@@ -13,6 +14,7 @@ use tonic::Code as GrpcCode;
 use super::error::{ApiError, Code, problems};
 use crate::api::Api;
 use crate::api::types::Validation;
+use crate::driver;
 
 /// A document with everything there is to say about it.
 pub(crate) struct Checked {
@@ -58,12 +60,36 @@ fn order(report: &mut Report, _: &Source) {
     report.errors.dedup();
 }
 
-/// Whether algorithms exist, accept their settings and can search the space.
+/// Whether whoever proposes points takes the experiment. Somebody else's service may be started later.
 async fn ask_the_search(
     api: &Api,
     document: &ExperimentDocument,
     report: &mut Report,
 ) -> Result<(), ApiError> {
+    let spec = &document.spec;
+    let elsewhere = spec.algorithm.as_ref().filter(|algorithm| algorithm.endpoint.is_some());
+    let Some(algorithm) = elsewhere else { return ask_our_own(api, document, report).await };
+    match driver::refusal(algorithm, &document.metadata.name, spec).await {
+        Ok(None) => {}
+        Ok(Some(refusal)) => report.error(Problem::new("spec.algorithm", refusal)),
+        Err(status) => {
+            let message = format!("the service does not answer yet: {}", status.message());
+            let problem = Problem::new("spec.algorithm.endpoint", message);
+            report.warn(problem.hint("the experiment waits for it"));
+        }
+    }
+    if spec.early_stopping.is_none() {
+        return Ok(());
+    }
+    // Rules are our own, whoever proposes the points.
+    let mut judged = document.clone();
+    judged.spec.algorithm =
+        Some(AlgorithmSpec { algorithm_name: "random".into(), ..AlgorithmSpec::default() });
+    ask_our_own(api, &judged, report).await
+}
+
+/// Whether algorithms exist, accept their settings and can search the space.
+async fn ask_our_own(api: &Api, document: &ExperimentDocument, report: &mut Report) -> Result<(), ApiError> {
     let seed = document.spec.seed.unwrap_or(0);
     let (study, _) = study::of_spec(&document.spec, &document.metadata.name, seed);
     let Ok(study) = study else { return Ok(()) };

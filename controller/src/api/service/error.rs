@@ -22,8 +22,6 @@ pub(crate) enum Code {
     Forbidden,
     /// Trying later helps.
     Unavailable,
-    /// It is not built in.
-    Unimplemented,
     /// Our fault.
     Internal,
 }
@@ -38,7 +36,6 @@ impl Code {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::Unavailable => "unavailable",
-            Self::Unimplemented => "unimplemented",
             Self::Internal => "internal",
         }
     }

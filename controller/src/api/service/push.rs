@@ -2,13 +2,14 @@
 
 use controller_core::experiment::ExperimentId;
 use controller_core::metrics::value::number;
-use controller_core::ports::{ObservationQuery, ObservationRow, Pushed};
+use controller_core::ports::{ObservationQuery, ObservationRow, Pushed, Wish};
 use controller_core::run::RunId;
 use controller_core::time::Timestamp;
 use controller_core::trial::{TrialRecord, TrialState};
 use proto::katib;
 
 use super::error::{ApiError, Code};
+use super::rules::{self, Places};
 use crate::api::Api;
 use crate::api::types::PushRequest;
 
@@ -32,6 +33,12 @@ async fn running(api: &Api, name: &str) -> Result<(ExperimentId, TrialRecord), A
 pub(crate) async fn push(api: &Api, trial: &str, request: &PushRequest) -> Result<(), ApiError> {
     let (experiment, trial) = running(api, trial).await?;
     let run = RunId { experiment, trial: trial.idx, attempt: trial.attempt };
+    if let Some(attempt) = request.attempt.filter(|attempt| *attempt != trial.attempt) {
+        let (name, now) = (&trial.name, trial.attempt);
+        let message =
+            format!("attempt {attempt} of trial `{name}` is over, it is at {now}; nothing was stored");
+        return Err(ApiError::new(Code::Conflict, message));
+    }
     let now = api.world.clock.now();
     let mut rows = Vec::with_capacity(request.items.len());
     for (i, item) in request.items.iter().enumerate() {
@@ -57,7 +64,8 @@ pub(crate) async fn push(api: &Api, trial: &str, request: &PushRequest) -> Resul
             value: number(&item.value),
         });
     }
-    api.world.store.append(&[(run, rows)]).await?;
+    api.world.store.append(&[(run, rows.clone())]).await?;
+    rules::look(api, run, &trial, &rows, Places::Known).await?;
     api.world.wake.notify_waiters();
     Ok(())
 }
@@ -81,8 +89,24 @@ pub(crate) async fn report(api: &Api, request: &katib::ReportObservationLogReque
         });
     }
     api.world.store.push(run, &rows).await?;
+    let looked_at: Vec<ObservationRow> = rows.into_iter().map(unplaced).collect();
+    rules::look(api, run, &trial, &looked_at, Places::Unknown).await?;
     api.world.wake.notify_waiters();
     Ok(())
+}
+
+/// A pushed value as rules see it; its place is the store's.
+fn unplaced(pushed: Pushed) -> ObservationRow {
+    ObservationRow {
+        source: String::new(),
+        offset: 0,
+        nth: 0,
+        metric: pushed.metric,
+        time: Some(pushed.time),
+        step: 0,
+        text: pushed.text,
+        value: pushed.value,
+    }
 }
 
 /// Katib's `GetObservationLog`: ordered by time; unknown trials have an empty log.
@@ -123,10 +147,10 @@ pub(crate) async fn delete_log(api: &Api, trial: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Katib's `SetTrialStatus`: a rule has stopped this trial. Here the driver ends it, as a wish.
+/// Katib's `SetTrialStatus`: a rule has stopped this trial. Its driver ends it, as a wish.
 pub(crate) async fn stop_early(api: &Api, trial: &str) -> Result<(), ApiError> {
     let (id, trial) = running(api, trial).await?;
-    let wish = controller_core::ports::Wish::StopTrial { trial: trial.idx };
+    let wish = Wish::StopEarly { trial: trial.idx };
     api.world.store.wish(id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(())

@@ -25,6 +25,12 @@ const MAX_TOLD: usize = 20;
 /// Asks everything again and compares with what was suggested then.
 pub(crate) async fn replay(api: &Api, namespace: &str, name: &str) -> Result<Replay, ApiError> {
     let record = find(api, namespace, name).await?;
+    if record.spec.algorithm.as_ref().is_some_and(|algorithm| algorithm.endpoint.is_some()) {
+        let message = format!(
+            "the points of `{name}` came from somebody else's service, which Cairn cannot ask as it was then"
+        );
+        return Err(ApiError::invalid(message));
+    }
     let (study, _) = study::of_spec(&record.spec, &record.name, record.seed);
     let study =
         study.map_err(|problems| ApiError::invalid("the stored spec has no search space").with(problems))?;

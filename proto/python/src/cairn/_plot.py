@@ -76,7 +76,7 @@ def history(name: str, items: Sequence[Mapping[str, Any]], metric: str, directio
     if not measured:
         return _empty(title, "no trial has a value yet")
     values = [value for _, value, _ in measured]
-    x = Scale(0, max(item["idx"] for item in items), LEFT + 8, _RIGHT - 8)
+    x = Scale(0, max(item["idx"] for item in items), LEFT + 8, _RIGHT - 8, whole=True)
     y = _vertical(values, log)
     better = max if direction == "maximize" else min
     parts = _svg.axes(x, y, "trial", metric)
@@ -103,7 +103,7 @@ def curves(name: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], metric: s
         return _empty(title, f"no trial has reported {metric} yet")
     places = [point for points in lines.values() for point in points]
     steps = [step for step, _ in places]
-    x, y = Scale(min(steps), max(steps), LEFT + 8, _RIGHT - 8), _vertical([value for _, value in places], log)
+    x, y = Scale(min(steps), max(steps), LEFT + 8, _RIGHT - 8, whole=True), _vertical([value for _, value in places], log)
     parts = _svg.axes(x, y, "step", metric)
     for i, (trial, points) in enumerate(lines.items()):
         color, at = COLORS[i % len(COLORS)], [(x(step), y(value)) for step, value in points]
@@ -133,12 +133,18 @@ def parallel(name: str, items: Sequence[Mapping[str, Any]], spec: Mapping[str, A
         color = _svg.blend(share if direction == "maximize" else 1 - share)
         at = [(place, axis.at(i)) for place, axis in zip(places, axes)]
         note = f"{measured[i]['name']}: {number(values[i])}"
-        parts.append(_svg.line([(x, y) for x, y in at if y is not None], color, opacity=0.7, title=note))
+        parts += _across([(x, y) for x, y in at if y is not None], gap, color, note)
     for place, axis in zip(places, axes):
         parts.append(_svg.line([(place, TOP), (place, _BOTTOM)], "#666", 1))
         parts.append(_svg.text(place, HEIGHT - 20, axis.name))
         parts += [_svg.text(place + 4, y + 4, words, "start", 10) for y, words in axis.marks()]
     return Plot(title, _svg.document(title, parts, f"{len(measured)} trials over {len(parameters)} parameters"))
+
+
+def _across(points: Sequence[tuple[float, float]], gap: float, color: str, note: str) -> list[str]:
+    """A trial over the axes; dashed where it passes one that it has no value on."""
+    pairs = zip(points, points[1:])
+    return [_svg.line(p, color, opacity=0.7, title=note, dashed=p[1][0] - p[0][0] > 1.5 * gap) for p in pairs]
 
 
 class _Axis:
@@ -155,7 +161,7 @@ class _Axis:
         if kind in ("double", "int"):
             low, high = float(space["min"]), float(space["max"])
             log = space.get("distribution") in ("logUniform", "logNormal")
-            return cls(name, [_float(text) for text in written], Scale(low, high, _BOTTOM, TOP, log), [])
+            return cls(name, [_float(text) for text in written], Scale(low, high, _BOTTOM, TOP, log, kind == "int"), [])
         texts = [str(text) for text in space["list"]]
         if kind == "discrete":
             texts.sort(key=lambda text: float(typed(kind, text)))

@@ -9,6 +9,7 @@ import inspect
 import json
 import linecache
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,13 @@ def main(shipment: str, arguments: list[str]) -> None:
         # An inactive parameter: the function's own default, else nothing.
         if name not in values and name in accepted and accepted[name].default is inspect.Parameter.empty:
             values[name] = None
-    result = function(**values)
+    try:
+        result = function(**values)
+    except Exception as error:
+        # The function's own frames; ours say nothing to whoever wrote it.
+        own = error.__traceback__.tb_next if error.__traceback__ else None
+        traceback.print_exception(type(error), error, own)
+        sys.exit(1)
     if result is not None:
         report(result if isinstance(result, Mapping) else {shipped["objective"]: result})
     flush()
@@ -38,6 +45,7 @@ def _load(name: str, source: str) -> Any:
     # Tracebacks show the lines of the function.
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     module: dict[str, Any] = {"__name__": "__main__", "__file__": filename}
+    # The future of this file counts for it too: annotations are not evaluated, so what they name need not be there.
     exec(compile(source, filename, "exec"), module)
     return module[name]
 

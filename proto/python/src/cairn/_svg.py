@@ -16,12 +16,14 @@ Point = tuple[float, float]
 
 
 class Scale:
-    """From values to places, linear or logarithmic."""
+    """From values to places, linear or logarithmic. `whole`: only whole numbers are marked."""
 
-    def __init__(self, low: float, high: float, start: float, end: float, log: bool = False) -> None:
+    def __init__(
+        self, low: float, high: float, start: float, end: float, log: bool = False, whole: bool = False
+    ) -> None:
         if low == high:
             low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
-        self.low, self.high, self.log = low, high, log
+        self.low, self.high, self.log, self._whole = low, high, log, whole
         self._start, self._end = start, end
 
     def __call__(self, value: float) -> float:
@@ -36,6 +38,7 @@ class Scale:
                 return [10.0**power for power in powers[:: max(1, len(powers) // 6)]]
         size = 10 ** math.floor(math.log10(self.high - self.low))
         step = next(size * part for part in (0.1, 0.2, 0.5, 1, 2) if (self.high - self.low) / (size * part) <= 6)
+        step = max(step, 1) if self._whole else step
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [i * step for i in range(first, last + 1)]
 
@@ -54,10 +57,13 @@ def text(x: float, y: float, words: str, anchor: str = "middle", size: int = 11,
     )
 
 
-def line(points: Sequence[Point], color: str, width: float = 1.5, opacity: float = 1.0, title: str = "") -> str:
+def line(
+    points: Sequence[Point], color: str, width: float = 1.5, opacity: float = 1.0, title: str = "", dashed: bool = False
+) -> str:
     """A line through places."""
     at = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     style = f'fill="none" stroke="{color}" stroke-width="{width}" stroke-opacity="{opacity:.2f}"'
+    style += ' stroke-dasharray="2 4"' if dashed else ""
     return f'<polyline points="{at}" {style}>{_title(title)}</polyline>'
 
 

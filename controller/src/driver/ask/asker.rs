@@ -1,0 +1,48 @@
+//! Whoever answers an experiment's questions.
+
+use controller_core::event::StoredEvent;
+use controller_core::experiment::ExperimentRecord;
+use controller_core::plan::{Answer, Snapshot};
+use controller_core::ports::{AskRecord, Store};
+use study::Study;
+
+use super::{AskError, katib, search};
+use crate::world::World;
+
+/// The suggestion service of one experiment, and what is known of its side.
+pub(in crate::driver) enum Asker {
+    /// Cairn's own.
+    Search(search::Asker),
+    /// The one at `algorithm.endpoint`.
+    Katib(Box<katib::Asker>),
+}
+
+impl Asker {
+    pub(in crate::driver) fn new(world: &World, record: &ExperimentRecord, study: &Study) -> Self {
+        let algorithm = record.spec.algorithm.as_ref();
+        match algorithm.and_then(|algorithm| algorithm.endpoint.as_deref()) {
+            None => Self::Search(search::Asker::new(world, study)),
+            Some(endpoint) => Self::Katib(Box::new(katib::Asker::new(world, endpoint, study))),
+        }
+    }
+
+    /// The log has grown.
+    pub(in crate::driver) fn heard(&mut self, events: &[StoredEvent]) {
+        match self {
+            Self::Search(asker) => asker.heard(events),
+            Self::Katib(asker) => asker.heard(events),
+        }
+    }
+
+    pub(super) async fn ask(
+        &mut self,
+        store: &dyn Store,
+        snapshot: &Snapshot,
+        ask: AskRecord,
+    ) -> Result<Answer, AskError> {
+        match self {
+            Self::Search(asker) => asker.ask(store, snapshot, ask).await,
+            Self::Katib(asker) => asker.ask(store, snapshot, ask).await,
+        }
+    }
+}

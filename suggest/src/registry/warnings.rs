@@ -1,0 +1,87 @@
+//! What people should hear of a study that is accepted all the same.
+
+use algorithms::grid::Grid;
+use algorithms::halving::Halving;
+use algorithms::settings::SettingsError;
+use study::{Study, Value};
+
+use super::rows::Row;
+use super::{Can, Feature};
+
+/// Everything worth saying of a study's algorithm.
+pub(super) fn of(row: &'static Row, study: &Study) -> Vec<String> {
+    let limits = Feature::needs(study).into_iter().filter_map(|need| match row.can(need) {
+        Can::Within(limit) => Some(format!("algorithm `{}`: {}: {limit}", row.name, need.plural())),
+        Can::Yes | Can::No => None,
+    });
+    let ignored = row.ignored(study);
+    let ignored =
+        ignored.map(|name| format!("algorithm `{}` has no setting `{name}`; it is ignored", row.name));
+    limits.chain(ignored).chain((row.warn)(&row.heard(study))).collect()
+}
+
+/// Nothing.
+pub(super) fn none(_: &Study) -> Vec<String> {
+    Vec::new()
+}
+
+/// A grid smaller than the budget.
+pub(super) fn grid(study: &Study) -> Vec<String> {
+    let size = Grid::new(study).map_or(u128::MAX, |grid| grid.size());
+    let budget = study.max_trials.filter(|budget| u128::from(*budget) > size);
+    let warning = |budget| {
+        format!("the grid has {size} points, fewer than the {budget} trials of the budget; it ends there")
+    };
+    budget.map(warning).into_iter().collect()
+}
+
+/// Parts of other libraries that are not offered.
+pub(super) fn gp(study: &Study) -> Vec<String> {
+    let written = |name: &str| study.algorithm.settings.get(name).map(String::as_str).unwrap_or_default();
+    let mut warnings = Vec::new();
+    if let estimator @ ("RF" | "ET" | "GBRT") = written("base_estimator") {
+        warnings.push(format!("base_estimator `{estimator}` is not offered; the Gaussian process is used"));
+    }
+    if let name @ ("gp_hedge" | "EIps" | "PIps") = written("acq_func") {
+        let instead = if name == "PIps" { "PI" } else { "EI" };
+        warnings.push(format!("acq_func `{name}` is not offered; {instead} is used"));
+    }
+    if let optimizer @ ("sampling" | "lbfgs") = written("acq_optimizer") {
+        warnings.push(format!("acq_optimizer `{optimizer}` is not offered; Cairn's own is used"));
+    }
+    warnings
+}
+
+/// A deviation in other units than ours.
+pub(super) fn cmaes(study: &Study) -> Vec<String> {
+    let sigma = study.algorithm.settings.get("sigma").and_then(|text| text.trim().parse::<f64>().ok());
+    let warning = |sigma| format!("sigma is a share of each parameter's range; 1 is used instead of {sigma}");
+    sigma.filter(|sigma| *sigma > 1.0).map(warning).into_iter().collect()
+}
+
+/// Resources that the parameter's own space does not hold, and few trials at once.
+pub(super) fn halving(study: &Study, make: fn(&Study) -> Result<Halving, SettingsError>) -> Vec<String> {
+    let Ok(halving) = make(study) else { return Vec::new() };
+    let (resources, parameter) = (halving.resources(), &study.space.parameters()[halving.resource()]);
+    let outside: Vec<String> = resources
+        .iter()
+        .filter(|value: &&Value| !parameter.domain.contains(**value))
+        .map(|value| parameter.domain.text(*value))
+        .collect();
+    let mut warnings = Vec::new();
+    if !outside.is_empty() {
+        warnings.push(format!(
+            "the resource takes the values {} of `{}`, outside of its feasible space",
+            outside.join(", "),
+            parameter.name
+        ));
+    }
+    let rung = halving.first_rung();
+    if u64::from(study.parallel) < rung {
+        warnings.push(format!(
+            "Katib would want parallelTrialCount of at least {rung}; with {} at once the first bracket takes longer",
+            study.parallel
+        ));
+    }
+    warnings
+}
