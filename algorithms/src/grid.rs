@@ -13,6 +13,8 @@ use crate::settings::{Reader, SettingsError};
 
 /// Points of a continuum without a step, both bounds among them.
 const POINTS: u64 = 10;
+/// Combinations in a row that break a constraint or repeat others before the rest is taken to do so too.
+const LOOK_AHEAD: u128 = 1_000_000;
 
 /// Walks through all combinations; where conditions make several the same, it is taken once.
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl Grid {
     /// The first combination from `start` on that is in the space and not among `begun`.
     fn first_open(&self, start: u128, begun: &BTreeSet<String>) -> Option<(u128, Assignment)> {
         let mut number = start;
-        while number < self.size() {
+        while number < self.size().min(start.saturating_add(LOOK_AHEAD)) {
             let point = self.point(number);
             let key = key(&point);
             if self.encoder.space().is_feasible(&point) && !self.tried.contains(&key) && !begun.contains(&key)
@@ -118,6 +120,7 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         testing::contract(&make, &testing::spaces());
+        testing::no_point_twice_while_others_are_untried(&make);
     }
 
     #[test]
@@ -131,6 +134,15 @@ mod tests {
         let first = Trial { idx: TrialIdx(0), suggestion: all[0].clone() };
         grid.tell(&[HistoryEvent::Started(first)]);
         assert_eq!(grid.ask(TrialIdx(1)..TrialIdx(100), &[], &streams), all[1..]);
+    }
+
+    #[test]
+    fn a_constraint_that_nothing_meets_ends_it() {
+        let parameters = (0..12).map(|i| testing::float(&format!("x{i}"))).collect();
+        let constraint = study::Constraint::parse("x0 > 10").unwrap();
+        let space = study::Space::new(parameters, vec![constraint]).unwrap();
+        let grid = Grid::new(&testing::study("grid", space)).unwrap();
+        assert_eq!(grid.ask(TrialIdx(0)..TrialIdx(1), &[], &Streams::new(1)), []);
     }
 
     #[test]

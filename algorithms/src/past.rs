@@ -20,17 +20,24 @@ pub(crate) struct Ended {
     pub(crate) cost: Option<f64>,
 }
 
+/// Ends told at once above which they are sorted in, not put in one by one.
+const MANY: usize = 64;
+
 /// Folded from the events of a study; the same however they are split.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Past {
     /// In the order of their ends.
     pub(crate) ended: Vec<Ended>,
+    /// Positions in `ended`, the lowest cost first, those without a cost last, in the order of their ends where alike.
+    ranked: Vec<usize>,
+    n_measured: usize,
     begun: BTreeMap<TrialIdx, Suggestion>,
 }
 
 impl Past {
     /// Takes in more events. Ends of unknown trials are passed over.
     pub(crate) fn tell(&mut self, encoder: &Encoder, events: &[HistoryEvent]) {
+        let known = self.ended.len();
         for event in events {
             match event {
                 HistoryEvent::Started(trial) => {
@@ -45,11 +52,29 @@ impl Past {
                 }
             }
         }
+        self.rank(known);
+    }
+
+    /// Ranks what has ended from a position on.
+    fn rank(&mut self, known: usize) {
+        let cost = |i: &usize| self.ended[*i].cost.unwrap_or(f64::INFINITY);
+        self.n_measured += self.ended[known..].iter().filter(|ended| ended.cost.is_some()).count();
+        if self.ended.len() - known > MANY {
+            self.ranked.extend(known..self.ended.len());
+            self.ranked.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+            return;
+        }
+        for i in known..self.ended.len() {
+            let at = self.ranked.partition_point(|other| cost(other) <= cost(&i));
+            self.ranked.insert(at, i);
+        }
     }
 
     /// Takes in more events and gives the trials that ended in them away, to be kept elsewhere.
     pub(crate) fn newly_ended(&mut self, encoder: &Encoder, events: &[HistoryEvent]) -> Vec<Ended> {
         self.tell(encoder, events);
+        self.ranked.clear();
+        self.n_measured = 0;
         std::mem::take(&mut self.ended)
     }
 
@@ -63,6 +88,21 @@ impl Past {
     /// Ended trials with a cost.
     pub(crate) fn measured(&self) -> impl Iterator<Item = (&Ended, f64)> {
         self.ended.iter().filter_map(|ended| Some((ended, ended.cost?)))
+    }
+
+    /// How many these are.
+    pub(crate) fn n_measured(&self) -> usize {
+        self.n_measured
+    }
+
+    /// Positions of all ended trials, the best first.
+    pub(crate) fn ranked(&self) -> &[usize] {
+        &self.ranked
+    }
+
+    /// Ended trials with a cost, the best first.
+    pub(crate) fn best(&self) -> impl Iterator<Item = &Ended> {
+        self.ranked[..self.n_measured].iter().map(|i| &self.ended[*i])
     }
 }
 
@@ -98,13 +138,18 @@ const SMALL: u64 = 10_000;
 /// Draws in such a space before everything is taken to be tried.
 const SMALL_DRAWS: usize = 1000;
 
-/// Points that have begun, in spaces small enough to run out of them; elsewhere every point is new.
+/// Points that have begun, by default in spaces small enough to run out of them; elsewhere every point is new.
 #[derive(Clone, Debug)]
 pub(crate) struct Tried(Option<BTreeSet<String>>);
 
 impl Tried {
     pub(crate) fn new(encoder: &Encoder) -> Self {
         Self(encoder.cardinality().is_some_and(|n| n <= SMALL).then(BTreeSet::new))
+    }
+
+    /// The same for spaces of any size.
+    pub(crate) fn everywhere() -> Self {
+        Self(Some(BTreeSet::new()))
     }
 
     /// Takes in more events.
@@ -162,4 +207,34 @@ impl Begun<'_> {
 /// What makes two assignments the same point.
 pub(crate) fn key(assignment: &Assignment) -> String {
     format!("{:?}", assignment.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use study::Outcome;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn ranks_do_not_depend_on_how_history_is_split() {
+        let encoder = Encoder::new(&testing::numeric());
+        let events: Vec<HistoryEvent> = (0..200)
+            .flat_map(|i| {
+                let trial = Trial { idx: TrialIdx(i), suggestion: Suggestion::default() };
+                let costs = vec![(i * 7 % 40) as f64];
+                let outcome = if i % 9 == 0 { Outcome::Failed } else { Outcome::Succeeded { costs } };
+                [HistoryEvent::Started(trial), HistoryEvent::Ended { trial: TrialIdx(i), outcome }]
+            })
+            .collect();
+        let (mut whole, mut parts) = (Past::default(), Past::default());
+        whole.tell(&encoder, &events);
+        for event in &events {
+            parts.tell(&encoder, std::slice::from_ref(event));
+        }
+        assert_eq!(whole.ranked(), parts.ranked());
+        assert_eq!(whole.n_measured(), whole.measured().count());
+        let costs: Vec<f64> = whole.best().filter_map(|ended| ended.cost).collect();
+        assert!(costs.len() == whole.n_measured() && costs.is_sorted());
+    }
 }

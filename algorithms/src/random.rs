@@ -54,6 +54,8 @@ mod tests {
 
     #[test]
     fn keeps_the_contract() {
-        testing::contract(&|study| Ok(Box::new(Random::new(study)?)), &testing::spaces());
+        let random: testing::Make<'_> = &|study| Ok(Box::new(Random::new(study)?));
+        testing::contract(random, &testing::spaces());
+        testing::no_point_twice_while_others_are_untried(random);
     }
 }

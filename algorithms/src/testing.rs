@@ -120,13 +120,16 @@ fn outcome(encoder: &Encoder, suggestion: &Suggestion, chance: f64) -> Outcome {
     }
 }
 
+/// First slot, how many were asked for, events told by then, running, answer.
+pub(crate) type Asked = (TrialIdx, u64, usize, Vec<Trial>, Vec<Suggestion>);
+
 /// A simulated search: what was asked and answered, and what was told.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
     /// Told events; a trial is told whole when it ends.
     pub(crate) events: Vec<HistoryEvent>,
-    /// First slot, how many were asked for, events told by then, running, answer.
-    pub(crate) asks: Vec<(TrialIdx, u64, usize, Vec<Trial>, Vec<Suggestion>)>,
+    /// Questions with their answers.
+    pub(crate) asks: Vec<Asked>,
 }
 
 /// Searches with `parallel` trials at once that end in an order drawn from `order`.
@@ -293,6 +296,18 @@ fn a_late_end_does_no_harm(make: Make<'_>, study: &Study) {
     for suggestion in sampler.ask(TrialIdx(1001)..TrialIdx(1003), &[], &Streams::new(study.seed)) {
         assert!(study.space.contains(&suggestion.assignment));
     }
+}
+
+/// In a space of nine points, asked in batches of two while one trial runs: all nine come before any comes again, and
+/// asking for more does no harm.
+pub(crate) fn no_point_twice_while_others_are_untried(make: Make<'_>) {
+    let int = Domain::Int { min: 1, max: 3, step: 1, distribution: Distribution::Uniform };
+    let space = Space::new(vec![with("n", int.clone()), with("m", int)], vec![]).unwrap();
+    let searched = search(make, &study("test", space), 20, 2, 1);
+    let asked = searched.asks.iter().flat_map(|(.., answer)| answer);
+    let points: Vec<String> = asked.map(|suggestion| format!("{:?}", suggestion.assignment)).collect();
+    let distinct = points.iter().take(9).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!((points.len() >= 9, distinct.len()), (true, 9), "{points:?}");
 }
 
 /// For samplers that need no history: whatever the order of ends, each trial gets the same point.

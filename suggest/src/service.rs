@@ -252,4 +252,13 @@ mod tests {
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         assert!(refused.message().contains("`x <`") && refused.message().contains("`y < 1 +`"), "{refused}");
     }
+
+    #[tokio::test]
+    async fn what_is_accepted_with_a_limit_is_said() {
+        let mut grid = study(1);
+        grid.algorithm = Some(wire::Algorithm { name: "grid".into(), ..Default::default() });
+        let request = Request::new(wire::ValidateRequest { study: Some(grid) });
+        let reply = SearchService::default().validate(request).await.unwrap().into_inner();
+        assert_eq!(reply.warnings, ["algorithm `grid`: float parameters: 10 points each"]);
+    }
 }

@@ -2,23 +2,10 @@
 
 use e2e::Cairn;
 
-/// A copy of the examples in the folder, since a run leaves its records beside what it runs.
-fn example(cairn: &Cairn, name: &str) -> String {
-    let from = e2e::workspace().join("tests/examples").join(name);
-    for entry in std::fs::read_dir(&from).unwrap() {
-        let entry = entry.unwrap();
-        cairn.write(
-            &format!("{name}/{}", entry.file_name().to_str().unwrap()),
-            std::fs::read(entry.path()).unwrap(),
-        );
-    }
-    format!("{name}/experiment.yaml")
-}
-
 #[test]
 fn the_quick_start_trains_digits_and_leaves_a_model() {
     let cairn = Cairn::new();
-    let file = example(&cairn, "digits");
+    let file = cairn.example("digits");
     let output = cairn.run(["run", &file, "-o", "json"]).ok();
     let best = output.json();
     assert!(best["value"].as_f64().unwrap() > 0.97, "{output}");

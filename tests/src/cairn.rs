@@ -36,6 +36,7 @@ pub fn binary() -> PathBuf {
 pub struct Cairn {
     folder: TempDir,
     env: Vec<(String, String)>,
+    path: Vec<PathBuf>,
 }
 
 /// What a command has said, and how it ended.
@@ -88,7 +89,7 @@ impl Cairn {
     /// If none can be made.
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("cairn-story-").tempdir().expect("a temporary folder");
-        Self { folder, env: Vec::new() }
+        Self { folder, env: Vec::new(), path: Vec::new() }
     }
 
     /// The same with a variable for every command.
@@ -96,6 +97,29 @@ impl Cairn {
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
+    }
+
+    /// The same with this interpreter's folder on the path of every command, so that `python3` is this one.
+    #[must_use]
+    pub fn with_python(mut self, python: &Path) -> Self {
+        self.path.extend(python.parent().map(Path::to_path_buf));
+        self
+    }
+
+    /// Copies an example into the folder, since a run leaves its records beside what it runs; its Experiment's name.
+    ///
+    /// # Panics
+    /// If there is no such example.
+    pub fn example(&self, name: &str) -> String {
+        let from = crate::workspace().join("tests/examples").join(name);
+        for entry in std::fs::read_dir(&from).expect("there is such an example").flatten() {
+            let path = entry.path();
+            if path.is_file() {
+                let file = format!("{name}/{}", entry.file_name().display());
+                self.write(&file, std::fs::read(path).expect("a file"));
+            }
+        }
+        format!("{name}/experiment.yaml")
     }
 
     /// The folder.
@@ -127,9 +151,9 @@ impl Cairn {
     /// A command of `cairn`, not yet started. Programs of the examples are on its path.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let binary = binary();
-        let mut path = binary.parent().map(Path::to_path_buf).unwrap_or_default().into_os_string();
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let users = std::env::var_os("PATH").unwrap_or_default();
+        let folders = binary.parent().map(Path::to_path_buf).into_iter().chain(self.path.clone());
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&users))).expect("no colons");
         let mut command = Command::new(&binary);
         command.args(args).current_dir(self.path()).stdin(Stdio::null()).env("PATH", path);
         for name in ["CAIRN_SERVER", "CAIRN_STORE", "CAIRN_DIR", "CAIRN_TOKEN_FILE", "CAIRN_LOG"] {

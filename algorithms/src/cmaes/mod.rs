@@ -187,7 +187,7 @@ impl Cmaes {
         &self,
         slot: TrialIdx,
         running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: &Streams,
+        streams: Streams,
     ) -> Option<Suggestion> {
         let mut rng = streams.stream("cmaes", slot);
         let begun = self.tried.with(running.values());
@@ -243,7 +243,7 @@ impl Sampler for Cmaes {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, streams))
+        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, *streams))
     }
 }
 
@@ -271,6 +271,7 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         testing::contract(&cmaes, &testing::numeric_spaces());
+        testing::no_point_twice_while_others_are_untried(&cmaes);
         for strategy in ["bipop", "none"] {
             testing::contract(
                 &|study| {

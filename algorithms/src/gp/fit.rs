@@ -1,12 +1,14 @@
 //! Fitting: the most probable hyperparameters given the points, and the posterior that follows.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use argmin::core::{CostFunction, Executor, Gradient, State as _};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
-use ndarray::{Array1, Array2};
 
-use super::kernel::{Measure, Point, covariances, differences, matern, matern_slope, scaled};
-use super::matrix::{cholesky, inverse, solve_lower, solve_upper};
+use super::kernel::{Measure, Point, covariances, differences, matern, scaled};
+use super::matrix::{Lower, cholesky, dot, inverse, solve_lower, solve_upper};
 
 /// Steps of the optimizer.
 const MAX_ITERATIONS: u64 = 40;
@@ -21,10 +23,10 @@ pub(super) struct Posterior {
     measures: Vec<Measure>,
     theta: Vec<f64>,
     points: Vec<Point>,
-    y: Array1<f64>,
-    factor: Array2<f64>,
+    y: Vec<f64>,
+    factor: Lower,
     /// `K^-1 y`.
-    alpha: Array1<f64>,
+    alpha: Vec<f64>,
 }
 
 /// Normal priors of the logarithms: length scales after Hvarfner et al. 2024, arXiv:2402.02229, eq. 5, which grow with
@@ -37,23 +39,58 @@ fn priors(dims: usize) -> Vec<(f64, f64)> {
 }
 
 /// Negative logarithm of the posterior of the hyperparameters (Rasmussen and Williams 2006, eq. 5.8 and 5.9).
-#[derive(Clone, Copy)]
 struct Problem<'a> {
-    differences: &'a [Array2<f64>],
-    y: &'a Array1<f64>,
+    differences: &'a [Lower],
+    y: &'a [f64],
     priors: &'a [(f64, f64)],
+    /// The last point asked about; value and slope are wanted one after the other.
+    last: RefCell<Option<Asked>>,
 }
 
-impl Problem<'_> {
-    /// The covariance matrix, and the squared scaled distances behind it.
-    fn covariance(&self, theta: &[f64]) -> (Array2<f64>, Array2<f64>) {
+/// Where, and what was found there if the covariance matrix could be factored.
+type Asked = (Vec<f64>, Option<Rc<Evaluation>>);
+
+/// What value and slope have in common.
+struct Evaluation {
+    /// Covariances without noise.
+    signal: Vec<f64>,
+    /// Their slopes, see [`matern`].
+    slopes: Vec<f64>,
+    factor: Lower,
+}
+
+impl<'a> Problem<'a> {
+    fn new(differences: &'a [Lower], y: &'a [f64], priors: &'a [(f64, f64)]) -> Self {
+        Self { differences, y, priors, last: RefCell::new(None) }
+    }
+
+    /// `None` if the covariance matrix cannot be factored.
+    fn at(&self, theta: &[f64]) -> Option<Rc<Evaluation>> {
+        if let Some((last, evaluation)) = &*self.last.borrow()
+            && last == theta
+        {
+            return evaluation.clone();
+        }
+        let evaluation = self.evaluate(theta).map(Rc::new);
+        *self.last.borrow_mut() = Some((theta.to_vec(), evaluation.clone()));
+        evaluation
+    }
+
+    fn evaluate(&self, theta: &[f64]) -> Option<Evaluation> {
         let d = self.differences.len();
+        let variance = theta[d].exp();
         let r2 = scaled(self.differences, theta);
-        let signal = theta[d].exp();
-        let mut k = r2.mapv(|r2| signal * matern(r2));
+        let (signal, slopes): (Vec<f64>, Vec<f64>) = r2
+            .into_iter()
+            .map(|r2| {
+                let (value, slope) = matern(r2);
+                (variance * value, variance * slope)
+            })
+            .unzip();
         let noise = theta[d + 1].exp() + LEAST_NOISE;
-        k.diag_mut().mapv_inplace(|v| v + noise);
-        (k, r2)
+        let n = self.y.len();
+        let factor = cholesky(&Lower::new(n, signal.clone()).plus_diagonal(noise))?;
+        Some(Evaluation { signal, slopes, factor })
     }
 
     fn penalty(&self, theta: &[f64]) -> f64 {
@@ -65,35 +102,31 @@ impl Problem<'_> {
         if theta.iter().any(|t| t.abs() > BOUND) {
             return f64::INFINITY;
         }
-        let (k, _) = self.covariance(theta);
-        let Some(l) = cholesky(&k) else { return f64::INFINITY };
-        let z = solve_lower(&l, self.y);
-        0.5 * z.dot(&z) + l.diag().mapv(f64::ln).sum() + self.penalty(theta)
+        let Some(evaluation) = self.at(theta) else { return f64::INFINITY };
+        let l = &evaluation.factor;
+        let z = solve_lower(l, self.y);
+        let log_determinant: f64 = l.diagonal().map(|at| l.entries()[at].ln()).sum();
+        0.5 * dot(&z, &z) + log_determinant + self.penalty(theta)
     }
 
     fn slope(&self, theta: &[f64]) -> Vec<f64> {
         let d = self.differences.len();
-        let (k, r2) = self.covariance(theta);
-        let Some(l) = cholesky(&k) else { return vec![0.0; theta.len()] };
-        let alpha = solve_upper(&l, &solve_lower(&l, self.y));
-        // dF/dt = 1/2 tr((K^-1 - a a') dK/dt).
-        let mut w = inverse(&l);
-        for ((a, b), w) in w.indexed_iter_mut() {
-            *w -= alpha[a] * alpha[b];
-        }
-        let signal = theta[d].exp();
-        let mut slope: Vec<f64> = self
-            .differences
-            .iter()
-            .zip(theta)
-            .map(|(difference, log_scale)| {
-                let weight = (-2.0 * log_scale).exp();
-                let parts = w.iter().zip(&r2).zip(difference);
-                0.5 * signal * parts.map(|((w, r2), d2)| w * matern_slope(*r2, weight * d2)).sum::<f64>()
-            })
+        let Some(evaluation) = self.at(theta) else { return vec![0.0; theta.len()] };
+        let alpha = solve_upper(&evaluation.factor, &solve_lower(&evaluation.factor, self.y));
+        // dF/dt = 1/2 tr(W dK/dt), W = K^-1 - a a': over the triangle, each entry off the diagonal counting twice.
+        let k_inverse = inverse(&evaluation.factor);
+        let w = Lower::from_fn(k_inverse.n(), |a, b| {
+            let w = k_inverse.row(a)[b] - alpha[a] * alpha[b];
+            if a == b { 0.5 * w } else { w }
+        });
+        let weighted: Vec<f64> =
+            w.entries().iter().zip(&evaluation.slopes).map(|(w, slope)| w * slope).collect();
+        let scales = self.differences.iter().zip(theta);
+        let mut slope: Vec<f64> = scales
+            .map(|(difference, log_scale)| (-2.0 * log_scale).exp() * dot(&weighted, difference.entries()))
             .collect();
-        slope.push(0.5 * w.iter().zip(&r2).map(|(w, r2)| w * signal * matern(*r2)).sum::<f64>());
-        slope.push(0.5 * theta[d + 1].exp() * w.diag().sum());
+        slope.push(dot(w.entries(), &evaluation.signal));
+        slope.push(theta[d + 1].exp() * w.diagonal().map(|at| w.entries()[at]).sum::<f64>());
         for ((slope, theta), (mean, sd)) in slope.iter_mut().zip(theta).zip(self.priors) {
             *slope += (theta - mean) / (sd * sd);
         }
@@ -121,14 +154,14 @@ impl Gradient for Problem<'_> {
 
 /// Fits a process to standardised costs. Always starts at the mode of the priors, so that the result depends on the
 /// data alone. `None` if no covariance matrix can be factored, which a noise of 1e-6 rules out but for overflow.
-pub(super) fn fit(measures: &[Measure], points: Vec<Point>, y: Array1<f64>) -> Option<Posterior> {
+pub(super) fn fit(measures: &[Measure], points: Vec<Point>, y: Vec<f64>) -> Option<Posterior> {
     let differences = differences(measures, &points);
     let priors = priors(measures.len());
     let start: Vec<f64> = priors.iter().map(|(mean, _)| *mean).collect();
-    let problem = Problem { differences: &differences, y: &y, priors: &priors };
     // Where the line search breaks off the priors are still a sound choice.
-    let better = |theta: &Vec<f64>| problem.value(theta) <= problem.value(&start);
-    let theta = descend(problem, start.clone()).filter(better).unwrap_or_else(|| start.clone());
+    let problem = || Problem::new(&differences, &y, &priors);
+    let better = |theta: &Vec<f64>| problem().value(theta) <= problem().value(&start);
+    let theta = descend(problem(), start.clone()).filter(better).unwrap_or_else(|| start.clone());
     Posterior::new(measures.to_vec(), theta, points, y)
 }
 
@@ -141,10 +174,9 @@ fn descend(problem: Problem<'_>, start: Vec<f64>) -> Option<Vec<f64>> {
 }
 
 impl Posterior {
-    fn new(measures: Vec<Measure>, theta: Vec<f64>, points: Vec<Point>, y: Array1<f64>) -> Option<Self> {
+    fn new(measures: Vec<Measure>, theta: Vec<f64>, points: Vec<Point>, y: Vec<f64>) -> Option<Self> {
         let differences = differences(&measures, &points);
-        let problem = Problem { differences: &differences, y: &y, priors: &[] };
-        let factor = cholesky(&problem.covariance(&theta).0)?;
+        let factor = Problem::new(&differences, &y, &[]).evaluate(&theta)?.factor;
         let alpha = solve_upper(&factor, &solve_lower(&factor, &y));
         Some(Self { measures, theta, points, y, factor, alpha })
     }
@@ -155,38 +187,29 @@ impl Posterior {
         let k = covariances(&self.measures, &self.theta, x, &self.points);
         let v = solve_lower(&self.factor, &k);
         let signal = self.theta[self.measures.len()].exp();
-        (k.dot(&self.alpha), (signal - v.dot(&v)).max(1e-12).sqrt())
+        (dot(&k, &self.alpha), (signal - dot(&v, &v)).max(1e-12).sqrt())
+    }
+
+    fn mean(&self, x: &Point) -> f64 {
+        dot(&covariances(&self.measures, &self.theta, x, &self.points), &self.alpha)
     }
 
     /// The posterior after a trial whose result is not known yet is taken to be what is expected of it (Ginsbourger et
     /// al. 2010, the kriging believer).
-    pub(super) fn believing(&self, x: &Point) -> Option<Self> {
-        let (mean, _) = self.at(x);
-        let (mut points, mut y) = (self.points.clone(), self.y.to_vec());
-        points.push(x.clone());
-        y.push(mean);
-        let n = points.len();
+    pub(super) fn believe(&mut self, x: &Point) {
         let k = covariances(&self.measures, &self.theta, x, &self.points);
-        let d = self.measures.len();
         let row = solve_lower(&self.factor, &k);
-        let corner = self.theta[d].exp() + self.theta[d + 1].exp() + LEAST_NOISE - row.dot(&row);
-        let mut factor = Array2::<f64>::zeros((n, n));
-        for (at, value) in self.factor.indexed_iter() {
-            factor[at] = *value;
-        }
-        for (j, value) in row.indexed_iter() {
-            factor[[n - 1, j]] = *value;
-        }
-        factor[[n - 1, n - 1]] = corner.max(LEAST_NOISE).sqrt();
-        let y = Array1::from(y);
-        let alpha = solve_upper(&factor, &solve_lower(&factor, &y));
-        let (measures, theta) = (self.measures.clone(), self.theta.clone());
-        Some(Self { measures, theta, points, y, factor, alpha })
+        let d = self.measures.len();
+        let corner = self.theta[d].exp() + self.theta[d + 1].exp() + LEAST_NOISE - dot(&row, &row);
+        self.y.push(dot(&k, &self.alpha));
+        self.points.push(x.clone());
+        self.factor.push(&row, corner.max(LEAST_NOISE).sqrt());
+        self.alpha = solve_upper(&self.factor, &solve_lower(&self.factor, &self.y));
     }
 
     /// The smallest mean at the points themselves: the incumbent without its noise.
     pub(super) fn incumbent(&self) -> f64 {
-        self.points.iter().map(|x| self.at(x).0).fold(f64::INFINITY, f64::min)
+        self.points.iter().map(|x| self.mean(x)).fold(f64::INFINITY, f64::min)
     }
 
     /// Length scales.
@@ -199,7 +222,7 @@ impl Posterior {
 mod tests {
     use super::*;
 
-    fn data() -> (Vec<Measure>, Vec<Point>, Array1<f64>) {
+    fn data() -> (Vec<Measure>, Vec<Point>, Vec<f64>) {
         let points: Vec<Point> = (0..12)
             .map(|i| {
                 let (a, b) = (f64::from(i) / 11.0, f64::from(i * 5 % 12) / 11.0);
@@ -217,7 +240,7 @@ mod tests {
     fn the_gradient_is_that_of_finite_differences() {
         let (measures, points, y) = data();
         let (differences, priors) = (differences(&measures, &points), priors(3));
-        let problem = Problem { differences: &differences, y: &y, priors: &priors };
+        let problem = Problem::new(&differences, &y, &priors);
         let theta = vec![-0.5, 0.3, 0.8, 0.2, -2.0];
         let slope = problem.slope(&theta);
         for i in 0..theta.len() {
@@ -251,11 +274,12 @@ mod tests {
         let (measures, points, y) = data();
         let posterior = fit(&measures, points.clone(), y.clone()).unwrap();
         let x = vec![Some(0.33), Some(0.9), None];
-        let believing = posterior.believing(&x).unwrap();
-        let (mut more, mut y) = (points, y.to_vec());
+        let mut believing = posterior.clone();
+        believing.believe(&x);
+        let (mut more, mut y) = (points, y);
         more.push(x.clone());
         y.push(posterior.at(&x).0);
-        let whole = Posterior::new(measures, posterior.theta.clone(), more, Array1::from(y)).unwrap();
+        let whole = Posterior::new(measures, posterior.theta.clone(), more, y).unwrap();
         let probe = vec![Some(0.4), Some(0.4), Some(0.75)];
         let (a, b) = (believing.at(&probe), whole.at(&probe));
         assert!((a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9);

@@ -6,9 +6,9 @@
 //! | theta | `ln l_1 .. ln l_d, ln s, ln v`: length scales, signal variance, noise variance |
 //! | D_j | squared differences of all pairs of points along parameter j |
 
-use ndarray::{Array1, Array2};
 use study::{Assignment, Domain, Space};
 
+use super::matrix::{Lower, add_scaled};
 use crate::encode::encode_value;
 
 /// A point as the kernel sees it: a coordinate for each active parameter.
@@ -55,44 +55,38 @@ fn squared(measure: Measure, a: Option<f64>, b: Option<f64>) -> f64 {
 }
 
 /// Squared differences of all pairs, one matrix a parameter.
-pub(super) fn differences(measures: &[Measure], points: &[Point]) -> Vec<Array2<f64>> {
-    let n = points.len();
+pub(super) fn differences(measures: &[Measure], points: &[Point]) -> Vec<Lower> {
     let of = |(j, measure): (usize, &Measure)| {
-        Array2::from_shape_fn((n, n), |(a, b)| squared(*measure, points[a][j], points[b][j]))
+        Lower::from_fn(points.len(), |a, b| squared(*measure, points[a][j], points[b][j]))
     };
     measures.iter().enumerate().map(of).collect()
 }
 
-/// Matern 5/2 at a squared scaled distance: `(1 + q + q^2 / 3) exp(-q)`, `q = sqrt(5 r2)` (Rasmussen and Williams 2006,
-/// eq. 4.17).
-pub(super) fn matern(r2: f64) -> f64 {
+/// Matern 5/2 at a squared scaled distance, `(1 + q + q^2 / 3) exp(-q)` with `q = sqrt(5 r2)` (Rasmussen and Williams
+/// 2006, eq. 4.17), and its slope: the derivative by `ln l_j` is the slope times `d2 / l_j^2` for a squared difference
+/// `d2` along j, `5/3 (1 + q) exp(-q) d2 / l_j^2`.
+pub(super) fn matern(r2: f64) -> (f64, f64) {
     let q = ROOT_5 * r2.sqrt();
-    (1.0 + q + q * q / 3.0) * (-q).exp()
+    let decay = (-q).exp();
+    ((1.0 + q + q * q / 3.0) * decay, 5.0 / 3.0 * (1.0 + q) * decay)
 }
 
-/// The derivative of [`matern`] by `ln l_j` for a difference `d2` along j: `5/3 (1 + q) exp(-q) d2 / l_j^2`.
-pub(super) fn matern_slope(r2: f64, scaled: f64) -> f64 {
-    let q = ROOT_5 * r2.sqrt();
-    5.0 / 3.0 * (1.0 + q) * (-q).exp() * scaled
-}
-
-/// Sums `D_j / l_j^2` over the parameters.
-pub(super) fn scaled(differences: &[Array2<f64>], theta: &[f64]) -> Array2<f64> {
-    let n = differences.first().map_or(0, Array2::nrows);
-    let mut r2 = Array2::<f64>::zeros((n, n));
+/// Sums `D_j / l_j^2` over the parameters; entries of the triangle.
+pub(super) fn scaled(differences: &[Lower], theta: &[f64]) -> Vec<f64> {
+    let mut r2 = vec![0.0; differences.first().map_or(0, |first| first.entries().len())];
     for (difference, log_scale) in differences.iter().zip(theta) {
-        r2.scaled_add((-2.0 * log_scale).exp(), difference);
+        add_scaled(&mut r2, (-2.0 * log_scale).exp(), difference.entries());
     }
     r2
 }
 
 /// Covariances of one point with others, without noise.
-pub(super) fn covariances(measures: &[Measure], theta: &[f64], x: &Point, points: &[Point]) -> Array1<f64> {
+pub(super) fn covariances(measures: &[Measure], theta: &[f64], x: &Point, points: &[Point]) -> Vec<f64> {
     let weights: Vec<f64> = theta.iter().take(measures.len()).map(|l| (-2.0 * l).exp()).collect();
     let signal = theta[measures.len()].exp();
     let of = |other: &Point| {
         let parts = measures.iter().zip(&weights).zip(x.iter().zip(other));
-        signal * matern(parts.map(|((measure, weight), (a, b))| weight * squared(*measure, *a, *b)).sum())
+        signal * matern(parts.map(|((measure, weight), (a, b))| weight * squared(*measure, *a, *b)).sum()).0
     };
     points.iter().map(of).collect()
 }

@@ -1,92 +1,216 @@
 //! The little linear algebra that a Gaussian process needs, on lower triangles stored by rows.
 
-use ndarray::{Array1, Array2, ArrayView1};
+/// The lower triangle of a square matrix: of a symmetric one all there is to know, or a factor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Lower {
+    n: usize,
+    /// Row by row, row i having i + 1 entries.
+    entries: Vec<f64>,
+}
+
+impl Lower {
+    /// The triangle of these entries, row by row; `n (n + 1) / 2` of them.
+    pub(super) fn new(n: usize, entries: Vec<f64>) -> Self {
+        debug_assert_eq!(entries.len(), n * (n + 1) / 2);
+        Self { n, entries }
+    }
+
+    /// The triangle with entry (i, j) given by `of`.
+    pub(super) fn from_fn(n: usize, mut of: impl FnMut(usize, usize) -> f64) -> Self {
+        let mut entries = Vec::with_capacity(n * (n + 1) / 2);
+        for i in 0..n {
+            entries.extend((0..=i).map(|j| of(i, j)));
+        }
+        Self { n, entries }
+    }
+
+    /// Number of rows.
+    pub(super) fn n(&self) -> usize {
+        self.n
+    }
+
+    /// All entries, row by row.
+    pub(super) fn entries(&self) -> &[f64] {
+        &self.entries
+    }
+
+    fn start(i: usize) -> usize {
+        i * (i + 1) / 2
+    }
+
+    /// Row i, up to the diagonal and with it.
+    pub(super) fn row(&self, i: usize) -> &[f64] {
+        &self.entries[Self::start(i)..Self::start(i + 1)]
+    }
+
+    /// The rows above row i, and row i itself.
+    fn row_mut(&mut self, i: usize) -> (Above<'_>, &mut [f64]) {
+        let (above, rest) = self.entries.split_at_mut(Self::start(i));
+        (Above(above), &mut rest[..=i])
+    }
+
+    /// Positions of the diagonal among the entries.
+    pub(super) fn diagonal(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.n).map(|i| Self::start(i + 1) - 1)
+    }
+
+    /// The matrix with a number added along the diagonal.
+    pub(super) fn plus_diagonal(mut self, x: f64) -> Self {
+        self.diagonal().for_each(|at| self.entries[at] += x);
+        self
+    }
+
+    /// Adds a row at the bottom; `row` is as long as there are rows, the corner lies on the diagonal.
+    pub(super) fn push(&mut self, row: &[f64], corner: f64) {
+        self.entries.extend_from_slice(row);
+        self.entries.push(corner);
+        self.n += 1;
+    }
+}
+
+/// Finished rows of a triangle.
+struct Above<'a>(&'a [f64]);
+
+impl Above<'_> {
+    fn row(&self, i: usize) -> &[f64] {
+        &self.0[Lower::start(i)..Lower::start(i + 1)]
+    }
+}
+
+/// The inner product of the common length, in eight sums that run side by side.
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a, b) = (&a[..n], &b[..n]);
+    let mut sums = [0.0_f64; 8];
+    let (chunks_a, chunks_b) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = chunks_a.remainder().iter().zip(chunks_b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in chunks_a.zip(chunks_b) {
+        for k in 0..8 {
+            sums[k] += a[k] * b[k];
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+/// `a += factor b` over the common length.
+pub(super) fn add_scaled(a: &mut [f64], factor: f64, b: &[f64]) {
+    for (a, b) in a.iter_mut().zip(b) {
+        *a += factor * b;
+    }
+}
 
 /// The Cholesky factor `L` of a symmetric positive definite matrix, `A = L L'`; `None` if it is not.
-pub(super) fn cholesky(a: &Array2<f64>) -> Option<Array2<f64>> {
-    let n = a.nrows();
-    let mut l = Array2::<f64>::zeros((n, n));
-    for i in 0..n {
-        for j in 0..=i {
-            let (row_i, row_j) = (l.row(i), l.row(j));
-            let sum = a[[i, j]] - dot(row_i, row_j, j);
-            if i == j {
-                if sum <= 0.0 || !sum.is_finite() {
-                    return None;
-                }
-                l[[i, i]] = sum.sqrt();
-            } else {
-                l[[i, j]] = sum / l[[j, j]];
-            }
+pub(super) fn cholesky(a: &Lower) -> Option<Lower> {
+    let mut l = a.clone();
+    for i in 0..l.n {
+        let (above, row) = l.row_mut(i);
+        for j in 0..i {
+            let other = above.row(j);
+            row[j] = (row[j] - dot(&row[..j], other)) / other[j];
         }
+        let square = row[i] - dot(&row[..i], &row[..i]);
+        if square <= 0.0 || !square.is_finite() {
+            return None;
+        }
+        row[i] = square.sqrt();
     }
     Some(l)
 }
 
-fn dot(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>, n: usize) -> f64 {
-    match (a.as_slice(), b.as_slice()) {
-        (Some(a), Some(b)) => a[..n].iter().zip(&b[..n]).map(|(a, b)| a * b).sum(),
-        _ => (0..n).map(|i| a[i] * b[i]).sum(),
-    }
-}
-
 /// Solves `L x = b`.
-pub(super) fn solve_lower(l: &Array2<f64>, b: &Array1<f64>) -> Array1<f64> {
-    let mut x = b.clone();
-    for i in 0..b.len() {
-        let sum = x[i] - dot(l.row(i), x.view(), i);
-        x[i] = sum / l[[i, i]];
+pub(super) fn solve_lower(l: &Lower, b: &[f64]) -> Vec<f64> {
+    let mut x = b.to_vec();
+    for i in 0..x.len() {
+        let row = l.row(i);
+        x[i] = (x[i] - dot(&row[..i], &x)) / row[i];
     }
     x
 }
 
 /// Solves `L' x = b`.
-pub(super) fn solve_upper(l: &Array2<f64>, b: &Array1<f64>) -> Array1<f64> {
-    let mut x = b.clone();
-    for i in (0..b.len()).rev() {
-        x[i] /= l[[i, i]];
-        let xi = x[i];
-        for j in 0..i {
-            x[j] -= l[[i, j]] * xi;
-        }
+pub(super) fn solve_upper(l: &Lower, b: &[f64]) -> Vec<f64> {
+    let mut x = b.to_vec();
+    for i in (0..x.len()).rev() {
+        let row = l.row(i);
+        x[i] /= row[i];
+        let (before, xi) = (&row[..i], x[i]);
+        add_scaled(&mut x, -xi, before);
     }
     x
 }
 
 /// The inverse of `A = L L'`.
-pub(super) fn inverse(l: &Array2<f64>) -> Array2<f64> {
-    let n = l.nrows();
-    // Rows of `M = L^-1`, transposed access avoided by building M row by row.
-    let mut m = Array2::<f64>::zeros((n, n));
-    for i in 0..n {
-        m[[i, i]] = 1.0 / l[[i, i]];
-        for j in 0..i {
-            let sum: f64 = (j..i).map(|k| l[[i, k]] * m[[k, j]]).sum();
-            m[[i, j]] = -sum / l[[i, i]];
+pub(super) fn inverse(l: &Lower) -> Lower {
+    // M = L^-1 row by row, then A^-1 = M' M as a sum over the rows of M.
+    let mut m = Lower::new(l.n, vec![0.0; l.entries.len()]);
+    for i in 0..l.n {
+        let (above, row) = m.row_mut(i);
+        let factors = l.row(i);
+        for (k, factor) in factors[..i].iter().enumerate() {
+            add_scaled(row, -factor, above.row(k));
+        }
+        row[i] = 1.0;
+        for x in row {
+            *x /= factors[i];
         }
     }
-    m.t().dot(&m)
+    let mut inverse = Lower::new(l.n, vec![0.0; l.entries.len()]);
+    for k in 0..l.n {
+        let row = m.row(k);
+        for (i, factor) in row.iter().enumerate() {
+            add_scaled(inverse.row_mut(i).1, *factor, row);
+        }
+    }
+    inverse
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
-
     use super::*;
+
+    fn symmetric(a: &Lower, i: usize, j: usize) -> f64 {
+        a.row(i.max(j))[i.min(j)]
+    }
+
+    /// Diagonally dominant, so positive definite.
+    fn matrix(n: usize) -> Lower {
+        Lower::from_fn(n, |i, j| if i == j { n as f64 } else { ((i * 7 + j * 3) % 5) as f64 / 5.0 - 0.3 })
+    }
 
     #[test]
     fn a_factor_gives_back_its_matrix_and_solves() {
-        let a = array![[4.0, 2.0, 0.6], [2.0, 5.0, 1.0], [0.6, 1.0, 3.0]];
+        let n = 21;
+        let a = matrix(n);
         let l = cholesky(&a).unwrap();
-        assert!((l.dot(&l.t()) - &a).iter().all(|x| x.abs() < 1e-12));
-        let b = array![1.0, -2.0, 0.5];
+        let again = Lower::from_fn(n, |i, j| dot(l.row(i), l.row(j)));
+        assert!(again.entries().iter().zip(a.entries()).all(|(x, y)| (x - y).abs() < 1e-12));
+        let b: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
         let x = solve_upper(&l, &solve_lower(&l, &b));
-        assert!((a.dot(&x) - &b).iter().all(|x| x.abs() < 1e-12));
-        assert!((a.dot(&inverse(&l)) - Array2::<f64>::eye(3)).iter().all(|x| x.abs() < 1e-12));
+        let inverse = inverse(&l);
+        for (i, b) in b.iter().enumerate() {
+            let row: f64 = (0..n).map(|k| symmetric(&a, i, k) * x[k]).sum();
+            assert!((row - b).abs() < 1e-12);
+            for j in 0..n {
+                let product: f64 = (0..n).map(|k| symmetric(&a, i, k) * symmetric(&inverse, k, j)).sum();
+                assert!((product - f64::from(u8::from(i == j))).abs() < 1e-12, "{i} {j} {product}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_factor_grows_by_a_row() {
+        let (small, large) = (matrix(6), matrix(7));
+        let same = Lower::from_fn(7, |i, j| if i == 6 { large.row(6)[j] } else { symmetric(&small, i, j) });
+        let mut l = cholesky(&small).unwrap();
+        let row = solve_lower(&l, &same.row(6)[..6]);
+        let corner = (same.row(6)[6] - dot(&row, &row)).sqrt();
+        l.push(&row, corner);
+        let whole = cholesky(&same).unwrap();
+        assert!(l.entries().iter().zip(whole.entries()).all(|(x, y)| (x - y).abs() < 1e-12));
     }
 
     #[test]
     fn what_is_not_positive_definite_has_no_factor() {
-        assert!(cholesky(&array![[1.0, 2.0], [2.0, 1.0]]).is_none());
+        assert!(cholesky(&Lower::new(2, vec![1.0, 2.0, 1.0])).is_none());
     }
 }

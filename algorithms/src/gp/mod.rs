@@ -8,13 +8,13 @@ mod acquisition;
 mod fit;
 mod kernel;
 mod matrix;
+mod scale;
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use ndarray::Array1;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use statrs::distribution::{ContinuousCDF as _, Normal};
@@ -22,7 +22,7 @@ use study::{Assignment, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx}
 
 use crate::Sampler;
 use crate::encode::Encoder;
-use crate::past::{Past, key, one_by_one, suggestion};
+use crate::past::{Begun, Past, Tried, noted, one_by_one, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
@@ -30,7 +30,10 @@ use crate::sobol::{Sequence, design};
 use acquisition::Acquisition;
 use fit::{Posterior, fit};
 use kernel::{Measure, measures, point};
+use scale::standardised;
 
+/// What it is called in notes.
+const NAME: &str = "bayesianoptimization";
 /// Most trials in a fit: the best ones, and the newest.
 const MAX_POINTS: usize = 200;
 /// Of which best.
@@ -91,6 +94,7 @@ pub struct Gp {
     measures: Vec<Measure>,
     start: Sequence,
     past: Past,
+    tried: Tried,
     /// The fit to as many ended trials; a cache and nothing else.
     fitted: RefCell<Option<(usize, Option<Posterior>)>>,
 }
@@ -107,6 +111,7 @@ impl Gp {
             measures: measures(&study.space),
             start: Sequence::new(encoder.dims(), &Streams::new(study.seed), "gp/start"),
             past: Past::default(),
+            tried: Tried::everywhere(),
             fitted: RefCell::new(None),
             encoder,
         })
@@ -137,7 +142,7 @@ impl Gp {
             // What failed is as bad as the worst: the model then keeps away from it.
             costs.push(self.past.ended[ended].cost.unwrap_or(worst));
         }
-        fit(&self.measures, points, normal_scores(&costs))
+        fit(&self.measures, points, standardised(&costs))
     }
 
     /// Positions of the trials in a fit, in the order of their ends.
@@ -146,13 +151,8 @@ impl Gp {
         if ended.len() <= MAX_POINTS {
             return (0..ended.len()).collect();
         }
-        let mut by_cost: Vec<usize> = (0..ended.len()).collect();
-        by_cost.sort_by(|a, b| {
-            let cost = |i: &usize| ended[*i].cost.unwrap_or(f64::INFINITY);
-            cost(a).total_cmp(&cost(b))
-        });
         let newest = ended.len() - (MAX_POINTS - MAX_BEST)..ended.len();
-        let best = by_cost.into_iter().filter(|i| !newest.contains(i)).take(MAX_BEST);
+        let best = self.past.ranked().iter().copied().filter(|i| !newest.contains(i)).take(MAX_BEST);
         let mut kept: Vec<usize> = best.chain(newest.clone()).collect();
         kept.sort_unstable();
         kept
@@ -162,27 +162,26 @@ impl Gp {
         &self,
         slot: TrialIdx,
         running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: &Streams,
+        streams: Streams,
     ) -> Option<Suggestion> {
-        let measured = self.past.measured().count();
-        let begun = measured.min(self.settings.n_initial_points);
-        if begun < self.settings.n_initial_points.max(2) {
-            let mut start = design(&self.encoder, &self.start, slot, streams, "bayesianoptimization")?;
-            start.notes.insert("why".into(), "start design".into());
-            return Some(start);
-        }
+        let begun = self.tried.with(running.values());
         let mut rng = streams.stream("gp", slot);
-        let believed = running.values().try_fold(self.posterior()?, |posterior, trial| {
-            posterior.believing(&point(self.space(), &trial.assignment))
-        })?;
+        if self.past.n_measured() < self.settings.n_initial_points.max(2) {
+            let start = design(&self.encoder, &self.start, slot, streams, NAME)?;
+            if begun.is_new(&start.assignment) {
+                return Some(noted(start, "start design"));
+            }
+            return Some(noted(suggestion(begun.uniform(&self.encoder, &mut rng)?, NAME), "by chance"));
+        }
+        let mut believed = self.posterior()?;
+        for trial in running.values() {
+            believed.believe(&point(self.space(), &trial.assignment));
+        }
         let best = believed.incumbent();
-        let chosen = self.promising(&believed, best, running, &mut rng)?;
+        let chosen = self.promising(&believed, best, &begun, &mut rng)?;
         let (mean, std) = believed.at(&point(self.space(), &chosen));
-        let mut suggestion = suggestion(chosen, "bayesianoptimization");
-        suggestion
-            .notes
-            .insert("why".into(), format!("expected {:.3} below the best, deviation {std:.3}", best - mean));
-        Some(suggestion)
+        let why = format!("expected {:.3} below the best, deviation {std:.3}", best - mean);
+        Some(noted(suggestion(chosen, NAME), &why))
     }
 
     /// The point that promises most, among points of the whole space and steps from the best ones.
@@ -190,18 +189,13 @@ impl Gp {
         &self,
         posterior: &Posterior,
         best: f64,
-        running: &BTreeMap<TrialIdx, Suggestion>,
+        begun: &Begun<'_>,
         rng: &mut ChaCha8Rng,
     ) -> Option<Assignment> {
-        let taken: std::collections::BTreeSet<String> = running
-            .values()
-            .map(|suggestion| key(&suggestion.assignment))
-            .chain(self.past.ended.iter().map(|ended| key(&ended.suggestion.assignment)))
-            .collect();
         let promise = |assignment: &Assignment| {
             let (mean, std) = posterior.at(&point(self.space(), assignment));
             // A point again tells little; only when there is no other it is taken.
-            let again = if taken.contains(&key(assignment)) { 1e6 } else { 0.0 };
+            let again = if begun.is_new(assignment) { 0.0 } else { 1e6 };
             self.settings.acquisition.value(mean, std, best) - again
         };
         let mut ranked: Vec<(f64, Assignment)> = Vec::new();
@@ -209,10 +203,10 @@ impl Gp {
             let assignment = self.encoder.uniform(rng)?;
             ranked.push((promise(&assignment), assignment));
         }
-        let mut ended: Vec<_> = self.past.measured().collect();
-        ended.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let incumbents = ended.iter().take(LOCAL).map(|(ended, _)| ended.suggestion.assignment.clone());
-        ranked.extend(incumbents.map(|assignment| (promise(&assignment), assignment)).collect::<Vec<_>>());
+        for ended in self.past.best().take(LOCAL) {
+            let assignment = ended.suggestion.assignment.clone();
+            ranked.push((promise(&assignment), assignment));
+        }
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
         ranked.truncate(2 * LOCAL);
         let scales = posterior.scales();
@@ -259,51 +253,19 @@ impl Gp {
     }
 }
 
-/// Costs as standard normal scores of their ranks, blended with the standardised costs where those have no outliers:
-/// here plainly standardised after the bad half has been pulled in to at most 2 deviations of the better half, so that
-/// one failure in scale does not flatten everything else.
-fn normal_scores(costs: &[f64]) -> Array1<f64> {
-    let mut sorted: Vec<f64> = costs.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let n = sorted.len();
-    let median = sorted[(n - 1) / 2];
-    let better = &sorted[..=(n - 1) / 2];
-    let spread =
-        (better.iter().map(|cost| ((cost - median) / 2.0).powi(2)).sum::<f64>() / better.len() as f64).sqrt();
-    let top = if spread.is_finite() && spread > 0.0 { median + 6.0 * spread } else { median };
-    let pulled: Vec<f64> = costs.iter().map(|cost| cost.min(top)).collect();
-    let mean = pulled.iter().map(|cost| cost / n as f64).sum::<f64>();
-    let deviation =
-        (pulled.iter().map(|cost| (cost / 2.0 - mean / 2.0).powi(2) / n as f64).sum::<f64>()).sqrt() * 2.0;
-    if !deviation.is_finite() || deviation <= 0.0 {
-        // All alike, or so far apart that their squares overflow: ranks are left.
-        return ranks(costs, &sorted);
-    }
-    pulled.iter().map(|cost| (cost - mean) / deviation).collect()
-}
-
-/// Ranks in [-1, 1]; all 0 if all costs are alike.
-fn ranks(costs: &[f64], sorted: &[f64]) -> Array1<f64> {
-    let rank = |cost: &f64| {
-        let below = sorted.partition_point(|other| other < cost);
-        let above = sorted.len() - sorted.partition_point(|other| other <= cost);
-        (below as f64 - above as f64) / sorted.len() as f64
-    };
-    costs.iter().map(rank).collect()
-}
-
 impl Sampler for Gp {
     fn tell(&mut self, events: &[HistoryEvent]) {
+        self.tried.tell(events);
         self.past.tell(&self.encoder, events);
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
         one_by_one(slots, self.past.running(running), |slot, running| {
-            let asked = self.ask_one(slot, running, streams);
+            let asked = self.ask_one(slot, running, *streams);
             // Without a model there is still chance.
             asked.or_else(|| {
                 let assignment = self.encoder.uniform(&mut streams.stream("gp/chance", slot))?;
-                Some(suggestion(assignment, "bayesianoptimization"))
+                Some(noted(suggestion(assignment, NAME), "by chance"))
             })
         })
     }
@@ -326,6 +288,7 @@ mod tests {
     #[test]
     fn keeps_the_contract() {
         testing::contract(&gp, &testing::spaces());
+        testing::no_point_twice_while_others_are_untried(&gp);
     }
 
     /// Were they equal, 16 or more of 20 would have probability 0.006.
@@ -339,13 +302,5 @@ mod tests {
     fn comes_close_to_the_minimum_of_branin() {
         let best = testing::best_of(&gp, 2, 1, 40, &testing::branin);
         assert!(best < 0.397_887 + 0.02, "{best}");
-    }
-
-    #[test]
-    fn outliers_do_not_flatten_the_rest() {
-        let y = normal_scores(&[1.0, 2.0, 3.0, 4.0, 1e12]);
-        assert!(y[1] - y[0] > 0.05, "{y}");
-        assert!(normal_scores(&[5.0; 4]).iter().all(|y| *y == 0.0));
-        assert!(normal_scores(&[1e300, -1e300, 1e300]).iter().all(|y| y.is_finite()));
     }
 }

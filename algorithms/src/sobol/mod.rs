@@ -108,7 +108,7 @@ impl Sampler for Sobol {
 
     fn ask(&self, slots: Range<TrialIdx>, _: &[Trial], streams: &Streams) -> Vec<Suggestion> {
         let slots = (slots.start.0..slots.end.0).map(TrialIdx);
-        slots.map_while(|slot| design(&self.encoder, &self.sequence, slot, streams, "sobol")).collect()
+        slots.map_while(|slot| design(&self.encoder, &self.sequence, slot, *streams, "sobol")).collect()
     }
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn design(
     encoder: &Encoder,
     sequence: &Sequence,
     slot: TrialIdx,
-    streams: &Streams,
+    streams: Streams,
     by: &str,
 ) -> Option<Suggestion> {
     let mut tries = (0..=TRIES).map(|k| encoder.decode(&sequence.point((slot.0 + k * STRIDE) as u32)));

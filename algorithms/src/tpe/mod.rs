@@ -7,6 +7,7 @@
 
 mod parzen;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -69,6 +70,8 @@ pub struct Tpe {
     axes: Vec<Axis>,
     start: Sequence,
     past: Past,
+    /// Ended trials as points, NaN for inactive parameters; in the order of the past.
+    points: Vec<Vec<f64>>,
     tried: Tried,
 }
 
@@ -98,6 +101,7 @@ impl Tpe {
             axes: study.space.parameters().iter().map(|parameter| axis(&parameter.domain)).collect(),
             start: Sequence::new(encoder.dims(), &Streams::new(study.seed), "tpe/start"),
             past: Past::default(),
+            points: Vec::new(),
             tried: Tried::new(&encoder),
             encoder,
         })
@@ -106,36 +110,27 @@ impl Tpe {
     fn ask_one(
         &self,
         slot: TrialIdx,
-        model: &Model,
         running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: &Streams,
+        streams: Streams,
     ) -> Option<Suggestion> {
         let begun = self.tried.with(running.values());
         let mut rng = streams.stream(self.name, slot);
-        if model.n < self.settings.n_startup {
+        if self.past.n_measured() < self.settings.n_startup {
             let start = design(&self.encoder, &self.start, slot, streams, self.name)?;
             if begun.is_new(&start.assignment) {
                 return Some(noted(start, "start design"));
             }
         } else {
-            let split = self.split(model, running);
-            for _ in 0..TRIES {
-                let assignment = if self.multivariate {
-                    self.joint(&split, &mut rng)
-                } else {
-                    Some(self.by_parameter(&split, &mut rng))
-                };
-                if let Some(assignment) = assignment
-                    && self.encoder.space().is_feasible(&assignment)
-                    && begun.is_new(&assignment)
-                {
-                    let why = format!(
-                        "{} good of {} trials",
-                        split.good.len(),
-                        split.good.len() + split.others.len()
-                    );
-                    return Some(noted(suggestion(assignment, self.name), &why));
-                }
+            let running: Vec<Vec<f64>> =
+                running.values().map(|suggestion| self.point(&suggestion.assignment)).collect();
+            let split = self.split(&running);
+            let why = format!("{} good, {} others", split.good.len(), split.others.len());
+            let propose = self.proposer(&split);
+            let drawn = (0..TRIES).filter_map(|_| propose(&mut rng));
+            let is_good = |assignment: &Assignment| self.encoder.space().is_feasible(assignment);
+            let mut drawn = drawn.filter(|assignment| is_good(assignment) && begun.is_new(assignment));
+            if let Some(assignment) = drawn.next() {
+                return Some(noted(suggestion(assignment, self.name), &why));
             }
         }
         let assignment = begun.uniform(&self.encoder, &mut rng)?;
@@ -143,12 +138,36 @@ impl Tpe {
     }
 
     /// The good trials and the others, running ones among them.
-    fn split(&self, model: &Model, running: &BTreeMap<TrialIdx, Suggestion>) -> Split {
-        let n_good = ((self.settings.gamma * model.n as f64).ceil() as usize).clamp(1, MAX_GOOD);
-        let (good, rest) = model.points.split_at(n_good.min(model.points.len()));
-        let mut others = rest.to_vec();
-        others.extend(running.values().map(|suggestion| self.point(&suggestion.assignment)));
-        Split { good: good.to_vec(), others }
+    fn split<'a>(&'a self, running: &'a [Vec<f64>]) -> Split<'a> {
+        let n_good =
+            ((self.settings.gamma * self.past.n_measured() as f64).ceil() as usize).clamp(1, MAX_GOOD);
+        let ranked = self.past.ranked().iter().map(|i| self.points[*i].as_slice());
+        let mut good: Vec<&[f64]> = ranked.collect();
+        let mut others = good.split_off(n_good.min(good.len()));
+        others.extend(running.iter().map(Vec::as_slice));
+        Split { good, others }
+    }
+
+    /// Draws points from the densities of a split, which are built once.
+    fn proposer<'a>(&'a self, split: &'a Split<'a>) -> Propose<'a> {
+        if self.multivariate {
+            let all = |points: &[&[f64]]| (0..self.axes.len()).map(|i| column(points, i)).collect();
+            let densities = self.densities(&self.axes, split, all, Width::Scott);
+            return Box::new(move |rng| self.joint(&densities, rng));
+        }
+        let densities: Vec<OnceCell<Densities>> = self.axes.iter().map(|_| OnceCell::new()).collect();
+        Box::new(move |rng| Some(self.by_parameter(split, &densities, rng)))
+    }
+
+    fn densities(
+        &self,
+        axes: &[Axis],
+        split: &Split<'_>,
+        columns: impl Fn(&[&[f64]]) -> Vec<Vec<f64>>,
+        width: Width,
+    ) -> Densities {
+        let of = |points: &[&[f64]]| Parzen::new(axes, columns(points), self.settings.prior_weight, width);
+        Densities { good: of(&split.good), others: of(&split.others) }
     }
 
     /// A point with NaN for inactive parameters.
@@ -163,19 +182,15 @@ impl Tpe {
     }
 
     /// The best of some points drawn from the joint density of the good trials; `None` if none is feasible.
-    fn joint(&self, split: &Split, rng: &mut ChaCha8Rng) -> Option<Assignment> {
-        let prior = self.settings.prior_weight;
-        let good = Parzen::new(&self.axes, &split.good, prior, Width::Scott);
-        let others = Parzen::new(&self.axes, &split.others, prior, Width::Scott);
+    fn joint(&self, densities: &Densities, rng: &mut ChaCha8Rng) -> Option<Assignment> {
         let mut scratch = Vec::new();
         let mut best: Option<(f64, Assignment)> = None;
         for _ in 0..self.settings.n_candidates {
-            let assignment = self.encoder.decode(&good.draw(rng));
+            let assignment = self.encoder.decode(&densities.good.draw(rng));
             if !self.encoder.space().is_feasible(&assignment) {
                 continue;
             }
-            let x = self.point(&assignment);
-            let gain = good.log_density(&x, &mut scratch) - others.log_density(&x, &mut scratch);
+            let gain = densities.gain(&self.point(&assignment), &mut scratch);
             if best.as_ref().is_none_or(|(best, _)| gain > *best) {
                 best = Some((gain, assignment));
             }
@@ -184,7 +199,12 @@ impl Tpe {
     }
 
     /// Parameter by parameter, parents first, each from the trials that had it.
-    fn by_parameter(&self, split: &Split, rng: &mut ChaCha8Rng) -> Assignment {
+    fn by_parameter(
+        &self,
+        split: &Split<'_>,
+        densities: &[OnceCell<Densities>],
+        rng: &mut ChaCha8Rng,
+    ) -> Assignment {
         let space = self.encoder.space();
         let mut assignment = Assignment(vec![None; space.parameters().len()]);
         let mut scratch = Vec::new();
@@ -192,16 +212,18 @@ impl Tpe {
             if !space.is_active(i, &assignment) {
                 continue;
             }
-            let column = |points: &[Vec<f64>]| -> Vec<Vec<f64>> {
-                points.iter().map(|point| point[i]).filter(|x| !x.is_nan()).map(|x| vec![x]).collect()
-            };
-            let (axis, prior) = (std::slice::from_ref(&self.axes[i]), self.settings.prior_weight);
-            let good = Parzen::new(axis, &column(&split.good), prior, Width::Neighbours);
-            let others = Parzen::new(axis, &column(&split.others), prior, Width::Neighbours);
+            let densities = densities[i].get_or_init(|| {
+                let active = |points: &[&[f64]]| {
+                    let mut column = column(points, i);
+                    column.retain(|x| !x.is_nan());
+                    vec![column]
+                };
+                self.densities(std::slice::from_ref(&self.axes[i]), split, active, Width::Neighbours)
+            });
             let mut best = (f64::NEG_INFINITY, 0.5);
             for _ in 0..self.settings.n_candidates {
-                let x = good.draw(rng);
-                let gain = good.log_density(&x, &mut scratch) - others.log_density(&x, &mut scratch);
+                let x = densities.good.draw(rng);
+                let gain = densities.gain(&x, &mut scratch);
                 if gain > best.0 {
                     best = (gain, x[0]);
                 }
@@ -210,31 +232,32 @@ impl Tpe {
         }
         assignment
     }
+}
 
-    /// All ended trials as points, the best first, those without a cost last.
-    fn model(&self) -> Model {
-        let mut ranked: Vec<(f64, Vec<f64>)> = self
-            .past
-            .ended
-            .iter()
-            .map(|ended| (ended.cost.unwrap_or(f64::INFINITY), self.point(&ended.suggestion.assignment)))
-            .collect();
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let n = ranked.iter().filter(|(cost, _)| cost.is_finite()).count();
-        Model { n, points: ranked.into_iter().map(|(_, point)| point).collect() }
+/// Draws a point; `None` if none that it looked at is feasible.
+type Propose<'a> = Box<dyn Fn(&mut ChaCha8Rng) -> Option<Assignment> + 'a>;
+
+/// Ended trials as points, NaN where inactive.
+struct Split<'a> {
+    good: Vec<&'a [f64]>,
+    others: Vec<&'a [f64]>,
+}
+
+/// `l` and `g` of Bergstra et al. 2011, eq. 2.
+struct Densities {
+    good: Parzen,
+    others: Parzen,
+}
+
+impl Densities {
+    /// Logarithm of `l(x) / g(x)`.
+    fn gain(&self, x: &[f64], scratch: &mut Vec<f64>) -> f64 {
+        self.good.log_density(x, scratch) - self.others.log_density(x, scratch)
     }
 }
 
-/// Ended trials, the best first.
-struct Model {
-    /// How many have a cost.
-    n: usize,
-    points: Vec<Vec<f64>>,
-}
-
-struct Split {
-    good: Vec<Vec<f64>>,
-    others: Vec<Vec<f64>>,
+fn column(points: &[&[f64]], axis: usize) -> Vec<f64> {
+    points.iter().map(|point| point[axis]).collect()
 }
 
 fn axis(domain: &Domain) -> Axis {
@@ -247,15 +270,15 @@ fn axis(domain: &Domain) -> Axis {
 
 impl Sampler for Tpe {
     fn tell(&mut self, events: &[HistoryEvent]) {
-        self.past.tell(&self.encoder, events);
         self.tried.tell(events);
+        self.past.tell(&self.encoder, events);
+        for ended in &self.past.ended[self.points.len()..] {
+            self.points.push(self.point(&ended.suggestion.assignment));
+        }
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        let model = self.model();
-        one_by_one(slots, self.past.running(running), |slot, running| {
-            self.ask_one(slot, &model, running, streams)
-        })
+        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, *streams))
     }
 }
 
@@ -281,6 +304,8 @@ mod tests {
     fn keep_the_contract() {
         testing::contract(&tpe, &testing::spaces());
         testing::contract(&joint, &testing::spaces());
+        testing::no_point_twice_while_others_are_untried(&tpe);
+        testing::no_point_twice_while_others_are_untried(&joint);
     }
 
     /// Were they equal, 40 or more of 50 would have probability 1.2e-5.

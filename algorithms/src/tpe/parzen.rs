@@ -61,10 +61,15 @@ pub(super) struct Parzen {
     points: Vec<Vec<f64>>,
     /// Cells by axis, then point.
     cells: Vec<Vec<u32>>,
+    /// The whole density by cell, where there is one axis and it has cells.
+    by_cell: Vec<f64>,
     n: usize,
     /// Weight of the prior, relative to 1 for each point.
     prior: f64,
 }
+
+/// What is less than this share of the largest term of a sum, as a logarithm, is not added.
+const NEGLIGIBLE: f64 = -40.0;
 
 /// How wide the kernels of a line are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,27 +81,50 @@ pub(super) enum Width {
 }
 
 impl Parzen {
-    /// The mixture of `points`, each of `axes.len()` coordinates, NaN where inactive. `prior` is above 0.
-    pub(super) fn new(axes: &[Axis], points: &[Vec<f64>], prior: f64, width: Width) -> Self {
-        let n = points.len();
-        let columns: Vec<Vec<f64>> =
-            (0..axes.len()).map(|axis| points.iter().map(|point| point[axis]).collect()).collect();
+    /// The mixture of n points: `points` are their coordinates, a column of length n for each axis, NaN where inactive.
+    /// `prior` is above 0.
+    pub(super) fn new(axes: &[Axis], points: Vec<Vec<f64>>, prior: f64, width: Width) -> Self {
+        let n = points.first().map_or(0, Vec::len);
         let scott = 0.2 * (n.max(1) as f64).powf(-1.0 / (axes.len() as f64 + 4.0));
-        let cells = axes.iter().zip(&columns).map(|(axis, column)| {
-            column.iter().map(|x| if x.is_nan() { 0 } else { axis.cell(*x) as u32 }).collect()
+        let cells = axes.iter().zip(&points).map(|(axis, column)| match axis {
+            Axis::Line => Vec::new(),
+            _ => column.iter().map(|x| if x.is_nan() { 0 } else { axis.cell(*x) as u32 }).collect(),
         });
         let cells = cells.collect();
-        let kernels = axes.iter().zip(&columns).map(|(axis, column)| match axis {
+        let kernels = axes.iter().zip(&points).map(|(axis, column)| match axis {
             Axis::Line => line(column, scott, width),
             Axis::Cells(bounds) => table_of_cells(bounds, scott),
             Axis::Names(k) => table_of_names(*k, n, prior),
         });
         let kernels = kernels.collect();
-        Self { axes: axes.to_vec(), kernels, points: columns, cells, n, prior }
+        let mut parzen = Self { axes: axes.to_vec(), kernels, points, cells, by_cell: Vec::new(), n, prior };
+        if let [Axis::Cells(_) | Axis::Names(_)] = axes {
+            parzen.by_cell = parzen.sum_cells();
+        }
+        parzen
+    }
+
+    /// The logarithm of the density in each cell of the only axis.
+    fn sum_cells(&self) -> Vec<f64> {
+        let [Kernel::Table { cells, log_density, .. }] = &self.kernels[..] else { return Vec::new() };
+        let mut counts = vec![0.0; *cells];
+        for (row, _) in self.cells[0].iter().zip(&self.points[0]).filter(|(_, x)| !x.is_nan()) {
+            counts[*row as usize] += 1.0;
+        }
+        let inactive = self.n as f64 - counts.iter().sum::<f64>();
+        let density = |cell: usize| -> f64 {
+            let rows = counts.iter().enumerate();
+            rows.map(|(row, count)| count * log_density[row * cells + cell].exp()).sum()
+        };
+        let total = self.prior + self.n as f64;
+        (0..*cells).map(|cell| ((self.prior + inactive + density(cell)) / total).ln()).collect()
     }
 
     /// The logarithm of the density at `x`, NaN coordinates counting as inactive.
     pub(super) fn log_density(&self, x: &[f64], scratch: &mut Vec<f64>) -> f64 {
+        if let ([x], false) = (x, x[0].is_nan() || self.by_cell.is_empty()) {
+            return self.by_cell[self.axes[0].cell(*x)];
+        }
         scratch.clear();
         scratch.resize(self.n, 0.0);
         for (axis, x) in x.iter().enumerate().filter(|(_, x)| !x.is_nan()) {
@@ -104,7 +132,8 @@ impl Parzen {
         }
         // log(prior + sum exp(s_i)) - log(prior + n), with the largest term taken out; the prior's own density is 1.
         let max = scratch.iter().copied().fold(0.0, f64::max);
-        let sum: f64 = scratch.iter().map(|s| (s - max).exp()).sum();
+        let terms = scratch.iter().map(|s| s - max).filter(|s| *s > NEGLIGIBLE);
+        let sum: f64 = terms.map(f64::exp).sum();
         max + (self.prior * (-max).exp() + sum).ln() - (self.prior + self.n as f64).ln()
     }
 
@@ -156,8 +185,14 @@ impl Parzen {
     }
 }
 
+/// Deviations beyond which a normal has no mass that matters.
+const FAR: f64 = 8.0;
+
 /// The mass of a normal with this mean and deviation in `[low, high]`.
 fn mass(mean: f64, sigma: f64, low: f64, high: f64) -> f64 {
+    if mean - low > FAR * sigma && high - mean > FAR * sigma {
+        return 1.0;
+    }
     let normal = Normal::standard();
     normal.cdf((high - mean) / sigma) - normal.cdf((low - mean) / sigma)
 }
@@ -190,21 +225,22 @@ fn line(means: &[f64], scott: f64, width: Width) -> Kernel {
 
 /// For each mean the larger distance to its neighbours, the middle of the axis counting as one; within `[least, 1]`.
 fn neighbours(means: &[f64], least: f64) -> Vec<f64> {
-    let mut sorted: Vec<f64> = means.iter().copied().filter(|mean| !mean.is_nan()).collect();
-    sorted.push(0.5);
-    sorted.sort_by(f64::total_cmp);
-    means
-        .iter()
-        .map(|mean| {
-            if mean.is_nan() {
-                return 1.0;
-            }
-            let at = sorted.partition_point(|other| other < mean);
-            let below = if at > 0 { mean - sorted[at - 1] } else { 0.0 };
-            let above = sorted.get(at + 1).map_or(0.0, |other| other - mean);
-            below.max(above).clamp(least, 1.0)
-        })
-        .collect()
+    let mut order: Vec<usize> = (0..means.len()).filter(|i| !means[*i].is_nan()).collect();
+    order.sort_unstable_by(|a, b| means[*a].total_cmp(&means[*b]));
+    let mut sorted: Vec<f64> = order.iter().map(|i| means[*i]).collect();
+    sorted.insert(sorted.partition_point(|mean| *mean < 0.5), 0.5);
+    let mut sigmas = vec![1.0; means.len()];
+    let mut at = 0;
+    for i in order {
+        // The first of those alike.
+        while sorted[at] < means[i] {
+            at += 1;
+        }
+        let below = if at > 0 { means[i] - sorted[at - 1] } else { 0.0 };
+        let above = sorted.get(at + 1).map_or(0.0, |other| other - means[i]);
+        sigmas[i] = below.max(above).clamp(least, 1.0);
+    }
+    sigmas
 }
 
 fn table_of_cells(bounds: &[(f64, f64)], scott: f64) -> Kernel {
@@ -246,15 +282,16 @@ mod tests {
         vec![Axis::Line, Axis::Cells(vec![(0.0, 0.1), (0.1, 0.6), (0.6, 1.0)]), Axis::Names(4)]
     }
 
+    /// Three points, by axis.
     fn points() -> Vec<Vec<f64>> {
-        vec![vec![0.1, 0.3, 0.1], vec![0.12, 0.8, 0.9], vec![0.9, f64::NAN, 0.6]]
+        vec![vec![0.1, 0.12, 0.9], vec![0.3, 0.8, f64::NAN], vec![0.1, 0.9, 0.6]]
     }
 
     /// Against the mean of the density over a fine lattice of the cube, which is 1.
     #[test]
     fn a_density_integrates_to_one() {
         for width in [Width::Neighbours, Width::Scott] {
-            let parzen = Parzen::new(&axes(), &points(), 1.0, width);
+            let parzen = Parzen::new(&axes(), points(), 1.0, width);
             let (mut sum, mut n, mut scratch) = (0.0, 0.0, Vec::new());
             for i in 0..400 {
                 for j in 0..40 {
@@ -275,7 +312,7 @@ mod tests {
 
     #[test]
     fn draws_follow_the_density() {
-        let parzen = Parzen::new(&axes(), &points(), 1.0, Width::Scott);
+        let parzen = Parzen::new(&axes(), points(), 1.0, Width::Scott);
         let mut rng = Streams::new(1).stream("test", study::TrialIdx(0));
         let draws: Vec<Vec<f64>> = (0..20_000).map(|_| parzen.draw(&mut rng)).collect();
         let mut scratch = Vec::new();
@@ -286,5 +323,28 @@ mod tests {
         }
         let share = draws.iter().filter(|draw| draw[0] < 0.2).count() as f64 / draws.len() as f64;
         assert!((share - expected).abs() < 0.02, "{share} against {expected}");
+    }
+
+    #[test]
+    fn one_axis_of_cells_has_the_density_of_its_sum() {
+        for (axis, column) in axes().into_iter().zip(points()).skip(1) {
+            let one = Parzen::new(std::slice::from_ref(&axis), vec![column], 1.5, Width::Neighbours);
+            let summed = Parzen { by_cell: Vec::new(), ..one.clone() };
+            for i in 0..20 {
+                let x = [(f64::from(i) + 0.5) / 20.0];
+                let (a, b) = (one.log_density(&x, &mut vec![]), summed.log_density(&x, &mut vec![]));
+                assert!((a - b).abs() < 1e-12, "{axis:?} {x:?}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn kernels_reach_to_the_farther_neighbour() {
+        let sigmas = neighbours(&[0.1, f64::NAN, 0.9, 0.2, 0.2], 0.01);
+        let expected = [0.1, 1.0, 0.4, 0.1, 0.1];
+        assert!(
+            sigmas.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-12),
+            "{sigmas:?}"
+        );
     }
 }

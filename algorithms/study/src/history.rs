@@ -224,7 +224,9 @@ fn feed_tagged(hash: &mut Sha256, tag: u8, bits: u64) {
 
 fn feed_costs(hash: &mut Sha256, costs: &[Cost]) {
     hash.update((costs.len() as u64).to_le_bytes());
-    costs.iter().for_each(|cost| hash.update(cost.to_bits().to_le_bytes()));
+    for cost in costs {
+        hash.update(cost.to_bits().to_le_bytes());
+    }
 }
 
 #[cfg(test)]

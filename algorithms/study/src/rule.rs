@@ -31,6 +31,7 @@ pub enum Comparison {
 
 impl Comparison {
     /// Whether `value` compared with `threshold` meets it; NaN never does.
+    #[expect(clippy::float_cmp, reason = "the rule asks for equality")]
     pub fn met(self, value: f64, threshold: f64) -> bool {
         match self {
             Self::Equal => value == threshold,

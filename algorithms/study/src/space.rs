@@ -213,6 +213,7 @@ impl Domain {
     }
 
     /// The value of a text, `None` if it is none of this domain's type (bounds and lattice are not checked).
+    #[expect(clippy::float_cmp, reason = "a listed number written in another way is read as the same bits")]
     pub fn parse(&self, text: &str) -> Option<Value> {
         match self {
             Self::Float { .. } => text.trim().parse().ok().filter(|x: &f64| x.is_finite()).map(Value::Float),

@@ -182,7 +182,7 @@ pub struct TrialRecord {
     pub message: String,
     /// Metrics reduced; empty before its end.
     pub observation: Vec<MetricSummary>,
-    /// Value of each objective by its strategy; empty if the first is not a number.
+    /// Value of each objective by its strategy; empty if the first is no finite number.
     pub objectives: Vec<f64>,
     /// The sealed model it left.
     pub model: Option<Model>,

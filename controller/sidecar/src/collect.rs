@@ -8,6 +8,7 @@ use controller_core::metrics::{Format, LineParser};
 use controller_core::ports::ObservationSink;
 use controller_core::run::RunId;
 use controller_core::spec::MetricsCollectorSpec;
+use controller_core::time::Timestamp;
 use study::{Direction, Rule};
 use tokio::sync::{mpsc, oneshot};
 
@@ -33,6 +34,8 @@ pub struct Target {
     pub path: PathBuf,
     /// The port that it serves metrics on, if not the collector's own.
     pub port: Option<u16>,
+    /// When the run began, if that was before anybody collects here.
+    pub since: Option<Timestamp>,
 }
 
 /// What was found beside the rows.

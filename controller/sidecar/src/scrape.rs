@@ -19,18 +19,24 @@ use crate::sender::Sender;
 
 /// Time between scrapes.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Time between scrapes above which something was missed.
+const LONGEST: Duration = Duration::from_millis(2500);
 /// Longest time of one.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest page in bytes.
 const MAX_PAGE: usize = 16 << 20;
+/// Source of the rows; their place is the time of the scrape in microseconds.
+const SOURCE: &str = "prometheus";
 
-/// Scrapes until the run has ended. Times without an answer are noted: what was not scraped then is lost.
+/// Scrapes until the run has ended. Times without a scrape are noted, also those in which no collector was there: what
+/// the page showed then is lost.
 pub(crate) async fn page(target: &Target, mut ended: oneshot::Receiver<()>, sender: &mut Sender<'_>) {
     let url = url(target);
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
-    let (mut answered, mut gap) = (false, 0_u32);
     let mut timer = tokio::time::interval(INTERVAL);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let earlier = sender.position(SOURCE).await.map(|micros| Timestamp(micros as i64));
+    let (mut answered, mut last) = (earlier.is_some(), earlier.or(target.since));
     loop {
         tokio::select! {
             _ = &mut ended => break,
@@ -41,23 +47,31 @@ pub(crate) async fn page(target: &Target, mut ended: oneshot::Receiver<()>, send
             let body = Limited::new(response.into_body(), MAX_PAGE).collect().await.ok()?.to_bytes();
             Some(String::from_utf8_lossy(&body).into_owned())
         });
-        match scraped.await.ok().flatten() {
-            Some(page) => {
-                if answered && gap > 0 {
-                    sender
-                        .note(vec![format!("{url} did not answer for {gap} s: what it showed then is lost")]);
-                }
-                (answered, gap) = (true, 0);
-                sender.send(rows(target, &page)).await;
-            }
-            None => gap += 1,
+        if let Some(page) = scraped.await.ok().flatten() {
+            let now = now();
+            sender.note(gap(&url, last, now).into_iter().collect());
+            (answered, last) = (true, Some(now));
+            sender.send(rows(target, now, &page)).await;
         }
     }
-    if !answered {
+    if answered {
+        sender.note(gap(&url, last, now()).into_iter().collect());
+    } else {
         sender.note(vec![format!("{url} never answered")]);
-    } else if gap > 0 {
-        sender.note(vec![format!("{url} did not answer for the last {gap} s of the run")]);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a scrape is measured when it is made")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_micros() as i64)
+}
+
+/// What to say of the time since the last scrape, if it is longer than it should be.
+fn gap(url: &str, last: Option<Timestamp>, now: Timestamp) -> Option<String> {
+    let last = last.filter(|last| now.since(*last) > LONGEST)?;
+    let times = [last, now].map(Timestamp::to_rfc3339);
+    Some(format!("{url} was not scraped from {} to {}: what it showed then is lost", times[0], times[1]))
 }
 
 fn url(target: &Target) -> String {
@@ -73,16 +87,13 @@ fn url(target: &Target) -> String {
     format!("http://{host}:{port}{path}")
 }
 
-/// One row a sample. A scrape's place is its time.
-fn rows(target: &Target, page: &str) -> Vec<ObservationRow> {
-    #[expect(clippy::disallowed_methods, reason = "a scrape is measured when it is made")]
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp(since.as_micros() as i64);
+/// One row a sample.
+fn rows(target: &Target, now: Timestamp, page: &str) -> Vec<ObservationRow> {
     let mut rows = Vec::new();
     for metric in &target.metrics {
         for text in prometheus::samples(page, metric) {
             rows.push(ObservationRow {
-                source: "prometheus".into(),
+                source: SOURCE.into(),
                 offset: now.0 as u64,
                 nth: rows.len() as u32,
                 metric: metric.clone(),
@@ -94,4 +105,18 @@ fn rows(target: &Target, page: &str) -> Vec<ObservationRow> {
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_times_longer_than_they_should_be_are_noted() {
+        let at = |seconds: i64| Timestamp(seconds * 1_000_000);
+        assert_eq!(gap("url", None, at(100)), None);
+        assert_eq!(gap("url", Some(at(99)), at(101)), None);
+        let noted = gap("url", Some(at(90)), at(100)).unwrap();
+        assert!(noted.contains("from 1970-01-01T00:01:30Z to 1970-01-01T00:01:40Z"), "{noted}");
+    }
 }

@@ -54,6 +54,17 @@ impl<'a> Sender<'a> {
         self.flush().await;
     }
 
+    /// The largest place of a source that an earlier collector of this run has kept.
+    pub(crate) async fn position(&self, source: &str) -> Option<u64> {
+        match self.sink.positions(&self.run).await {
+            Ok(positions) => positions.get(source).copied(),
+            Err(error) => {
+                warn!(run = %self.run, %error, "what was collected before is not known");
+                None
+            }
+        }
+    }
+
     /// Keeps lines for people, a bounded number of them.
     pub(crate) fn note(&mut self, notes: Vec<String>) {
         const MOST: usize = 20;

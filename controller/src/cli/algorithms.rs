@@ -68,8 +68,12 @@ fn table(list: &List) -> String {
 }
 
 fn one(algorithm: &AlgorithmView) -> String {
-    let features = algorithm.features.iter().filter(|(_, can)| can.as_str() == Some("yes"));
-    let features: Vec<&str> = features.map(|(name, _)| name.as_str()).collect();
+    let features = algorithm.features.iter().filter_map(|(name, can)| match can.as_str()? {
+        "yes" => Some(name.clone()),
+        "no" => None,
+        limit => Some(format!("{name} ({limit})")),
+    });
+    let features: Vec<String> = features.collect();
     let head = output::pairs(&[
         ("name", algorithm.name.clone()),
         ("does", algorithm.summary.clone()),

@@ -11,12 +11,17 @@ use crate::api::types::{Budgets, Wished};
 ///
 /// Example: cairn edit digits --max-trial-count 100 --parallel-trial-count 8
 #[derive(Debug, Args)]
-#[group(id = "budgets", required = true, multiple = true, args = [
-    "max_trial_count", "parallel_trial_count", "max_failed_trial_count", "max_duration", "max_gpu_hours", "max_cost",
-])]
 pub(super) struct Edit {
     /// The experiment
     experiment: String,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// The budgets as they are wanted; those left out stay.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+struct Wanted {
     /// Trials at all
     #[arg(long, value_name = "N")]
     max_trial_count: Option<i32>,
@@ -39,13 +44,14 @@ pub(super) struct Edit {
 
 impl Edit {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
+        let wanted = self.wanted;
         let budgets = Budgets {
-            max_trial_count: self.max_trial_count,
-            parallel_trial_count: self.parallel_trial_count,
-            max_failed_trial_count: self.max_failed_trial_count,
-            max_duration: self.max_duration,
-            max_gpu_hours: self.max_gpu_hours,
-            max_cost: self.max_cost,
+            max_trial_count: wanted.max_trial_count,
+            parallel_trial_count: wanted.parallel_trial_count,
+            max_failed_trial_count: wanted.max_failed_trial_count,
+            max_duration: wanted.max_duration,
+            max_gpu_hours: wanted.max_gpu_hours,
+            max_cost: wanted.max_cost,
         };
         let wished: Wished =
             connection.client.patch(&connection.path(&self.experiment, ""), &budgets).await?;

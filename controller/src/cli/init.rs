@@ -55,4 +55,38 @@ mod tests {
         assert_eq!(report.errors, []);
         assert_eq!(report.warnings, []);
     }
+
+    #[test]
+    fn what_the_template_holds_in_comments_is_valid_too() {
+        let words = [
+            "goal:",
+            "algorithm:",
+            "algorithmName:",
+            "- name: momentum",
+            "when:",
+            "default:",
+            "maxDuration:",
+        ];
+        let words =
+            [&words[..], &["  parameterType:", "  feasibleSpace:", "resources:", "timeout:", "retries:"]]
+                .concat();
+        let uncommented: Vec<String> = super::TEMPLATE
+            .lines()
+            .map(|line| match line.split_once("# ") {
+                Some((indent, rest)) if words.iter().any(|word| rest.starts_with(word)) => {
+                    format!("{indent}{rest}")
+                }
+                _ => line.to_owned(),
+            })
+            .collect();
+        let text = uncommented.join("\n").replace(
+            "- { name: lr, reference: lr }",
+            "- { name: lr, reference: lr }\n      - { name: momentum, reference: momentum }",
+        );
+        let text = text.replace("- |\n", "- |\n          : ${trialParameters.momentum}\n");
+        let (document, _, report) = controller_core::validate::text(&text);
+        assert_eq!(report.errors, [], "{text}");
+        assert_eq!(document.spec.parameters.len(), 4, "{text}");
+        assert!(document.spec.algorithm.is_some() && document.spec.max_duration.is_some());
+    }
 }

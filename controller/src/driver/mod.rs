@@ -6,6 +6,7 @@
 
 mod act;
 mod ask;
+mod costs;
 mod error;
 mod gather;
 mod load;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::world::World;
+use costs::{Costs, For};
 
 pub(crate) use ask::refusal;
 pub(crate) use error::DriverError;
@@ -149,6 +151,8 @@ struct Driver<'a> {
     wishes_at: Option<Instant>,
     /// After a question that was not answered: when to ask again, and how long to wait after the next failure.
     ask_again: Option<(Instant, Duration)>,
+    /// Where its time went.
+    costs: Costs,
 }
 
 async fn lead(world: &World, lease: &Lease) -> Result<ExperimentStatus, DriverError> {
@@ -166,6 +170,7 @@ async fn lead(world: &World, lease: &Lease) -> Result<ExperimentStatus, DriverEr
         stops: JoinSet::new(),
         wishes_at: None,
         ask_again: None,
+        costs: Costs::default(),
     };
     driver.relist().await?;
     driver.run().await
@@ -177,20 +182,25 @@ impl Driver<'_> {
         loop {
             self.turn().await?;
             if self.is_at_rest() {
+                self.costs.tell(&self.snapshot.record.name);
                 return Ok(self.snapshot.status.clone());
             }
             if relisted.elapsed() > RELIST {
                 self.relist().await?;
                 relisted = Instant::now();
             }
+            let begun = Instant::now();
             self.wait().await?;
+            self.costs.add(For::Waiting, begun);
         }
     }
 
     /// One turn: gather, plan, write, ask, write, act; until a plan is empty and nothing was done.
     async fn turn(&mut self) -> Result<(), DriverError> {
         loop {
+            let begun = Instant::now();
             self.gather().await?;
+            self.costs.add(For::Gathering, begun);
             let mut batch = Batch::default();
             let next = self.planned(self.snapshot.clone(), &mut batch);
             let deleted = batch.delete;
@@ -199,10 +209,14 @@ impl Driver<'_> {
                 return Ok(());
             }
             let mut batch = Batch::default();
+            let begun = Instant::now();
             let next = self.ask(&mut batch).await?;
+            self.costs.add(For::Asking, begun);
             let next = self.planned(next, &mut batch);
             changed |= self.commit(batch, next).await?;
+            let begun = Instant::now();
             changed |= self.act().await?;
+            self.costs.add(For::Acting, begun);
             if !changed {
                 return Ok(());
             }
@@ -229,7 +243,9 @@ impl Driver<'_> {
     async fn commit(&mut self, batch: Batch, next: Snapshot) -> Result<bool, StoreError> {
         let changed = batch != Batch::default();
         if changed {
+            let begun = Instant::now();
             self.world.store.commit(self.lease, &batch).await?;
+            self.costs.add(For::Storing, begun);
             self.asker.heard(&batch.events);
         }
         self.snapshot = next;

@@ -1,5 +1,6 @@
 //! Collecting by the sidecar's library, in this process, into the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +18,10 @@ pub(crate) struct StoreSink(pub(crate) Arc<dyn Store>);
 impl ObservationSink for StoreSink {
     async fn append(&self, run: &RunId, rows: Vec<ObservationRow>) -> Result<(), StoreError> {
         self.0.append(&[(*run, rows)]).await
+    }
+
+    async fn positions(&self, run: &RunId) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.0.positions(*run).await
     }
 }
 
@@ -44,6 +49,7 @@ impl Collect for InProcess {
             output: folder.output(),
             path: folder.metrics_path(&run.collector),
             port: folder.metrics_port(),
+            since: folder.started().map(|file| file.started),
         };
         let sidecar::Collected { stopped_by, notes } =
             sidecar::collect(&target, &*self.sink, signals.ended, signals.stop).await;

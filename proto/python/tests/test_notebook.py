@@ -14,7 +14,7 @@ def train(lr, layers):
         cairn.report({"loss": (lr - 0.1) ** 2 + layers + 1 / (step + 1)}, step=step)
     return (lr - 0.1) ** 2 + layers""",
     """space = {"lr": cairn.search.float(1e-3, 1, log=True), "layers": cairn.search.int(1, 3)}
-exp = cairn.tune(train, space, objective="loss", max_trials=6, parallel=2, algorithm="random", seed=1, wait=False)
+exp = cairn.tune(train, space, objective="loss", max_trials=6, parallel=2, seed=1, wait=False)
 exp""",
     """import time
 while exp.best() is None:

@@ -96,6 +96,20 @@ def test_what_a_killed_process_left_behind_is_sent_by_the_next(own: Served, tmp_
     assert sorted(exp.observations(0)["value"]) == [1.0, 2.0, 3.0]
 
 
+def test_children_of_multiprocessing_report_too(server: Served, tmp_path: Path) -> None:
+    command = script(
+        tmp_path,
+        "import multiprocessing, cairn\n"
+        "if __name__ == '__main__':\n"
+        "    cairn.report(0)\n"
+        "    for kind in ('fork', 'spawn'):\n"
+        "        child = multiprocessing.get_context(kind).Process(target=cairn.report, args=(1,))\n"
+        "        child.start(); child.join(); assert child.exitcode == 0\n",
+    )
+    exp = cairn.submit(pushed("children", command)).wait(60, progress=False)
+    assert sorted(exp.observations(0)["value"]) == [0, 1, 1]
+
+
 def test_a_process_that_cannot_hand_over_its_values_fails_loudly(own: Served, tmp_path: Path) -> None:
     folder = tmp_path / "trial"
     folder.mkdir()

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import Served, experiment, until
+from conftest import Served, experiment
 
 import cairn
 
@@ -95,10 +95,11 @@ def test_a_token_opens_http_and_grpc(tmp_path: Path, monkeypatch: pytest.MonkeyP
         served.stop()
 
 
-def test_progress_is_one_line_on_a_terminal(server: Served) -> None:
+def test_progress_is_one_line_on_a_terminal(server: Served, tmp_path: Path) -> None:
     import pty
 
-    exp = cairn.submit(experiment("bar", "sleep 0.3; echo loss=$0", maxTrialCount=2))
+    script = f"until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo loss=$0"
+    cairn.submit(experiment("bar", script, maxTrialCount=2))
     main, end = pty.openpty()
     program = "import cairn; cairn.attach('bar').wait(30)"
     with subprocess.Popen([sys.executable, "-c", program], stderr=end) as process:
@@ -107,14 +108,15 @@ def test_progress_is_one_line_on_a_terminal(server: Served) -> None:
         try:
             while piece := os.read(main, 65536):
                 shown += piece
+                if b"2 running" in shown:
+                    (tmp_path / "go").touch()
         except OSError:
             pass  # the terminal is closed
     os.close(main)
-    assert process.returncode == 0
+    assert process.returncode == 0, shown.decode()
     lines = shown.decode().strip().split("\r")
     assert any("bar 0/2 | 2 running" in line for line in lines)
     assert "bar 2/2 | best loss" in lines[-1] and shown.decode().count("\n") == 1
-    until(lambda: exp.state == "Succeeded")
 
 
 def test_importing_brings_in_nothing_heavy() -> None:

@@ -32,7 +32,7 @@ def test_points_lie_in_the_space_and_follow_from_the_seed(server: Served) -> Non
     assert points == run(cairn.Study(SPACE, algorithm="random", seed=7), 30)
     assert points != run(cairn.Study(SPACE, algorithm="random", seed=8), 30)
     for point in points:
-        assert 1e-3 <= point["x"] <= 1 and point["n"] in range(1, 9) and point["b"] in (8, 16, 32)
+        assert 1e-3 <= float(str(point["x"])) <= 1 and point["n"] in range(1, 9) and point["b"] in (8, 16, 32)
         assert ("m" in point) == (point["opt"] == "sgd")
     assert {point["opt"] for point in points} == {"sgd", "adam"}
 
@@ -56,17 +56,52 @@ def test_the_best_is_told_by_direction(server: Served) -> None:
         study.tell(study.ask(), {"acc": 1.0})
 
 
-def test_a_service_that_has_forgotten_is_told_again(own: Served) -> None:
-    studies = [cairn.Study(SPACE, algorithm="random", seed=5) for _ in range(2)]
-    undisturbed = run(studies[0], 6)
-    run(studies[1], 3)
-    pending = studies[1].ask()
-    studies[1].report(pending, 0.5, step=0)
+@pytest.mark.parametrize("algorithm", ["random", "tpe"])
+def test_a_service_that_has_forgotten_is_told_again(own: Served, algorithm: str) -> None:
+    settings = {"n_startup_trials": 4} if algorithm == "tpe" else {}
+    # Their names differ, or the service would hold both as one.
+    given = {"algorithm": algorithm, "settings": settings, "seed": 5}
+    whole, broken = (cairn.Study(SPACE, name=name, **given) for name in ("whole", "broken"))
+    undisturbed = run(whole, 16)
+    run(broken, 9)
+    pending = broken.ask()
     own.kill()
     own.start()
-    studies[1].tell(pending, pending.params["x"])
-    assert run(studies[1], 2) == undisturbed
-    assert studies[1]._prefix.seq == 2 * 5 + 1
+    broken.tell(pending, pending.params["x"])
+    assert run(broken, 6) == undisturbed
+    assert broken._prefix.seq == 2 * 15
+
+
+def test_a_history_is_sent_in_pieces(own: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cairn import _study
+
+    monkeypatch.setattr(_study, "CHUNK", 3)
+    study = cairn.Study(SPACE, algorithm="tpe", seed=1)
+    run(study, 7)
+    own.kill()
+    own.start()
+    study.ask()
+    assert study._prefix.seq == 14
+
+
+def test_a_trial_that_falls_behind_should_stop(server: Served) -> None:
+    for direction, sign in (("minimize", 1), ("maximize", -1)):
+        study = cairn.Study(
+            {"x": search.float(0, 1)},
+            direction=direction,
+            algorithm="random",
+            early_stopping="medianstop",
+            early_stopping_settings={"min_trials_required": 2, "start_step": 2},
+        )
+        for level in (1.0, 1.0, 1.0):
+            trial = study.ask()
+            assert not any(study.report(trial, sign * level, step) for step in range(4))
+            study.tell(trial, sign * level)
+        good, bad = study.ask(2)
+        assert not any(study.report(good, sign * 0.5, step) for step in range(4))
+        assert [study.report(bad, sign * 9.0, step) for step in range(3)] == [False, True, True]
+        study.tell(bad, sign * 9.0, stopped_early=True)
+        assert bad.state == "EarlyStopped" and study.best is study.trials[0]
 
 
 def test_what_is_wrong_with_a_study_is_said_at_once(server: Served) -> None:

@@ -71,7 +71,8 @@ impl Filter {
     }
 }
 
-/// From Go's RE2 syntax to that of the `regex` crate, where they differ: `\Q..\E`, `\C`, `\pN` on bytes, octal escapes.
+/// From Go's RE2 syntax to that of the `regex` crate, where they differ: `\Q..\E`, `\C`, `\pN` on bytes, octal escapes,
+/// and a `{` that begins no repetition, which Go takes for itself.
 fn translate(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -114,6 +115,7 @@ fn translate(text: &str) -> String {
                 }
                 None => out.push('\\'),
             },
+            '{' if !in_class && !begins_repetition(chars.clone()) => out.push_str("\\{"),
             // Inside a class Go takes these for themselves.
             '[' if in_class && chars.peek() != Some(&':') => out.push_str("\\["),
             '&' | '~' if in_class => {
@@ -150,6 +152,14 @@ fn translate(text: &str) -> String {
         }
     }
     out
+}
+
+/// Whether what follows a `{` makes it a repetition: `2}`, `2,}` or `2,5}`.
+fn begins_repetition(rest: impl Iterator<Item = char>) -> bool {
+    let inside: String = rest.take_while(|c| *c != '}').take(16).collect();
+    let (least, most) = inside.split_once(',').unwrap_or((&inside, "0"));
+    let is_count = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_count(least) && (most.is_empty() || is_count(most))
 }
 
 fn is_name(byte: u8) -> bool {
@@ -268,6 +278,14 @@ mod tests {
         assert_eq!(texts(r"([[a]+)=(\d+)", "[a=1").len(), 1);
         assert_eq!(texts(r"(?P<n>a)=(?P<v>\d)", "a=1").len(), 1);
         assert_eq!(texts(r"(\pL+)=(\p{Nd})", "\u{e9}=1").len(), 1);
+    }
+
+    #[test]
+    fn a_brace_that_begins_no_repetition_is_itself() {
+        let pairs = texts(r"{name: (\w+), value: (-?\d+)}", "{name: loss, value: -3}");
+        assert_eq!(pairs, [("loss".to_owned(), "-3".to_owned())]);
+        assert_eq!(texts(r"(a{2})=(\d{1,})", "aa=12")[0].1, "12");
+        assert_eq!(texts(r"(a{,2})=(\d)", "a{,2}=1").len(), 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub const UNAVAILABLE: &str = "unavailable";
 pub struct Reduced {
     /// Every metric that was reported, in the order of the strategies.
     pub metrics: Vec<MetricSummary>,
-    /// The objective's number by its strategy, if it is one.
+    /// The objective's number by its strategy, if it is a finite one.
     pub objective: Option<f64>,
     /// Whether the objective was reported at all.
     pub available: bool,
@@ -37,7 +37,7 @@ pub fn reduce(rows: &[ObservationRow], objective: &ObjectiveSpec) -> Reduced {
                 _ => latest,
             };
             reduced.available = latest.text != UNAVAILABLE;
-            reduced.objective = chosen.value;
+            reduced.objective = chosen.value.filter(|value| value.is_finite());
         }
         let text =
             |row: Option<&&ObservationRow>| row.map_or(UNAVAILABLE, |row| row.text.as_str()).to_owned();
@@ -97,7 +97,14 @@ mod tests {
         let reduced = reduce_with("min", &[row("nan", None), row("0.5", None)]);
         assert_eq!(reduced.objective, Some(0.5));
         let only = reduce_with("min", &[row("nan", None)]);
-        assert!(only.available && only.objective.unwrap().is_nan() && only.metrics[0].min == UNAVAILABLE);
+        assert!(only.available && only.objective.is_none() && only.metrics[0].min == UNAVAILABLE);
+    }
+
+    #[test]
+    fn an_infinite_objective_is_reported_but_cannot_be_compared() {
+        let reduced = reduce_with("max", &[row("inf", None), row("0.5", None)]);
+        assert!(reduced.available && reduced.objective.is_none());
+        assert_eq!(reduced.metrics[0].max, "inf");
     }
 
     #[test]

@@ -11,10 +11,12 @@ use super::snapshot::{Measured, RunView, Snapshot};
 use crate::conditions;
 use crate::event::{Event, StoredEvent};
 use crate::experiment::{Best, Hold, Spent};
+use crate::metrics::reduce::UNAVAILABLE;
+use crate::metrics::value::number;
 use crate::ports::{Batch, StoredWish, Wish};
 use crate::run::{RunEnd, RunRecord};
 use crate::time::Timestamp;
-use crate::trial::{Origin, TrialEvent, TrialRecord, TrialState, transition, trial_name};
+use crate::trial::{MetricSummary, Origin, TrialEvent, TrialRecord, TrialState, transition, trial_name};
 
 impl Snapshot {
     /// Folds one action of [`super::plan`] into the snapshot, and what must be written of it into the batch.
@@ -301,15 +303,14 @@ impl Snapshot {
         batch.put_trial(trial);
     }
 
-    /// A text that is no number counts as better, as the newest of them: so it is for genotypes.
+    /// A text that is no number counts as better, as the newest of them: so it is for genotypes. An objective that is
+    /// not finite is never the best.
     fn compare_with_best(&mut self, trial: &TrialRecord) {
-        if !matches!(trial.state, TrialState::Succeeded | TrialState::EarlyStopped)
-            || trial.observation.is_empty()
-        {
+        if !matches!(trial.state, TrialState::Succeeded | TrialState::EarlyStopped) {
             return;
         }
         let value = trial.objectives.first().copied();
-        if value.is_some_and(f64::is_nan) {
+        if value.is_none() && !self.is_text(&trial.observation) {
             return;
         }
         let better = match (self.status.best.as_ref().map(|best| best.value), value) {
@@ -326,6 +327,13 @@ impl Snapshot {
                 value,
             });
         }
+    }
+
+    /// Whether the objective was reported as a text that is no number.
+    fn is_text(&self, observation: &[MetricSummary]) -> bool {
+        let objective = self.record.spec.objective().objective_metric_name;
+        let objective = observation.iter().find(|metric| metric.name == objective);
+        objective.is_some_and(|metric| metric.latest != UNAVAILABLE && number(&metric.latest).is_none())
     }
 
     fn complete(&mut self, now: Timestamp, reached: &Reached, batch: &mut Batch) {

@@ -83,12 +83,18 @@ pub fn judge(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> F
 fn ended_well(snapshot: &Snapshot, measured: &Measured) -> Fate {
     if !measured.available {
         let objective = snapshot.record.spec.objective().objective_metric_name;
-        let message =
-            format!("Metrics are not available. Job message: the objective `{objective}` was never reported");
+        let more = more(measured);
+        let message = format!(
+            "Metrics are not available. Job message: the objective `{objective}` was never reported{more}"
+        );
         return over(TrialEvent::MetricsMissing, "MetricsUnavailable", &message, Outcome::Failed);
     }
     let costs = costs(snapshot.limits.direction, measured);
-    let outcome = if costs.is_empty() { Outcome::Failed } else { Outcome::Succeeded { costs } };
+    if costs.is_empty() {
+        let message = "Trial has succeeded; its objective is no finite number and cannot be compared";
+        return over(TrialEvent::Succeeded, "TrialSucceeded", message, Outcome::Failed);
+    }
+    let outcome = Outcome::Succeeded { costs };
     over(TrialEvent::Succeeded, "TrialSucceeded", "Trial has succeeded", outcome)
 }
 
@@ -103,22 +109,21 @@ fn lost(trial: &TrialRecord, reason: &str) -> Fate {
 }
 
 fn failed(reason: &str, measured: &Measured) -> Fate {
-    let end = &measured.end;
-    let more = if end.message.is_empty() { String::new() } else { format!(": {}", end.message) };
-    over(
-        TrialEvent::Failed,
-        reason,
-        &format!("Trial has failed. Job message: {}{more}", end.exit),
-        Outcome::Failed,
-    )
+    let message = format!("Trial has failed. Job message: {}{}", measured.end.exit, more(measured));
+    over(TrialEvent::Failed, reason, &message, Outcome::Failed)
+}
+
+/// What the executor has said beside the end, behind a colon.
+fn more(measured: &Measured) -> String {
+    let message = &measured.end.message;
+    if message.is_empty() { String::new() } else { format!(": {message}") }
 }
 
 fn over(event: TrialEvent, reason: &str, message: &str, outcome: Outcome) -> Fate {
     Fate::End { event, reason: reason.into(), message: message.into(), outcome }
 }
 
-/// Costs told to algorithms: finite or none at all.
+/// Costs told to algorithms; none if the objective is no finite number.
 fn costs(direction: Direction, measured: &Measured) -> Vec<f64> {
-    let costs: Vec<f64> = measured.objectives.iter().map(|value| direction.cost(*value)).collect();
-    if costs.iter().all(|cost| cost.is_finite()) { costs } else { Vec::new() }
+    measured.objectives.iter().map(|value| direction.cost(*value)).collect()
 }

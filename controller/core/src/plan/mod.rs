@@ -84,7 +84,7 @@ pub enum Action {
 /// What to change next. Empty: nothing until something happens. Ends are taken one at a time, in the order of their
 /// recorded times, so the caller applies and plans again until nothing comes.
 pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
-    if let Some(wish) = snapshot.wishes.iter().find(|stored| takes_at_once(stored, snapshot)) {
+    if let Some(wish) = next_wish(now, snapshot) {
         return vec![Action::Take(wish.clone())];
     }
     if let Some(ended) = next_end(snapshot) {
@@ -119,10 +119,22 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if created.is_empty() { next_runs(snapshot) } else { created }
 }
 
-/// Wishes about points wait for a free place; once the experiment is over they are taken to be refused.
-fn takes_at_once(stored: &StoredWish, snapshot: &Snapshot) -> bool {
-    let waits = matches!(stored.wish, Wish::Enqueue { .. } | Wish::RetryTrial { .. });
-    !waits || snapshot.status.is_completed() || snapshot.status.hold == Hold::Deleting
+/// The wish to be taken now, if one. Those about points wait for a free place; once the experiment is over for good they
+/// are taken to be refused, after every other wish, which may be for more budget.
+fn next_wish(now: Timestamp, snapshot: &Snapshot) -> Option<&StoredWish> {
+    let is_point =
+        |stored: &&StoredWish| matches!(stored.wish, Wish::Enqueue { .. } | Wish::RetryTrial { .. });
+    let over =
+        snapshot.status.hold == Hold::Deleting || snapshot.status.is_completed() && !may_go_on(now, snapshot);
+    let other = snapshot.wishes.iter().find(|stored| !is_point(stored));
+    other.or_else(|| snapshot.wishes.iter().find(is_point).filter(|_| over))
+}
+
+/// Whether a completed experiment is to be taken up again: its budgets allow more.
+fn may_go_on(now: Timestamp, snapshot: &Snapshot) -> bool {
+    snapshot.status.is("Succeeded")
+        && snapshot.limits.edited_since_end
+        && snapshot.limits.reached(now, snapshot).is_none()
 }
 
 /// The earliest end that has not been taken.
@@ -150,10 +162,7 @@ fn starts(snapshot: &Snapshot) -> Vec<Action> {
 
 /// A completed experiment drops what has no run, and is taken up again when its budgets allow more.
 fn after_the_end(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
-    let may_go_on = snapshot.status.is("Succeeded")
-        && snapshot.limits.edited_since_end
-        && snapshot.limits.reached(now, snapshot).is_none();
-    if may_go_on {
+    if may_go_on(now, snapshot) {
         return vec![Action::Restart];
     }
     let without_run =

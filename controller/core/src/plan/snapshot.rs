@@ -18,7 +18,7 @@ pub struct Measured {
     pub end: RunEnd,
     /// Its metrics reduced, in the order of the spec.
     pub observation: Vec<MetricSummary>,
-    /// Value of each objective; empty if the first is no number.
+    /// Value of each objective; empty if the first is no finite number.
     pub objectives: Vec<f64>,
     /// Whether the objective was reported at all, number or text.
     pub available: bool,

@@ -1,5 +1,6 @@
 //! Running trials somewhere.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,4 +50,6 @@ pub trait Executor: Send + Sync {
 pub trait ObservationSink: Send + Sync {
     /// Keeps the rows; returns once they are safe. Rows already kept are passed over.
     async fn append(&self, run: &RunId, rows: Vec<ObservationRow>) -> Result<(), StoreError>;
+    /// Largest place kept of each source of the run, by which a collector that comes back knows what it has missed.
+    async fn positions(&self, run: &RunId) -> Result<BTreeMap<String, u64>, StoreError>;
 }

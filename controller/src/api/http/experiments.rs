@@ -38,7 +38,7 @@ pub(super) struct SubmitQuery {
 /// anything else is a conflict that lists the difference.
 #[utoipa::path(
     post, path = "/api/v1/experiments", tag = "experiments", params(SubmitQuery),
-    request_body(content = String, content_type = "application/yaml", description = "the Experiment"),
+    request_body(content = serde_json::Value, content_type = "application/yaml", description = "the Experiment"),
     responses(
         (status = 201, body = Submitted, description = "created"),
         (status = 200, body = Submitted, description = "exists: unchanged, or edited"),
@@ -63,7 +63,7 @@ pub(super) async fn submit(
 /// Checks an Experiment (YAML or JSON) all the way to what this machine can run, and submits nothing.
 #[utoipa::path(
     post, path = "/api/v1/validate", tag = "experiments", params(Namespace),
-    request_body(content = String, content_type = "application/yaml", description = "the Experiment"),
+    request_body(content = serde_json::Value, content_type = "application/yaml", description = "the Experiment"),
     responses(
         (status = 200, body = Validation, description = "everything there is to say, valid or not"),
         (status = 400, body = ErrorBody, description = "not a text"),
@@ -300,7 +300,7 @@ pub(super) struct ExportQuery {
     namespace: String,
     /// `csv` or `json`.
     #[serde(default = "csv")]
-    #[param(required = false, default = "csv")]
+    #[param(required = false, default = "csv", pattern = "^(csv|json)$")]
     format: String,
     /// Every value of every trial: as CSV in place of the trials, as JSON beside them.
     #[serde(default)]

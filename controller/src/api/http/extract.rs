@@ -3,6 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
+use controller_core::report::Problem;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
@@ -49,7 +50,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// A body of text.
+/// A body of text; never empty.
 pub(super) struct Text(pub(super) String);
 
 impl<S: Send + Sync> FromRequest<S> for Text {
@@ -58,6 +59,11 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
         let bytes = bytes.map_err(|error| ApiError::invalid(error.body_text()))?;
+        if bytes.trim_ascii().is_empty() {
+            let hint = "`cairn init` writes an Experiment to start from";
+            return Err(ApiError::invalid("the file is empty")
+                .with(vec![Problem::new("", "nothing in it").hint(hint)]));
+        }
         String::from_utf8(bytes.to_vec()).map(Self).map_err(|_| ApiError::invalid("the body is not UTF-8"))
     }
 }

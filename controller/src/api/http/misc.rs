@@ -45,7 +45,7 @@ pub(super) async fn version() -> Json<Version> {
 pub(super) struct GcQuery {
     /// Seconds that a folder must have been left alone.
     #[serde(default)]
-    #[param(required = false, default = 0)]
+    #[param(required = false, default = 0, format = "uint32", maximum = 4_294_967_295_u32)]
     older_than_seconds: u32,
     /// Whether to count only.
     #[serde(default)]

@@ -110,7 +110,8 @@ pub(super) fn text(event: &Event) -> String {
             format!("trial {} gets another attempt after {attempt} ({exit}): {reason}", trial.0)
         }
         Event::TrialEnded { trial, state, message, observation, .. } => {
-            let value = observation.first().map(|metric| format!(", {} {}", metric.name, metric.latest));
+            let value =
+                observation.first().map(|metric| format!(", {} {} at last", metric.name, metric.latest));
             format!("trial {} {}{}: {message}", trial.idx.0, state.name(), value.unwrap_or_default())
         }
         Event::Noted { trial: Some(trial), message } => format!("trial {}: {message}", trial.0),

@@ -148,6 +148,7 @@ pub(crate) async fn enqueue(
         return Err(ApiError::invalid("this point is not in the search space").with(problems));
     }
     let assignments = study.space.texts(&study.space.deactivate(study.space.parse(texts)));
+    refuse_if_over(api, &record).await?;
     wish(api, &record, Wish::Enqueue { assignments }).await
 }
 
@@ -176,5 +177,22 @@ pub(crate) async fn retry_trial(
 ) -> Result<Wished, ApiError> {
     let record = find(api, namespace, name).await?;
     let trial = super::trials::find_trial(api, &record, trial).await?;
+    refuse_if_over(api, &record).await?;
     wish(api, &record, Wish::RetryTrial { trial: trial.idx }).await
+}
+
+/// An experiment that is over takes no points, unless more budget is already wished for.
+async fn refuse_if_over(api: &Api, record: &ExperimentRecord) -> Result<(), ApiError> {
+    if !api.world.store.status(record.id).await?.is_completed() {
+        return Ok(());
+    }
+    let open = api.world.store.open_wishes(record.id).await?;
+    if open.iter().any(|stored| matches!(stored.wish, Wish::Edit { .. })) {
+        return Ok(());
+    }
+    let name = &record.name;
+    let message = format!(
+        "experiment `{name}` is over; give it more budget first: `cairn edit {name} --max-trial-count N`"
+    );
+    Err(ApiError::new(Code::Conflict, message))
 }

@@ -193,11 +193,15 @@ async fn trial(api: &Api, record: &ExperimentRecord, name: &str) -> Result<Expla
             times[1],
             api.world.executor.place(&run.id).unwrap_or_default()
         ));
-        if let Some(rule) = run.end.and_then(|end| end.stopped_by) {
+        let Some(end) = run.end else { continue };
+        if let Some(rule) = end.stopped_by {
             lines.push(format!(
                 "run {} was stopped by the rule on {} at {}",
                 run.id.attempt, rule.metric, rule.value
             ));
+        }
+        if !end.message.is_empty() {
+            lines.push(format!("run {} left a note: {}", run.id.attempt, end.message));
         }
     }
     let mut after = 0;

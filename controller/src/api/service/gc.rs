@@ -55,9 +55,28 @@ fn sweep(
         folders += 1;
         if !dry_run {
             fs::remove_dir_all(&folder)?;
+            bytes += remove_parents(root, &folder)?;
         }
     }
     Ok((folders, bytes))
+}
+
+/// Removes what a removed run leaves above it: the checkpoint of its trial, once no other run of the trial is there,
+/// and folders that are empty then. The bytes of the checkpoint.
+fn remove_parents(root: &Path, run: &Path) -> std::io::Result<u64> {
+    let Some(trial) = run.parent().filter(|trial| *trial != root) else { return Ok(0) };
+    let left: Vec<_> = fs::read_dir(trial)?.collect::<Result<_, _>>()?;
+    if left.iter().any(|entry| entry.file_name() != "checkpoint") {
+        return Ok(0);
+    }
+    let bytes = size(trial)?;
+    fs::remove_dir_all(trial)?;
+    for empty in trial.ancestors().skip(1).take_while(|folder| *folder != root) {
+        if fs::remove_dir(empty).is_err() {
+            break;
+        }
+    }
+    Ok(bytes)
 }
 
 /// Folders with a `run.json`, at most four levels below the root; links are not followed.
@@ -117,8 +136,15 @@ mod tests {
         let now = Timestamp(i64::MAX);
         let keep = BTreeSet::from([kept.clone()]);
         assert_eq!(sweep(root.path(), &keep, Timestamp(0), Duration::from_secs(1), false).unwrap().0, 0);
+        let checkpoint = gone.with_file_name("checkpoint");
+        fs::create_dir(&checkpoint).unwrap();
+        fs::write(checkpoint.join("step"), "41").unwrap();
         assert_eq!(sweep(root.path(), &keep, now, Duration::ZERO, true).unwrap(), (1, 4));
-        assert_eq!(sweep(root.path(), &keep, now, Duration::ZERO, false).unwrap(), (1, 4));
-        assert!(kept.exists() && running.exists() && !gone.exists());
+        assert_eq!(sweep(root.path(), &keep, now, Duration::ZERO, false).unwrap(), (1, 6));
+        assert!(kept.exists() && running.exists() && !gone.parent().unwrap().exists());
+        let none = BTreeSet::new();
+        fs::write(running.join("exit.json"), "{}").unwrap();
+        assert_eq!(sweep(root.path(), &none, now, Duration::ZERO, false).unwrap().0, 2);
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 }

@@ -7,22 +7,22 @@ sent again after a failure adds nothing; what a process of the same run could no
 from __future__ import annotations
 
 import atexit
+import codecs
 import fcntl
-import http.client
 import json
 import operator
 import os
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from ._errors import ApiError, CairnError, UnavailableError
-from ._http import Client, NotSentError, encode
+from ._errors import ApiError, UnavailableError
+from ._http import Client, encode
 from ._server import NamedServer, read_address, token
 
 #: Most values sent at once.
@@ -98,8 +98,7 @@ def report(value: Any, step: int | None = None) -> None:
 
 def flush(timeout: float | None = None) -> bool:
     """Waits until everything that was reported has arrived; whether it has, within `timeout` seconds."""
-    held = _held
-    return True if held is None or held.pid != os.getpid() else held.flush(timeout)
+    return True if _held is None else _held.flush(timeout)
 
 
 def report_model(uri: str, sha256: str | None = None) -> None:
@@ -190,7 +189,6 @@ class _Reporter:
     """Writes values down and sends them, from a thread of its own."""
 
     def __init__(self, info: TrialInfo) -> None:
-        self.pid = os.getpid()
         self._info = info
         self._objective = (info.metrics or ["objective"])[0]
         self._counts: dict[str, int] = {}
@@ -198,6 +196,8 @@ class _Reporter:
         self._open = [*_Spool.orphans(info.folder), self._spool]
         self._changed = threading.Condition()
         self._failure = ""
+        # Connecting needs this codec; a child that is forked while the thread brings it in would never have it.
+        codecs.lookup("idna")
         threading.Thread(target=self._send_all, name="cairn-report", daemon=True).start()
 
     def report(self, value: Any, step: int | None) -> None:
@@ -219,7 +219,7 @@ class _Reporter:
 
     def farewell(self) -> None:
         """The end of the process: waits for what has not arrived, and says so if it cannot."""
-        if self.pid != os.getpid() or self.flush(1.0):
+        if self.flush(1.0):
             return
         wait = float(os.environ.get("CAIRN_REPORT_WAIT", WAIT))
         _say(f"{self._waiting()} reported values have not arrived ({self._failure}); waiting up to {wait:g} s")
@@ -272,7 +272,7 @@ class _Reporter:
                 # It will say the same next time.
                 _say(f"the server does not take in what was reported: {error}")
                 return ""
-            except (CairnError, NotSentError, OSError, http.client.HTTPException) as error:
+            except Exception as error:  # whatever it is: the thread lives on and tries again
                 failure = f"{url}: {error}"
         return failure or "no server is known"
 
@@ -285,10 +285,30 @@ def _reporter(info: TrialInfo) -> _Reporter:
     """The one of this process; a forked child has its own."""
     global _held
     with _lock:
-        if _held is None or _held.pid != os.getpid():
+        if _held is None:
             _held = _Reporter(info)
-            atexit.register(_held.farewell)
+            _at_end(_held.farewell)
         return _held
+
+
+def _at_end(call: Callable[[], None]) -> None:
+    """Does something at the end of this process. Children of multiprocessing end without a word to `atexit`."""
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, call, exitpriority=0)
+    else:
+        atexit.register(call)
+
+
+def _forked() -> None:
+    """A forked child starts afresh: the threads of its parent, and what they held, are not there."""
+    global _held, _lock
+    _held, _lock = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _addresses(info: TrialInfo) -> list[str]:

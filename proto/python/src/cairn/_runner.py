@@ -45,6 +45,7 @@ def _load(name: str, source: str) -> Any:
     # Tracebacks show the lines of the function.
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
     module: dict[str, Any] = {"__name__": "__main__", "__file__": filename}
+    # The future of this file counts for it too: annotations are not evaluated, so what they name need not be there.
     exec(compile(source, filename, "exec"), module)
     return module[name]
 

@@ -85,7 +85,7 @@ def find_binary() -> str:
     found = shutil.which("cairn")
     if found:
         return found
-    for parent in Path(__file__).resolve().parents[3:5]:
+    for parent in list(Path(__file__).resolve().parents)[3:5]:
         for profile in ("release", "debug"):
             built = parent / "target" / profile / "cairn"
             if os.access(built, os.X_OK):

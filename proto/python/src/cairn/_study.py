@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from . import search
 from ._errors import InvalidError, MissingDependencyError, ServerUnreachableError, SpaceExhaustedError
+from ._rules import Rule, RuleWatch
 from ._server import connect
 from ._tune import direction_of
 
@@ -44,7 +45,7 @@ class Suggested:
 class Study:
     """A search whose points you evaluate yourself.
 
-        study = cairn.Study({"x": cairn.search.float(-1, 1)}, direction="minimize", algorithm="random", seed=1)
+        study = cairn.Study({"x": cairn.search.float(-1, 1)}, direction="minimize", seed=1)
         for _ in range(20):
             trial = study.ask()
             study.tell(trial, trial.params["x"] ** 2)
@@ -63,6 +64,7 @@ class Study:
         algorithm: str = "auto",
         settings: Mapping[str, Any] | None = None,
         early_stopping: str | None = None,
+        early_stopping_settings: Mapping[str, Any] | None = None,
         constraints: Sequence[str] = (),
         seed: int | None = None,
         max_trials: int = 0,
@@ -84,14 +86,15 @@ class Study:
             parameters=[_parameter(pb, each, parameter) for each, parameter in self.space.items()],
             constraints=list(constraints),
             objectives=[pb.Objective(metric=m, maximize=d == "maximize") for m, d in self.objectives.items()],
-            algorithm=pb.Algorithm(name=algorithm, settings={k: search.text(v) for k, v in (settings or {}).items()}),
-            early_stopping=None if early_stopping is None else pb.Algorithm(name=early_stopping),
+            algorithm=pb.Algorithm(name=algorithm, settings=_texts(settings)),
+            early_stopping=early_stopping and pb.Algorithm(name=early_stopping, settings=_texts(early_stopping_settings)),
             seed=self.seed,
             max_trials=max_trials,
             parallel=parallel,
         )
         self._suggestions: list[Any] = []
         self._curves: dict[int, list[Any]] = {}
+        self._watches: dict[int, RuleWatch] = {}
         self._events: list[Any] = []
         self._prefix = pb.Prefix()
         self._lock = threading.RLock()
@@ -113,6 +116,9 @@ class Study:
             reply = self._ask(first, 1 if n is None else n)
             fresh = [self._suggested(first + i, each) for i, each in enumerate(reply.suggestions)]
             self.trials += fresh
+            rules = [Rule.read(rule) for rule in reply.rules]
+            main, direction = next(iter(self.objectives.items()))
+            self._watches.update((trial.idx, RuleWatch(rules, main, direction)) for trial in fresh)
             self._suggestions += reply.suggestions
         if n is not None:
             return fresh
@@ -120,15 +126,20 @@ class Study:
             raise SpaceExhaustedError("every point of this space has been tried")
         return fresh[0]
 
-    def report(self, trial: Suggested | int, value: float | Mapping[str, float], step: int) -> None:
-        """What a running trial has reached at a step; steps rise. `verdicts` then says which trials should stop."""
+    def report(self, trial: Suggested | int, value: float | Mapping[str, float], step: int) -> bool:
+        """What a running trial has reached at a step; steps rise. Whether it should stop, by the rules of early stopping.
+
+        A trial that stops is told with `stopped_early=True`.
+        """
         with self._lock:
             held = self._running(trial)
-            costs = self._costs(self._named(value))
+            values = self._named(value)
+            costs = self._costs(values)
             if costs is None:
                 raise ValueError(f"{value!r} is not finite")
             reported = self._wire.pb.Reported(trial=held.idx, step=step, costs=costs)
             self._curves.setdefault(held.idx, []).append(self._wire.pb.HistoryEvent(reported=reported))
+            return self._watches[held.idx].look(values)
 
     def tell(
         self, trial: Suggested | int, value: float | Mapping[str, float] | None = None, *, stopped_early: bool = False
@@ -150,6 +161,7 @@ class Study:
             ended = pb.Ended(trial=held.idx, outcome=outcome, costs=costs or [])
             self._events.append(pb.HistoryEvent(started=self._trial(held.idx)))
             self._events += self._curves.pop(held.idx, [])
+            del self._watches[held.idx]
             self._events.append(pb.HistoryEvent(ended=ended))
 
     @property
@@ -275,6 +287,10 @@ class _Wire:
 
     def _metadata(self) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {self._server.token}")] if self._server.token else []
+
+
+def _texts(settings: Mapping[str, Any] | None) -> dict[str, str]:
+    return {name: search.text(value) for name, value in (settings or {}).items()}
 
 
 def _parameter(pb: Any, name: str, parameter: search.Parameter) -> Any:

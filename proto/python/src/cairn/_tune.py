@@ -35,6 +35,7 @@ def tune(
     algorithm: str | None = None,
     settings: Mapping[str, Any] | None = None,
     early_stopping: str | None = None,
+    early_stopping_settings: Mapping[str, Any] | None = None,
     constraints: Sequence[str] = (),
     seed: int | None = None,
     name: str | None = None,
@@ -72,16 +73,12 @@ def tune(
     }
     process = spec["trialTemplate"]["trialSpec"]
     process.update(_given(resources=resources and dict(resources), timeout=timeout, retries=retries))
-    named = [{"name": key, "value": search.text(value)} for key, value in (settings or {}).items()]
-    if algorithm is not None:
-        spec["algorithm"] = {"algorithmName": algorithm, **({"algorithmSettings": named} if named else {})}
-    elif named:
-        raise ValueError("settings belong to an algorithm; name it with `algorithm`")
     spec.update(
         _given(
             maxFailedTrialCount=min(max_trials, max(3, max_trials // 5)) if max_failed_trials is None else max_failed_trials,
             maxDuration=max_duration,
-            earlyStopping=early_stopping and {"algorithmName": early_stopping},
+            algorithm=_algorithm(algorithm, settings),
+            earlyStopping=_algorithm(early_stopping, early_stopping_settings),
             parameterConstraints=list(constraints) or None,
             seed=seed,
         )
@@ -103,6 +100,15 @@ def direction_of(word: str) -> str:
 def _objective(name: str, direction: str, goal: float | None, metrics: Sequence[str]) -> dict[str, Any]:
     objective = {"type": direction_of(direction), "objectiveMetricName": name}
     return {**objective, **_given(goal=goal, additionalMetricNames=[m for m in metrics if m != name] or None)}
+
+
+def _algorithm(name: str | None, settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if name is None:
+        if settings:
+            raise ValueError("settings belong to an algorithm; name it too")
+        return None
+    named = [{"name": key, "value": search.text(value)} for key, value in (settings or {}).items()]
+    return {"algorithmName": name, **_given(algorithmSettings=named or None)}
 
 
 def _shipment(function: Callable[..., Any], space: Mapping[str, search.Parameter], objective: str) -> str:

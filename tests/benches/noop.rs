@@ -1,0 +1,3 @@
+//! The smallest trial there is: a program that does nothing.
+
+fn main() {}

@@ -1,0 +1,156 @@
+//! The command line, as one reads and types it.
+
+use e2e::Cairn;
+
+/// Trials whose loss is their knob, from 0 to 1, and which fail beyond 0.8.
+const EXPERIMENT: &str = r#"
+apiVersion: kubeflow.org/v1beta1
+kind: Experiment
+metadata: {name: knob}
+spec:
+  seed: 5
+  objective: {type: minimize, objectiveMetricName: loss, additionalMetricNames: [twice]}
+  algorithm: {algorithmName: sobol}
+  parameters:
+    - {name: lr, parameterType: double, feasibleSpace: {min: "0", max: "1"}}
+    - {name: kind, parameterType: categorical, feasibleSpace: {list: [plain, "with, comma"]}}
+  parallelTrialCount: 2
+  maxTrialCount: 8
+  trialTemplate:
+    trialParameters: [{name: lr, reference: lr}, {name: kind, reference: kind}]
+    trialSpec:
+      apiVersion: cairn.dev/v1
+      kind: Process
+      command: [sh, -c]
+      args:
+        - |
+          echo "kind: ${trialParameters.kind}"
+          awk 'BEGIN { lr = ${trialParameters.lr}; if (lr > 0.8) { print "lr is too large"; exit 1 }; print "loss=" lr " twice=" 2 * lr }'
+"#;
+
+fn ran() -> Cairn {
+    let cairn = Cairn::new();
+    cairn.write("experiment.yaml", EXPERIMENT);
+    let output = cairn.run(["run", "experiment.yaml"]);
+    assert!(output.ok().stderr.contains("has succeeded"));
+    cairn
+}
+
+#[test]
+fn an_experiment_from_init_runs_as_it_is() {
+    let cairn = Cairn::new();
+    cairn.run(["init"]).ok();
+    assert_eq!(cairn.run(["init"]).code, Some(1), "a file that exists is not overwritten");
+    cairn.run(["validate", "experiment.yaml"]).ok();
+    let output = cairn.run(["run", "experiment.yaml"]).ok();
+    assert!(output.stderr.contains("has succeeded") && output.stdout.contains("parameters"), "{output}");
+}
+
+#[test]
+fn trials_are_filtered_sorted_compared_and_exported() {
+    let cairn = ran();
+    let failed = cairn.run(["trials", "knob", "--where", "state = Failed", "-o", "json"]).ok().json();
+    let high = cairn.run(["trials", "knob", "--where", "lr > 0.8", "-o", "json"]).ok().json();
+    assert!(high["total"].as_u64().unwrap() > 0);
+    assert_eq!(failed, high);
+    let sorted = cairn.run(["trials", "knob", "--sort", "loss", "--limit", "2", "-o", "json"]).ok().json();
+    let best = cairn.run(["best", "knob", "-o", "json"]).ok().json();
+    assert_eq!(sorted["items"][0]["name"], best["name"]);
+    let yaml = cairn.run(["best", "knob", "-o", "yaml"]).ok().stdout;
+    assert!(yaml.contains(best["name"].as_str().unwrap()), "{yaml}");
+    let other = sorted["items"][1]["name"].as_str().unwrap();
+    let compared = cairn.run(["compare", "knob", best["name"].as_str().unwrap(), other]).ok().stdout;
+    assert!(compared.lines().any(|line| line.starts_with('*') && line.contains("lr")), "{compared}");
+    let csv = cairn.run(["export", "knob"]).ok().stdout;
+    assert_eq!(csv.lines().count(), 9);
+    assert!(csv.starts_with("idx,name,state,") && csv.contains("\"with, comma\""), "{csv}");
+    let json = cairn.run(["export", "knob", "--as", "json", "--observations"]).ok().json();
+    let succeeded = 8 - failed["total"].as_u64().unwrap();
+    assert_eq!(json["observations"].as_array().unwrap().len() as u64, 2 * succeeded);
+    let unknown = cairn.run(["trials", "knob", "--where", "nothing = 1"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("`nothing` is no field"), "{unknown}");
+}
+
+#[test]
+fn failures_are_grouped_by_cause() {
+    let cairn = ran();
+    let output = cairn.run(["run", "experiment.yaml"]).ok();
+    assert!(output.stderr.contains("failed alike") && output.stderr.contains("lr is too large"), "{output}");
+    let failed = cairn.run(["trials", "knob", "--where", "state = Failed", "-o", "json"]).ok().json();
+    let name = failed["items"][0]["name"].as_str().unwrap();
+    let explained = cairn.run(["explain", "knob", name]).ok().stdout;
+    assert!(explained.contains("exit code 1") && explained.contains("lr is too large"), "{explained}");
+}
+
+#[test]
+fn a_completed_search_goes_on_with_points_of_a_person() {
+    let cairn = ran();
+    let over = cairn.run(["trial", "enqueue", "knob", "lr=0.001", "kind=plain"]);
+    assert!(over.code == Some(2) && over.stderr.contains("cairn edit knob --max-trial-count"), "{over}");
+    cairn.run(["edit", "knob", "--max-trial-count", "10"]).ok();
+    cairn.run(["trial", "enqueue", "knob", "lr=0.001", "kind=plain"]).ok();
+    cairn.run(["trial", "retry", "knob", "0"]).ok();
+    cairn.run(["resume", "knob"]).ok();
+    let trials = cairn.trials("knob");
+    assert_eq!(trials.len(), 10);
+    assert_eq!(trials[8]["parameters"]["lr"], "0.001");
+    assert_eq!(trials[9]["parameters"], trials[0]["parameters"]);
+    let best = cairn.run(["best", "knob", "-o", "json"]).ok().json();
+    assert_eq!(best["name"], trials[8]["name"]);
+    let outside = cairn.run(["trial", "enqueue", "knob", "lr=7", "kind=plain"]);
+    assert!(outside.code == Some(2) && outside.stderr.contains("lr"), "{outside}");
+    let replayed = cairn.run(["replay", "knob"]).ok();
+    assert!(
+        replayed.stdout.contains("suggestions are the same") || replayed.stderr.contains("are the same"),
+        "{replayed}"
+    );
+}
+
+#[test]
+fn what_is_deleted_is_gone_and_its_name_is_free() {
+    let cairn = ran();
+    cairn.run(["clone", "knob", "twin"]).ok();
+    assert_eq!(cairn.run(["list", "-o", "json"]).ok().json()["items"].as_array().map(Vec::len), Some(2));
+    cairn.run(["delete", "twin"]).ok();
+    cairn.run(["delete", "knob"]).ok();
+    assert_eq!(cairn.run(["get", "knob"]).code, Some(2));
+    let collected = cairn.run(["gc", "-o", "json"]).ok().json();
+    assert_eq!(collected["experiments"], 2, "{collected}");
+    assert_eq!(std::fs::read_dir(cairn.at(".cairn/trials")).unwrap().count(), 0);
+    cairn.run(["run", "experiment.yaml"]).ok();
+    assert_eq!(cairn.trials("knob").len(), 8);
+}
+
+#[test]
+fn a_held_search_begins_no_trials() {
+    let cairn = Cairn::new();
+    cairn.write("experiment.yaml", EXPERIMENT);
+    cairn.run(["submit", "experiment.yaml"]).ok();
+    let explained = cairn.run(["explain", "knob"]).ok().stdout;
+    assert!(explained.contains("driven by nobody"), "{explained}");
+    cairn.run(["stop", "knob"]).ok();
+    assert_eq!(cairn.get("knob")["cairn"]["state"], "Stopped");
+    cairn.run(["resume", "knob"]).ok();
+    assert_eq!(cairn.get("knob")["cairn"]["state"], "Succeeded");
+}
+
+#[test]
+fn every_command_teaches_with_an_example() {
+    let cairn = Cairn::new();
+    let help = cairn.run(["--help"]).ok().stdout;
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty()))
+        .collect();
+    assert!(names.len() > 25, "{names:?}");
+    for name in names.iter().filter(|name| !["help", "trial"].contains(name)) {
+        let text = cairn.run([name, "--help"]).ok().stdout;
+        assert!(text.contains(&format!(": cairn {name}")), "{name}: {text}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(cairn.run(["completions", shell]).ok().stdout.contains("cairn"));
+    }
+    let unbuilt = cairn.run(["version"]).ok().stdout;
+    assert!(unbuilt.contains("not built in") && unbuilt.contains("kubernetes"), "{unbuilt}");
+}

@@ -1,0 +1,116 @@
+//! The examples, run as their README says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use e2e::{Cairn, python};
+use serde_json::Value;
+
+/// Runs an example to its best trial, in a folder where its files lie beside those of `others`.
+fn run(cairn: &Cairn, name: &str, others: &[&str]) -> Value {
+    let file = cairn.example(name);
+    for other in others {
+        cairn.example(other);
+    }
+    let best = cairn.run(["run", &file, "-o", "json"]).ok().json();
+    let condition = cairn.get(name)["status"]["conditions"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&condition["type"], &condition["status"]), (&"Succeeded".into(), &"True".into()));
+    best
+}
+
+/// The sealed model of a best trial: its folder and its format.
+fn model(best: &Value) -> (PathBuf, &str) {
+    let model = &best["model"];
+    assert_eq!(model["digest"].as_str().unwrap().len(), 64, "it is sealed: {best}");
+    let uri = model["uri"].as_str().unwrap();
+    (uri.strip_prefix("file://").unwrap().into(), model["format"].as_str().unwrap())
+}
+
+/// How often each state occurs among the trials.
+fn states(trials: &[Value]) -> BTreeMap<&str, usize> {
+    let mut states = BTreeMap::new();
+    for trial in trials {
+        *states.entry(trial["state"].as_str().unwrap()).or_default() += 1;
+    }
+    states
+}
+
+/// What a script says, run by an interpreter.
+fn says(python: &Path, script: &str, args: &[&Path]) -> String {
+    let output = std::process::Command::new(python).arg("-c").arg(script).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn scikit_learn_leaves_a_pipeline_that_answers() {
+    let python = python::with("peers");
+    let cairn = Cairn::new().with_python(&python);
+    let best = run(&cairn, "sklearn", &[]);
+    // Always saying "benign" is right in 0.63 of the cases; the defaults of the classifier reach 0.97.
+    assert!(best["value"].as_f64().unwrap() > 0.96, "{best}");
+    assert_eq!(states(&cairn.trials("sklearn")), [("Succeeded", 8)].into());
+    let (folder, format) = model(&best);
+    assert_eq!(format, "sklearn");
+    let script = "import json, sys, joblib; folder = sys.argv[1]\n\
+        asked = json.load(open(folder + '/sample.json'))['instances']\n\
+        expected = json.load(open(folder + '/expected.json'))['predictions']\n\
+        print(joblib.load(folder + '/model.joblib').predict(asked).tolist() == expected)";
+    assert_eq!(says(&python, script, &[&folder]), "True");
+}
+
+#[test]
+fn xgboost_stops_those_that_fall_behind_and_keeps_the_best_model() {
+    let python = python::with("peers");
+    let cairn = Cairn::new().with_python(&python);
+    let best = run(&cairn, "xgboost", &["digits"]);
+    // A model that knows nothing has a loss of ln 10 = 2.3.
+    assert!(best["value"].as_f64().unwrap() < 0.2, "{best}");
+    let trials = cairn.trials("xgboost");
+    let states = states(&trials);
+    assert_eq!(states.values().sum::<usize>(), 12);
+    assert!(states["Succeeded"] >= 3, "{states:?}");
+    // Three or more learning rates of twelve are an order of magnitude too small to keep up.
+    assert!(states["EarlyStopped"] >= 1, "{states:?}");
+    for trial in &trials {
+        let parameters = &trial["parameters"];
+        let drops = parameters.get("drop-rate").is_some_and(|rate| !rate.is_null());
+        assert_eq!(drops, parameters["booster"] == "dart", "{trial}");
+    }
+    let (folder, format) = model(&best);
+    assert_eq!(format, "xgboost");
+    let script = "import sys, xgboost; print(xgboost.Booster(model_file=sys.argv[1]).num_features())";
+    assert_eq!(says(&python, script, &[&folder.join("model.json")]), "64");
+}
+
+#[test]
+fn a_job_of_katib_runs_here_unchanged() {
+    let cairn = Cairn::new();
+    let best = run(&cairn, "katib-job", &[]);
+    assert!(best["value"].as_f64().unwrap() > 0.95, "{best}");
+    for trial in cairn.trials("katib-job") {
+        // Those that ran when the goal was reached were ended.
+        assert!(["Succeeded", "Killed"].contains(&trial["state"].as_str().unwrap()), "{trial}");
+    }
+    let observed = best["metrics"].as_array().unwrap().iter().map(|metric| metric["name"].as_str().unwrap());
+    assert_eq!(observed.collect::<Vec<_>>(), ["accuracy", "loss"]);
+    let script = std::fs::read_to_string(Path::new(best["place"].as_str().unwrap()).join("command.sh"));
+    assert!(script.unwrap().contains("exec sh -c 'python3 train.py --lr="));
+}
+
+#[test]
+fn pytorch_goes_on_at_its_checkpoint() {
+    let python = Path::new("python3");
+    if !python::can_import(python, "torch") {
+        eprintln!("SKIPPED: `python3` cannot import torch; `python3 -m pip install torch` installs it");
+        return;
+    }
+    let cairn = Cairn::new();
+    let best = run(&cairn, "pytorch", &["digits"]);
+    assert!(best["value"].as_f64().unwrap() > 0.9, "{best}");
+    assert_eq!(model(&best).1, "pytorch");
+    // The best trial once more by hand: all its epochs are behind its checkpoint.
+    let again = std::process::Command::new(Path::new(best["place"].as_str().unwrap()).join("command.sh"));
+    let said = { again }.output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stdout).contains("goes on after epoch 12"), "{said:?}");
+}
