@@ -101,7 +101,7 @@ fn translate(text: &str) -> String {
                 Some(class @ ('p' | 'P')) if !in_class => {
                     let mut name = String::new();
                     let braced = chars.peek() == Some(&'{');
-                    while let Some(c) = chars.next() {
+                    for c in chars.by_ref() {
                         name.push(c);
                         if !braced || c == '}' {
                             break;
