@@ -102,7 +102,7 @@ pub(crate) async fn append(
                 .item(row.value.filter(|value| value.is_finite()));
         });
         sql.push(" ON CONFLICT (experiment_id, trial_idx, attempt, source, place, nth) DO NOTHING");
-        sql.query().execute(&mut **tx).await.map_err(during("observations cannot be stored"))?;
+        sql.query_on(tx).execute(&mut **tx).await.map_err(during("observations cannot be stored"))?;
     }
     Ok(ids)
 }
