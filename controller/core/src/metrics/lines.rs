@@ -1,5 +1,7 @@
 //! Lines to rows, as they come: bytes in, rows out, with the place of each.
 
+use std::sync::LazyLock;
+
 use memchr::memmem::Finder;
 
 use super::filter::Filter;
@@ -170,12 +172,15 @@ impl LineParser {
     fn text_line(&mut self, line: &[u8], start: u64, rows: &mut Vec<ObservationRow>) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let first = rows.len();
-        let (time, mut step) = (leading_time(line), None);
+        let (time, mut step) = (leading_time(line), NamedStep::default());
         let Format::Text(filters) = &self.format else {
             return;
         };
         for filter in filters {
             filter.matches(line, |name, value| {
+                if filter.is_default() {
+                    step.look(name, value);
+                }
                 if let Some(metric) = self.metrics.iter_mut().find(|metric| metric.name.as_bytes() == name)
                     && !value.is_empty()
                 {
@@ -184,10 +189,10 @@ impl LineParser {
                 }
             });
         }
-        if rows.len() > first {
-            step = named_step(line).or(step.take());
+        if rows.len() > first && !filters.iter().any(Filter::is_default) && NamedStep::may_be_in(line) {
+            Filter::default().matches(line, |name, value| step.look(name, value));
         }
-        if let Some(step) = step {
+        if let Some(step) = step.get() {
             rows[first..].iter_mut().for_each(|row| row.step = step);
         }
     }
@@ -250,21 +255,33 @@ fn leading_time(line: &[u8]) -> Option<Timestamp> {
     Timestamp::parse_rfc3339(std::str::from_utf8(line.get(..end.min(40))?).ok()?)
 }
 
-/// The step that a line names as `step=3` or `epoch=3`.
-fn named_step(line: &[u8]) -> Option<i64> {
-    if memchr::memmem::find(line, b"step").is_none() && memchr::memmem::find(line, b"epoch").is_none() {
-        return None;
+/// The step that a line names as `step=3` or `epoch=3`; the first of each, a step before an epoch.
+#[derive(Clone, Copy, Debug, Default)]
+struct NamedStep {
+    step: Option<i64>,
+    epoch: Option<i64>,
+}
+
+impl NamedStep {
+    /// Whether it is worth looking.
+    fn may_be_in(line: &[u8]) -> bool {
+        static WORDS: LazyLock<[Finder<'static>; 2]> =
+            LazyLock::new(|| [Finder::new(b"step"), Finder::new(b"epoch")]);
+        WORDS.iter().any(|word| word.find(line).is_some())
     }
-    let (mut step, mut epoch) = (None, None);
-    Filter::default().matches(line, |name, value| {
+
+    fn look(&mut self, name: &[u8], value: &[u8]) {
         let number = || std::str::from_utf8(value).ok()?.parse().ok();
         match name {
-            b"step" => step = step.or_else(number),
-            b"epoch" => epoch = epoch.or_else(number),
+            b"step" => self.step = self.step.or_else(number),
+            b"epoch" => self.epoch = self.epoch.or_else(number),
             _ => {}
         }
-    });
-    step.or(epoch)
+    }
+
+    fn get(self) -> Option<i64> {
+        self.step.or(self.epoch)
+    }
 }
 
 #[cfg(test)]
