@@ -154,3 +154,20 @@ fn every_command_teaches_with_an_example() {
     let unbuilt = cairn.run(["version"]).ok().stdout;
     assert!(unbuilt.contains("not built in") && unbuilt.contains("kubernetes"), "{unbuilt}");
 }
+
+#[test]
+fn the_namespace_that_a_file_names_is_where_its_experiment_lives() {
+    let cairn = Cairn::new();
+    let text = EXPERIMENT.replace("{name: knob}", "{name: knob, namespace: team}");
+    cairn.write("experiment.yaml", &text);
+    let ran = cairn.run(["run", "experiment.yaml"]).ok();
+    assert!(ran.stderr.contains("cairn explain knob -n team"), "{ran}");
+    let lost = cairn.run(["best", "knob"]);
+    assert_eq!(lost.code, Some(2), "{lost}");
+    assert!(lost.stderr.contains("there is `knob -n team`"), "{lost}");
+    cairn.run(["best", "knob", "-n", "team"]).ok();
+    let none = cairn.run(["list"]).ok();
+    assert!(none.stderr.contains("no experiments in namespace `default`"), "{none}");
+    let all = cairn.run(["list", "-A"]).ok();
+    assert!(all.stdout.starts_with("NAMESPACE") && all.stdout.contains("\nteam "), "{all}");
+}

@@ -58,6 +58,11 @@ pub(crate) struct Validation {
     pub(crate) spec: Value,
 }
 
+/// An experiment as a command must name it: with its namespace, unless that is the usual one.
+pub(crate) fn called(namespace: &str, name: &str) -> String {
+    if namespace == "default" { name.to_owned() } else { format!("{name} -n {namespace}") }
+}
+
 /// An experiment as Katib's resource, with a block of Cairn's own.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -7,7 +7,7 @@ use super::connect::Connection;
 use super::exit::{Exit, Wrong};
 use super::output::{data, talk};
 use super::{submit, yaml};
-use crate::api::types::Experiment;
+use crate::api::types::{Experiment, called};
 
 /// Submit an experiment once more under another name
 ///
@@ -44,8 +44,9 @@ impl Clone {
             );
         }
         talk(&format!(
-            "experiment `{}` is submitted; `cairn resume {0}` or `cairn serve` runs it",
-            self.name
+            "experiment `{}` is submitted; `cairn resume {}` or `cairn serve` runs it",
+            self.name,
+            called(&old.metadata.namespace, &self.name)
         ));
         data(&self.name)?;
         Ok(Exit::Done)

@@ -59,7 +59,7 @@ impl Edit {
         if wished.driven_by.is_none() {
             talk(&format!(
                 "nobody drives it now; `cairn resume {}` or `cairn serve` goes on",
-                self.experiment
+                connection.called(&self.experiment)
             ));
         }
         Ok(Exit::Done)

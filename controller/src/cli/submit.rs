@@ -8,7 +8,7 @@ use super::connect::{Connection, read_file};
 use super::exit::Exit;
 use super::output::{self, Format, talk};
 use crate::api::client::{ClientError, encode};
-use crate::api::types::Submitted;
+use crate::api::types::{Submitted, called};
 
 /// Submit an Experiment to whoever drives it, and do not wait
 ///
@@ -33,7 +33,8 @@ impl Submit {
             _ => talk(&format!("experiment `{name}` exists with the same spec: nothing to do")),
         }
         if connection.engine.is_some() && submitted.experiment.cairn.driven_by.is_none() {
-            talk(&format!("nobody drives it yet: `cairn resume {name}` or `cairn serve` does"));
+            let called = called(&submitted.experiment.metadata.namespace, name);
+            talk(&format!("nobody drives it yet: `cairn resume {called}` or `cairn serve` does"));
         }
         if connection.format == Format::Table {
             output::data(name)?;

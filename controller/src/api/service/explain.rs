@@ -11,7 +11,7 @@ use super::events::text;
 use super::trials::find_trial;
 use super::{find, view};
 use crate::api::Api;
-use crate::api::types::{Comparison, ComparisonRow, Explanation};
+use crate::api::types::{Comparison, ComparisonRow, Explanation, called};
 
 /// Explains a trial (by name or number), a field (by path, such as `spec.maxTrialCount`), or, without a subject, where
 /// the experiment stands and what it waits for.
@@ -41,7 +41,7 @@ async fn experiment(api: &Api, record: &ExperimentRecord) -> Result<Explanation,
         None if status.is_completed() => {}
         None => lines.push(format!(
             "driven by nobody: `cairn resume {}`, `cairn run FILE` or `cairn serve` goes on",
-            record.name
+            called(&record.namespace, &record.name)
         )),
     }
     lines.extend(waits(record, &status));
@@ -71,11 +71,11 @@ fn waits(record: &ExperimentRecord, status: &ExperimentStatus) -> Vec<String> {
         Hold::Free => {}
         Hold::Draining => lines.push(format!(
             "no new trials: it was told to stop; `cairn resume {}` lets it go on",
-            record.name
+            called(&record.namespace, &record.name)
         )),
         Hold::Stopped => lines.push(format!(
             "no trials run: it was told to stop now; `cairn resume {}` lets it go on",
-            record.name
+            called(&record.namespace, &record.name)
         )),
         Hold::Deleting => lines.push("it is being deleted".into()),
     }
