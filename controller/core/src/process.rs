@@ -79,6 +79,20 @@ pub fn of_manifest(
     Ok(process)
 }
 
+/// The image that trials of a spec name, which stays unused on one machine.
+pub fn unused_image(spec: &ExperimentSpec) -> Option<&str> {
+    fn first(value: &Value) -> Option<&str> {
+        match value {
+            Value::Object(map) => {
+                map.get("image").and_then(Value::as_str).or_else(|| map.values().find_map(first))
+            }
+            Value::Array(items) => items.iter().find_map(first),
+            _ => None,
+        }
+    }
+    first(spec.trial_template.as_ref()?.trial_spec.as_ref()?)
+}
+
 /// What of a spec cannot be honoured on one machine; empty if it runs here.
 pub fn local_problems(spec: &ExperimentSpec) -> Vec<Problem> {
     let Some(template) = &spec.trial_template else {
@@ -482,6 +496,18 @@ mod tests {
         let shell = job(json!({"name": "main", "command": ["bash", "-c"], "args": ["a; b"]}));
         let process = of_manifest(&shell, "main", &collector("StdOut"), "own").unwrap();
         assert_eq!(process.argv, ["bash", "-c", "a; b"]);
+    }
+
+    #[test]
+    fn an_image_is_found_wherever_the_job_has_it() {
+        let named = |object: Value| {
+            let spec = json!({"trialTemplate": {"trialSpec": object}});
+            let spec: ExperimentSpec = serde_json::from_value(spec).unwrap();
+            unused_image(&spec).map(str::to_owned)
+        };
+        assert_eq!(named(job(json!({"name": "a", "image": "b:1"}))).as_deref(), Some("b:1"));
+        assert_eq!(named(json!({"kind": "Process", "image": "c"})).as_deref(), Some("c"));
+        assert_eq!(named(json!({"kind": "Process", "command": ["image"]})), None);
     }
 
     #[test]
