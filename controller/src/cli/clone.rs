@@ -7,7 +7,7 @@ use super::connect::Connection;
 use super::exit::{Exit, Wrong};
 use super::output::{data, talk};
 use super::{submit, yaml};
-use crate::api::types::{Experiment, called};
+use crate::api::types::Experiment;
 
 /// Submit an experiment once more under another name
 ///
@@ -43,11 +43,8 @@ impl Clone {
                 Wrong(format!("experiment `{}` exists; give the clone another name", self.name)).into()
             );
         }
-        talk(&format!(
-            "experiment `{}` is submitted; `cairn resume {}` or `cairn serve` runs it",
-            self.name,
-            called(&old.metadata.namespace, &self.name)
-        ));
+        talk(&format!("experiment `{}` is submitted", self.name));
+        submit::nobody_drives(connection, &submitted.experiment);
         data(&self.name)?;
         Ok(Exit::Done)
     }

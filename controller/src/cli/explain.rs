@@ -4,7 +4,7 @@ use clap::Args;
 use controller_core::fields;
 
 use super::connect::Connection;
-use super::exit::Exit;
+use super::exit::{Exit, Wrong};
 use super::output;
 use crate::api::client::encode;
 use crate::api::types::Explanation;
@@ -22,7 +22,8 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
-        let is_field = self.experiment == "spec" || self.experiment.starts_with("spec.");
+        // Names of experiments have no dots.
+        let is_field = self.experiment == "spec" || self.experiment.contains('.');
         let explanation = if is_field && self.subject.is_none() {
             Explanation { subject: self.experiment.clone(), lines: field(&self.experiment)? }
         } else {
@@ -45,7 +46,7 @@ fn field(path: &str) -> anyhow::Result<Vec<String>> {
         let known = fields::FIELDS.iter().map(|field| field.path);
         let hint =
             fields::nearest(path, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        anyhow::bail!("`{path}` is no field of an Experiment{hint}");
+        return Err(Wrong(format!("`{path}` is no field of an Experiment{hint}")).into());
     };
     let mut lines = vec![format!("{} ({})", field.path, field.shape.word()), field.doc.to_owned()];
     let below =
