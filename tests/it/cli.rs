@@ -123,6 +123,15 @@ fn what_is_deleted_is_gone_and_its_name_is_free() {
 }
 
 #[test]
+fn folders_of_another_store_are_left_alone() {
+    let cairn = ran();
+    let output = cairn.run(["gc", "--store", "other.db", "-o", "json"]).ok();
+    assert_eq!((&output.json()["folders"], &output.json()["foreign"]), (&0.into(), &8.into()), "{output}");
+    let best = cairn.run(["best", "knob", "-o", "json"]).ok().json();
+    assert!(std::path::Path::new(best["place"].as_str().unwrap()).exists());
+}
+
+#[test]
 fn a_held_search_begins_no_trials() {
     let cairn = Cairn::new();
     cairn.write("experiment.yaml", EXPERIMENT);

@@ -509,6 +509,9 @@ pub(crate) struct Collected {
     pub(crate) folders: u64,
     /// Bytes freed.
     pub(crate) bytes: u64,
+    /// Folders left alone because no experiment of the store has them: they may be another store's.
+    #[serde(default)]
+    pub(crate) foreign: u64,
 }
 
 /// A change of an experiment, as the stream of events has it.

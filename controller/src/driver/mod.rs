@@ -35,7 +35,7 @@ pub(crate) use error::DriverError;
 
 /// How long a driver sleeps at most before it looks for wishes of other processes and at limits of time.
 const TICK: Duration = Duration::from_millis(250);
-/// How long a driver waits after a failure before it loads anew; doubled up to the maximum.
+/// How long a driver waits after a failure before it loads anew; doubled up to the maximum, until it went well for longer than that.
 const BACK_OFF: Duration = Duration::from_millis(200);
 /// The longest such wait.
 const MAX_BACK_OFF: Duration = Duration::from_secs(10);
@@ -52,9 +52,13 @@ pub(crate) async fn drive(world: &World, id: ExperimentId) -> Result<ExperimentS
     loop {
         let outcome = match acquire(world, id).await {
             Ok(Some(lease)) => {
+                let begun = Instant::now();
                 let result = lead(world, &lease).await;
                 if let Err(error) = world.store.release(&lease).await {
                     warn!(%error, "the lease could not be given back");
+                }
+                if begun.elapsed() > MAX_BACK_OFF {
+                    back_off = BACK_OFF;
                 }
                 result
             }
