@@ -88,10 +88,12 @@ fn a_completed_search_goes_on_with_points_of_a_person() {
     let cairn = ran();
     let over = cairn.run(["trial", "enqueue", "knob", "lr=0.001", "kind=plain"]);
     assert!(over.code == Some(2) && over.stderr.contains("cairn edit knob --max-trial-count"), "{over}");
-    cairn.run(["edit", "knob", "--max-trial-count", "10"]).ok();
+    cairn.run(["edit", "knob", "--max-trial-count", "10", "--max-duration", "1h"]).ok();
     cairn.run(["trial", "enqueue", "knob", "lr=0.001", "kind=plain"]).ok();
     cairn.run(["trial", "retry", "knob", "0"]).ok();
     cairn.run(["resume", "knob"]).ok();
+    let shown = cairn.run(["get", "knob"]).ok().stdout;
+    assert!(shown.contains("maxDuration 1h"), "{shown}");
     let trials = cairn.trials("knob");
     assert_eq!(trials.len(), 10);
     assert_eq!(trials[8]["parameters"]["lr"], "0.001");

@@ -22,8 +22,11 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
-        // Names of experiments have no dots.
-        let is_field = self.experiment == "spec" || self.experiment.contains('.');
+        let asked = &*self.experiment;
+        // The name of an experiment may have dots too.
+        let is_field = asked == "spec"
+            || asked.starts_with("spec.")
+            || asked.contains('.') && !fields::find(asked).is_empty();
         let explanation = if is_field && self.subject.is_none() {
             Explanation { subject: self.experiment.clone(), lines: field(&self.experiment)? }
         } else {
