@@ -64,9 +64,10 @@ fn trials_are_filtered_sorted_compared_and_exported() {
     let csv = cairn.run(["export", "knob"]).ok().stdout;
     assert_eq!(csv.lines().count(), 9);
     assert!(csv.starts_with("idx,name,state,") && csv.contains("\"with, comma\""), "{csv}");
-    let json = cairn.run(["export", "knob", "--as", "json", "--observations"]).ok().json();
+    let json = cairn.run(["export", "knob", "-o", "json", "--observations"]).ok().json();
     let succeeded = 8 - failed["total"].as_u64().unwrap();
     assert_eq!(json["observations"].as_array().unwrap().len() as u64, 2 * succeeded);
+    assert_eq!(cairn.run(["export", "knob", "-o", "yaml"]).code, Some(2));
     let unknown = cairn.run(["trials", "knob", "--where", "nothing = 1"]);
     assert!(unknown.code == Some(2) && unknown.stderr.contains("`nothing` is no field"), "{unknown}");
 }
@@ -87,10 +88,12 @@ fn a_completed_search_goes_on_with_points_of_a_person() {
     let cairn = ran();
     let over = cairn.run(["trial", "enqueue", "knob", "lr=0.001", "kind=plain"]);
     assert!(over.code == Some(2) && over.stderr.contains("cairn edit knob --max-trial-count"), "{over}");
-    cairn.run(["edit", "knob", "--max-trial-count", "10"]).ok();
+    cairn.run(["edit", "knob", "--max-trial-count", "10", "--max-duration", "1h"]).ok();
     cairn.run(["trial", "enqueue", "knob", "lr=0.001", "kind=plain"]).ok();
     cairn.run(["trial", "retry", "knob", "0"]).ok();
     cairn.run(["resume", "knob"]).ok();
+    let shown = cairn.run(["get", "knob"]).ok().stdout;
+    assert!(shown.contains("maxDuration 1h"), "{shown}");
     let trials = cairn.trials("knob");
     assert_eq!(trials.len(), 10);
     assert_eq!(trials[8]["parameters"]["lr"], "0.001");
@@ -122,6 +125,15 @@ fn what_is_deleted_is_gone_and_its_name_is_free() {
 }
 
 #[test]
+fn folders_of_another_store_are_left_alone() {
+    let cairn = ran();
+    let output = cairn.run(["gc", "--store", "other.db", "-o", "json"]).ok();
+    assert_eq!((&output.json()["folders"], &output.json()["foreign"]), (&0.into(), &8.into()), "{output}");
+    let best = cairn.run(["best", "knob", "-o", "json"]).ok().json();
+    assert!(std::path::Path::new(best["place"].as_str().unwrap()).exists());
+}
+
+#[test]
 fn a_held_search_begins_no_trials() {
     let cairn = Cairn::new();
     cairn.write("experiment.yaml", EXPERIMENT);
@@ -129,7 +141,9 @@ fn a_held_search_begins_no_trials() {
     let explained = cairn.run(["explain", "knob"]).ok().stdout;
     assert!(explained.contains("driven by nobody"), "{explained}");
     cairn.run(["stop", "knob"]).ok();
-    assert_eq!(cairn.get("knob")["cairn"]["state"], "Stopped");
+    let held = cairn.get("knob");
+    assert_eq!(held["cairn"]["state"], "Stopped");
+    assert_eq!(held["cairn"]["message"], "Experiment is stopped", "nothing runs that would finish");
     cairn.run(["resume", "knob"]).ok();
     assert_eq!(cairn.get("knob")["cairn"]["state"], "Succeeded");
 }
@@ -153,4 +167,48 @@ fn every_command_teaches_with_an_example() {
     }
     let unbuilt = cairn.run(["version"]).ok().stdout;
     assert!(unbuilt.contains("not built in") && unbuilt.contains("kubernetes"), "{unbuilt}");
+}
+
+#[test]
+fn the_namespace_that_a_file_names_is_where_its_experiment_lives() {
+    let cairn = Cairn::new();
+    let text = EXPERIMENT.replace("{name: knob}", "{name: knob, namespace: team}");
+    cairn.write("experiment.yaml", &text);
+    let ran = cairn.run(["run", "experiment.yaml"]).ok();
+    assert!(ran.stderr.contains("cairn explain knob -n team"), "{ran}");
+    let lost = cairn.run(["best", "knob"]);
+    assert_eq!(lost.code, Some(2), "{lost}");
+    assert!(lost.stderr.contains("there is `knob -n team`"), "{lost}");
+    cairn.run(["best", "knob", "-n", "team"]).ok();
+    let none = cairn.run(["list"]).ok();
+    assert!(none.stderr.contains("no experiments in namespace `default`"), "{none}");
+    let all = cairn.run(["list", "-A"]).ok();
+    assert!(all.stdout.starts_with("NAMESPACE") && all.stdout.contains("\nteam "), "{all}");
+}
+
+#[test]
+fn fields_are_explained_alike_with_and_without_an_experiment() {
+    let cairn = Cairn::new();
+    cairn.write("experiment.yaml", EXPERIMENT);
+    cairn.run(["submit", "experiment.yaml"]).ok();
+    let alone = cairn.run(["explain", "spec.seed"]).ok().stdout;
+    let here = cairn.run(["explain", "knob", "spec.seed"]).ok().stdout;
+    let meaning = alone.lines().last().unwrap();
+    assert!(here.contains(meaning) && here.contains("here: 5"), "{alone}{here}");
+    let unknown = cairn.run(["explain", "spec.sed"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("did you mean `spec.seed`"), "{unknown}");
+}
+
+#[test]
+fn a_server_is_not_said_to_be_missing() {
+    let cairn = Cairn::new();
+    let (_server, url) = cairn.serve(&[]);
+    cairn.write("experiment.yaml", EXPERIMENT);
+    let at = |args: &[&str]| cairn.run(args.iter().copied().chain(["--server", &*url])).ok().stderr;
+    let run = at(&["run", "experiment.yaml"]);
+    let edited = at(&["edit", "knob", "--max-trial-count", "9"]);
+    let cloned = at(&["clone", "knob", "twin"]);
+    for said in [run, edited, cloned] {
+        assert!(!said.contains("cairn serve"), "{said}");
+    }
 }

@@ -35,8 +35,17 @@ impl Ladder {
             *eta <= 0.0 || (2.0..1e6).contains(eta)
         })?;
         reader.finish()?;
-        let (Some(whole), Some(name)) = (whole, name) else {
-            return Err(unsuited("it needs the settings r_l and resource_name".into()));
+        let (whole, name) = match (whole, name) {
+            (Some(whole), Some(name)) => (whole, name),
+            (None, Some(_)) => {
+                return Err(unsuited("it needs the setting r_l, the most of its resource".into()));
+            }
+            (Some(_), None) => {
+                return Err(unsuited(
+                    "it needs the setting resource_name, the parameter to give more of".into(),
+                ));
+            }
+            (None, None) => return Err(unsuited("it needs the settings r_l and resource_name".into())),
         };
         let name = name.trim();
         let Some(parameter) = study.space.position(name) else {

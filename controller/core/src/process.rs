@@ -79,6 +79,20 @@ pub fn of_manifest(
     Ok(process)
 }
 
+/// The image that trials of a spec name, which stays unused on one machine.
+pub fn unused_image(spec: &ExperimentSpec) -> Option<&str> {
+    fn first(value: &Value) -> Option<&str> {
+        match value {
+            Value::Object(map) => {
+                map.get("image").and_then(Value::as_str).or_else(|| map.values().find_map(first))
+            }
+            Value::Array(items) => items.iter().find_map(first),
+            _ => None,
+        }
+    }
+    first(spec.trial_template.as_ref()?.trial_spec.as_ref()?)
+}
+
 /// What of a spec cannot be honoured on one machine; empty if it runs here.
 pub fn local_problems(spec: &ExperimentSpec) -> Vec<Problem> {
     let Some(template) = &spec.trial_template else {
@@ -185,30 +199,15 @@ impl Reader {
         };
         let working_dir = body.get("workingDir").and_then(Value::as_str).map(str::to_owned);
         let mut process = Process { argv, env, working_dir, timeout, ..Default::default() };
-        self.resources(body.get("resources"), path, &mut process);
+        self.resources(body.get("resources"), &format!("{path}resources."), &mut process);
         Some(process)
     }
 
     fn job(&mut self, manifest: &Value, kind: &str, primary: &str, collector: &str) -> Option<Process> {
-        let (pod, path) = self.pod(manifest, kind)?;
-        let containers = pod.get("containers").and_then(Value::as_array).cloned().unwrap_or_default();
-        for field in ["initContainers", "volumes"] {
-            if pod.get(field).and_then(Value::as_array).is_some_and(|items| !items.is_empty()) {
-                self.refuse(format!("{path}.{field}"), format!("{field} need a cluster"));
-            }
-        }
-        if containers.len() > 1 {
-            self.refuse(format!("{path}.containers[1]"), "a second container needs a cluster");
-        }
-        let Some(container) = containers.first() else {
-            self.refuse(format!("{path}.containers"), "there is no container");
-            return None;
+        let (container, path) = match kind {
+            "TrainJob" => self.trainer(manifest)?,
+            _ => self.container(manifest, kind, primary)?,
         };
-        let path = format!("{path}.containers[0].");
-        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-        if !primary.is_empty() && name != primary {
-            self.refuse(format!("{path}name"), format!("`{name}` is not the primary container `{primary}`"));
-        }
         let env = self.env(container.get("env"), &path);
         if container.get("envFrom").is_some() {
             self.refuse(format!("{path}envFrom"), "variables from config maps and secrets need a cluster");
@@ -216,11 +215,11 @@ impl Reader {
         let command = self.texts(container, "command", &path)?;
         let args = self.texts(container, "args", &path)?;
         if command.is_empty() {
-            let problem = Problem::new(
-                format!("{path}command"),
-                "without a command the image's entrypoint would run, and images are not pulled here",
-            );
-            self.problems.push(problem.hint("write the command out"));
+            let message = match kind {
+                "TrainJob" => "without a command that of the runtime would run, which lives in a cluster",
+                _ => "without a command the image's entrypoint would run, and images are not pulled here",
+            };
+            self.problems.push(Problem::new(format!("{path}command"), message).hint("write the command out"));
             return None;
         }
         let variables: BTreeMap<&str, &str> =
@@ -229,28 +228,74 @@ impl Reader {
         let shell = matches!(collector, "StdOut" | "File" | "TensorFlowEvent");
         let argv = if shell { under_shell(&argv) } else { argv };
         let working_dir = container.get("workingDir").and_then(Value::as_str).map(str::to_owned);
-        let deadline = manifest.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_u64);
+        // Jobs of the training operator keep it in their run policy.
+        let deadline = ["/spec/activeDeadlineSeconds", "/spec/runPolicy/activeDeadlineSeconds"]
+            .into_iter()
+            .find_map(|place| manifest.pointer(place).and_then(Value::as_u64));
         let timeout = deadline.map(Duration::from_secs);
         let mut process = Process { argv, env, working_dir, timeout, ..Default::default() };
-        self.resources(container.get("resources"), &path, &mut process);
+        let resources = if kind == "TrainJob" { "resourcesPerNode" } else { "resources" };
+        self.resources(container.get(resources), &format!("{path}{resources}."), &mut process);
         Some(process)
+    }
+
+    /// The one container of a job, and the path before its fields.
+    fn container<'a>(
+        &mut self,
+        manifest: &'a Value,
+        kind: &str,
+        primary: &str,
+    ) -> Option<(&'a Value, String)> {
+        let (pod, path) = self.pod(manifest, kind)?;
+        let containers = pod.get("containers").and_then(Value::as_array);
+        for field in ["initContainers", "volumes"] {
+            if pod.get(field).and_then(Value::as_array).is_some_and(|items| !items.is_empty()) {
+                self.refuse(format!("{path}.{field}"), format!("{field} need a cluster"));
+            }
+        }
+        if containers.is_some_and(|containers| containers.len() > 1) {
+            self.refuse(format!("{path}.containers[1]"), "a second container needs a cluster");
+        }
+        let Some(container) = containers.and_then(|containers| containers.first()) else {
+            self.refuse(format!("{path}.containers"), "there is no container");
+            return None;
+        };
+        let path = format!("{path}.containers[0].");
+        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+        if !primary.is_empty() && name != primary {
+            self.refuse(format!("{path}name"), format!("`{name}` is not the primary container `{primary}`"));
+        }
+        Some((container, path))
+    }
+
+    /// What a TrainJob says of its one node in place of its runtime, and the path before its fields.
+    fn trainer<'a>(&mut self, manifest: &'a Value) -> Option<(&'a Value, String)> {
+        let Some(trainer) = manifest.pointer("/spec/trainer").filter(|trainer| trainer.is_object()) else {
+            self.refuse(
+                "spec.trainer",
+                "it is missing, and what the runtime would start instead lives in a cluster",
+            );
+            return None;
+        };
+        if trainer.get("numNodes").and_then(Value::as_u64).unwrap_or(1) > 1 {
+            self.refuse("spec.trainer.numNodes", "more than one node needs a cluster");
+        }
+        // Whether 2 or `auto`, more than one process for each node is the runtime's work.
+        if trainer.get("numProcPerNode").is_some_and(|n| n.as_str().unwrap_or(&n.to_string()) != "1") {
+            self.refuse("spec.trainer.numProcPerNode", "more than one process of a node needs a cluster");
+        }
+        for field in ["initializer", "runtimePatches", "podTemplateOverrides", "podSpecOverrides"] {
+            if manifest.pointer(&format!("/spec/{field}")).is_some_and(|value| !value.is_null()) {
+                self.refuse(format!("spec.{field}"), "it changes pods, which need a cluster");
+            }
+        }
+        Some((trainer, "spec.trainer.".to_owned()))
     }
 
     /// The pod spec of a job, and its path.
     fn pod<'a>(&mut self, manifest: &'a Value, kind: &str) -> Option<(&'a Value, String)> {
         let path = match kind {
             "Job" => "spec.template.spec".to_owned(),
-            "TrainJob" => {
-                let trainer = manifest.pointer("/spec/trainer");
-                if trainer.and_then(|t| t.get("numNodes")).and_then(Value::as_u64).unwrap_or(1) > 1 {
-                    self.refuse("spec.trainer.numNodes", "more than one node needs a cluster");
-                }
-                self.refuse(
-                    "spec.trainer",
-                    "a TrainJob's runtime lives in its cluster; write the trial as a Job or a Process",
-                );
-                return None;
-            }
             _ => {
                 let field = match kind {
                     "PyTorchJob" => "pytorchReplicaSpecs",
@@ -349,24 +394,20 @@ impl Reader {
         for (name, value) in wanted {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let Some(amount) = quantity::parse(&text) else {
-                self.refuse(format!("{path}resources.{name}"), format!("`{text}` is no quantity"));
+                self.refuse(format!("{path}{name}"), format!("`{text}` is no quantity"));
                 continue;
             };
             match name {
                 "cpu" => process.cpus = amount.ceil() as u32,
                 "memory" => process.memory = amount as u64,
                 "nvidia.com/gpu" if amount.fract() > 0.0 => {
-                    self.refuse(
-                        format!("{path}resources.{name}"),
-                        format!("`{text}`: only whole GPUs are handed out"),
-                    );
+                    self.refuse(format!("{path}{name}"), format!("`{text}`: only whole GPUs are handed out"));
                 }
                 "nvidia.com/gpu" => process.gpus = amount as u32,
                 "ephemeral-storage" => {}
-                other => self.refuse(
-                    format!("{path}resources.{other}"),
-                    format!("`{other}` is not known on one machine"),
-                ),
+                other => {
+                    self.refuse(format!("{path}{other}"), format!("`{other}` is not known on one machine"))
+                }
             }
         }
     }
@@ -456,6 +497,58 @@ mod tests {
         let shell = job(json!({"name": "main", "command": ["bash", "-c"], "args": ["a; b"]}));
         let process = of_manifest(&shell, "main", &collector("StdOut"), "own").unwrap();
         assert_eq!(process.argv, ["bash", "-c", "a; b"]);
+    }
+
+    #[test]
+    fn an_image_is_found_wherever_the_job_has_it() {
+        let named = |object: Value| {
+            let spec = json!({"trialTemplate": {"trialSpec": object}});
+            let spec: ExperimentSpec = serde_json::from_value(spec).unwrap();
+            unused_image(&spec).map(str::to_owned)
+        };
+        assert_eq!(named(job(json!({"name": "a", "image": "b:1"}))).as_deref(), Some("b:1"));
+        assert_eq!(named(json!({"kind": "Process", "image": "c"})).as_deref(), Some("c"));
+        assert_eq!(named(json!({"kind": "Process", "command": ["image"]})), None);
+    }
+
+    #[test]
+    fn a_train_job_runs_what_its_trainer_says() {
+        let with = |field: &str, value: Value| {
+            let mut manifest = json!({"kind": "TrainJob", "spec": {
+                "runtimeRef": {"name": "torch-distributed"},
+                "trainer": {"numNodes": 1, "command": ["bash", "-c"], "args": ["echo $(A)"],
+                    "env": [{"name": "A", "value": "1"}],
+                    "resourcesPerNode": {"requests": {"cpu": "2"}, "limits": {"nvidia.com/gpu": 1}}},
+                "activeDeadlineSeconds": 60}});
+            manifest["spec"][field] = value;
+            of_manifest(&manifest, "node", &collector("StdOut"), "own")
+                .map_err(|problems| problems[0].path.clone())
+        };
+        let process = with("suspend", json!(false)).unwrap();
+        assert_eq!(process.argv, ["bash", "-c", "echo 1"]);
+        assert_eq!((process.cpus, process.gpus, process.timeout), (2, 1, Some(Duration::from_secs(60))));
+        let trainer = |more: Value| with("trainer", more).unwrap_err();
+        assert_eq!(trainer(json!(null)), "spec.trainer");
+        assert_eq!(trainer(json!({"args": ["a"]})), "spec.trainer.command");
+        assert_eq!(trainer(json!({"command": ["a"], "numNodes": 2})), "spec.trainer.numNodes");
+        assert_eq!(
+            trainer(json!({"command": ["a"], "numProcPerNode": "auto"})),
+            "spec.trainer.numProcPerNode"
+        );
+        let amd = json!({"command": ["a"], "resourcesPerNode": {"limits": {"amd.com/gpu": 1}}});
+        assert_eq!(trainer(amd), "spec.trainer.resourcesPerNode.amd.com/gpu");
+        assert_eq!(with("initializer", json!({"model": {}})).unwrap_err(), "spec.initializer");
+    }
+
+    #[test]
+    fn a_run_policy_s_deadline_counts() {
+        let manifest = json!({"kind": "PyTorchJob", "spec": {
+            "runPolicy": {"activeDeadlineSeconds": 30},
+            "pytorchReplicaSpecs": {"Master": {"replicas": 1, "template": {"spec": {
+                "containers": [{"name": "pytorch", "command": ["python", "t.py"]}]}}}}}});
+        let process = of_manifest(&manifest, "pytorch", &collector("StdOut"), "own").unwrap();
+        assert_eq!(process.timeout, Some(Duration::from_secs(30)));
+        assert_eq!(process.argv, ["sh", "-c", "python t.py"]);
     }
 
     #[test]

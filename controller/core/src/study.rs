@@ -66,6 +66,11 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
 
 /// Where an error of the space stands in the document.
 fn place(spec: &ExperimentSpec, error: &SpaceError) -> String {
+    if let SpaceError::ConstraintOperand { constraint, .. } = error
+        && let Some(i) = spec.parameter_constraints.iter().position(|text| text.trim() == constraint.trim())
+    {
+        return format!("spec.parameterConstraints[{i}]");
+    }
     let named = |name| spec.parameters.iter().position(|parameter| parameter.name == name);
     match error.parameter().and_then(named) {
         Some(i) => format!("spec.parameters[{i}]"),

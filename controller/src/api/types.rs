@@ -58,6 +58,11 @@ pub(crate) struct Validation {
     pub(crate) spec: Value,
 }
 
+/// An experiment as a command must name it: with its namespace, unless that is the usual one.
+pub(crate) fn called(namespace: &str, name: &str) -> String {
+    if namespace == "default" { name.to_owned() } else { format!("{name} -n {namespace}") }
+}
+
 /// An experiment as Katib's resource, with a block of Cairn's own.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -505,6 +510,9 @@ pub(crate) struct Collected {
     pub(crate) folders: u64,
     /// Bytes freed.
     pub(crate) bytes: u64,
+    /// Folders left alone because no experiment of the store has them: they may be another store's.
+    #[serde(default)]
+    pub(crate) foreign: u64,
 }
 
 /// A change of an experiment, as the stream of events has it.

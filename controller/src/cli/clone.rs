@@ -43,10 +43,8 @@ impl Clone {
                 Wrong(format!("experiment `{}` exists; give the clone another name", self.name)).into()
             );
         }
-        talk(&format!(
-            "experiment `{}` is submitted; `cairn resume {0}` or `cairn serve` runs it",
-            self.name
-        ));
+        talk(&format!("experiment `{}` is submitted", self.name));
+        submit::nobody_drives(connection, &submitted.experiment);
         data(&self.name)?;
         Ok(Exit::Done)
     }

@@ -14,7 +14,7 @@ use crate::Engine;
 use crate::api::auth::Token;
 use crate::api::client::{Client, encode};
 use crate::api::http;
-use crate::api::types::Wished;
+use crate::api::types::{Wished, called};
 use crate::config::Config;
 use crate::driver;
 
@@ -55,6 +55,11 @@ impl Connection {
         let separator = if rest.contains('?') { '&' } else { '?' };
         let (experiment, namespace) = (encode(experiment), encode(&self.namespace));
         format!("/api/v1/experiments/{experiment}{rest}{separator}namespace={namespace}")
+    }
+
+    /// The experiment as the next command must name it: with its namespace, unless that is the usual one.
+    pub(super) fn called(&self, experiment: &str) -> String {
+        called(&self.namespace, experiment)
     }
 
     /// Carries out a wish that leaves nothing running, if it is ours to do: there is no server, and nobody drives.

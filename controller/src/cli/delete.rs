@@ -44,9 +44,10 @@ impl Delete {
         match tokio::time::timeout(PATIENCE, gone).await {
             Ok(gone) => gone?,
             Err(_) => anyhow::bail!(
-                "experiment `{}` is not gone after {} s; its driver will delete it, `cairn explain {0}` says what it does",
+                "experiment `{}` is not gone after {} s; its driver will delete it, `cairn explain {}` says what it does",
                 self.experiment,
-                PATIENCE.as_secs()
+                PATIENCE.as_secs(),
+                connection.called(&self.experiment)
             ),
         }
         talk(&format!("experiment `{}` is deleted", self.experiment));

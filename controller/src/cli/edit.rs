@@ -56,10 +56,10 @@ impl Edit {
         let wished: Wished =
             connection.client.patch(&connection.path(&self.experiment, ""), &budgets).await?;
         talk(&format!("the budgets of experiment `{}` are changed", self.experiment));
-        if wished.driven_by.is_none() {
+        if connection.engine.is_some() && wished.driven_by.is_none() {
             talk(&format!(
                 "nobody drives it now; `cairn resume {}` or `cairn serve` goes on",
-                self.experiment
+                connection.called(&self.experiment)
             ));
         }
         Ok(Exit::Done)

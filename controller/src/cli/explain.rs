@@ -4,7 +4,7 @@ use clap::Args;
 use controller_core::fields;
 
 use super::connect::Connection;
-use super::exit::Exit;
+use super::exit::{Exit, Wrong};
 use super::output;
 use crate::api::client::encode;
 use crate::api::types::Explanation;
@@ -22,7 +22,11 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
-        let is_field = self.experiment == "spec" || self.experiment.starts_with("spec.");
+        let asked = &*self.experiment;
+        // The name of an experiment may have dots too.
+        let is_field = asked == "spec"
+            || asked.starts_with("spec.")
+            || asked.contains('.') && !fields::find(asked).is_empty();
         let explanation = if is_field && self.subject.is_none() {
             Explanation { subject: self.experiment.clone(), lines: field(&self.experiment)? }
         } else {
@@ -45,7 +49,7 @@ fn field(path: &str) -> anyhow::Result<Vec<String>> {
         let known = fields::FIELDS.iter().map(|field| field.path);
         let hint =
             fields::nearest(path, known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        anyhow::bail!("`{path}` is no field of an Experiment{hint}");
+        return Err(Wrong(format!("`{path}` is no field of an Experiment{hint}")).into());
     };
     let mut lines = vec![format!("{} ({})", field.path, field.shape.word()), field.doc.to_owned()];
     let below =

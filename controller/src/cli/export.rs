@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use futures::StreamExt as _;
 
 use super::connect::Connection;
-use super::exit::Exit;
+use super::exit::{Exit, Wrong};
+use super::output::Format;
 
 /// How to export.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -24,9 +25,9 @@ enum As {
 pub(super) struct Export {
     /// The experiment
     experiment: String,
-    /// How
-    #[arg(long = "as", value_enum, default_value_t = As::Csv)]
-    format: As,
+    /// How [default: csv, or json with `-o json`]
+    #[arg(long = "as", value_enum)]
+    format: Option<As>,
     /// Every value of every trial: as CSV in place of the trials, as JSON beside them
     #[arg(long)]
     observations: bool,
@@ -34,9 +35,13 @@ pub(super) struct Export {
 
 impl Export {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
-        let format = match self.format {
-            As::Csv => "csv",
-            As::Json => "json",
+        let format = match (self.format, connection.format) {
+            (Some(As::Csv), _) | (None, Format::Table) => "csv",
+            (Some(As::Json), _) | (None, Format::Json) => "json",
+            (None, Format::Yaml) => {
+                let message = "an export is CSV or JSON; `cairn trials -o yaml` writes trials as YAML";
+                return Err(Wrong(message.to_owned()).into());
+            }
         };
         let path = connection
             .path(&self.experiment, &format!("/export?format={format}&observations={}", self.observations));

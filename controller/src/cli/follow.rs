@@ -91,8 +91,9 @@ async fn stop(
     progress: &Progress,
 ) -> Result<bool, ClientError> {
     if connection.engine.is_none() {
+        let called = connection.called(name);
         progress
-            .say(&format!("experiment `{name}` goes on at the server; `cairn stop {name}` would hold it"));
+            .say(&format!("experiment `{name}` goes on at the server; `cairn stop {called}` would hold it"));
         return Ok(false);
     }
     let text = match asked {
@@ -156,12 +157,13 @@ pub(super) async fn result(connection: &Connection, name: &str) -> anyhow::Resul
         Err(ClientError::Refused(detail)) if detail.code == "not_found" => talk(&detail.message),
         Err(error) => return Err(error.into()),
     }
+    let called = connection.called(name);
     let sort = if cairn.direction == "maximize" { "-value" } else { "value" };
     talk(&format!(
-        "look on with: cairn trials {name} --sort {sort}; cairn explain {name}; cairn export {name}"
+        "look on with: cairn trials {called} --sort {sort}; cairn explain {called}; cairn export {called}"
     ));
     if exit == Exit::Stopped {
-        talk(&format!("the same command, or `cairn resume {name}`, goes on"));
+        talk(&format!("the same command, or `cairn resume {called}`, goes on"));
     }
     Ok(exit)
 }
@@ -173,12 +175,13 @@ async fn failures(connection: &Connection, name: &str) -> Result<(), ClientError
         let pattern = if group.pattern.is_empty() { String::new() } else { format!(", {}", group.pattern) };
         let trial = group.trials.first().map_or("", String::as_str);
         talk(&format!("{} of {} failed alike: {}{pattern}", group.count, group.of, group.cause));
-        talk(&format!("  see: cairn logs {name} {trial}"));
+        talk(&format!("  see: cairn logs {} {trial}", connection.called(name)));
     }
     if failures.groups.len() > MAX_GROUPS {
         talk(&format!(
-            "  and {} more causes: cairn trials {name} --where 'state = Failed'",
-            failures.groups.len() - MAX_GROUPS
+            "  and {} more causes: cairn trials {} --where 'state = Failed'",
+            failures.groups.len() - MAX_GROUPS,
+            connection.called(name)
         ));
     }
     Ok(())

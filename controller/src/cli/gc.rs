@@ -4,10 +4,12 @@ use clap::Args;
 
 use super::connect::Connection;
 use super::exit::Exit;
-use super::output;
+use super::output::{self, talk};
 use crate::api::types::Collected;
 
 /// Erase deleted experiments and remove folders of runs that nobody knows any more
+///
+/// Folders of experiments that these records never had are left alone.
 ///
 /// Example: cairn gc --older-than 7d --dry-run
 #[derive(Debug, Args)]
@@ -25,6 +27,12 @@ impl Gc {
         let seconds = self.older_than.unwrap_or(0);
         let path = format!("/api/v1/gc?olderThanSeconds={seconds}&dryRun={}", self.dry_run);
         let collected: Collected = connection.client.post(&path, &serde_json::json!({})).await?;
+        if collected.foreign > 0 {
+            talk(&format!(
+                "{} folders of runs are of no experiment in these records and stay: another --store may know them",
+                collected.foreign
+            ));
+        }
         output::write(connection.format, &collected, |collected| {
             output::pairs(&[
                 ("experiments", collected.experiments.to_string()),

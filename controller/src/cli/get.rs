@@ -61,6 +61,13 @@ fn table(experiment: &Experiment) -> String {
     } else {
         String::new()
     };
+    let limits =
+        ["maxFailedTrialCount", "maxDuration", "maxGpuHours", "maxCost"].map(|word| (word, of(word)));
+    let limits: Vec<String> = limits
+        .into_iter()
+        .filter(|(_, limit)| !limit.is_empty())
+        .map(|(word, limit)| format!("{word} {limit}"))
+        .collect();
     output::pairs(&[
         (
             "experiment",
@@ -75,6 +82,7 @@ fn table(experiment: &Experiment) -> String {
         ("seed", cairn.seed.to_string()),
         ("parallel", of("parallelTrialCount")),
         ("trials", trials),
+        ("limits", limits.join(", ")),
         ("best", best.unwrap_or_default()),
         ("spent", format!("{spent}{gpu}{cost}")),
         ("created", experiment.metadata.creation_timestamp.clone()),

@@ -27,17 +27,23 @@ impl List {
         };
         let experiments: Experiments = connection.client.get(&format!("/api/v1/experiments{filter}")).await?;
         if experiments.items.is_empty() {
-            talk("there are no experiments; `cairn run FILE` starts one");
+            let place = if self.all_namespaces {
+                String::new()
+            } else {
+                format!(" in namespace `{}` (-A lists those of all)", connection.namespace)
+            };
+            talk(&format!("there are no experiments{place}; `cairn run FILE` starts one"));
         }
-        output::write(connection.format, &experiments, table)?;
+        output::write(connection.format, &experiments, |items| table(items, self.all_namespaces))?;
         Ok(Exit::Done)
     }
 }
 
-fn table(experiments: &Experiments) -> String {
-    let headings =
-        ["NAME", "STATE", "TRIALS", "RUNNING", "FAILED", "OBJECTIVE", "BEST", "BEST TRIAL", "CREATED"];
-    let rows: Vec<Vec<String>> = experiments
+fn table(experiments: &Experiments, with_namespace: bool) -> String {
+    let mut headings =
+        ["NAME", "STATE", "TRIALS", "RUNNING", "FAILED", "OBJECTIVE", "BEST", "BEST TRIAL", "CREATED"]
+            .to_vec();
+    let mut rows: Vec<Vec<String>> = experiments
         .items
         .iter()
         .map(|experiment| {
@@ -56,5 +62,11 @@ fn table(experiments: &Experiments) -> String {
             ]
         })
         .collect();
+    if with_namespace {
+        headings.insert(0, "NAMESPACE");
+        for (row, experiment) in rows.iter_mut().zip(&experiments.items) {
+            row.insert(0, experiment.metadata.namespace.clone());
+        }
+    }
     output::table(&headings, &rows)
 }

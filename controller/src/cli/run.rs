@@ -25,9 +25,11 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let (text, folder) = read_file(&self.file)?;
-        let (connection, _door) = open(common).await?;
+        let (mut connection, _door) = open(common).await?;
         let submitted = submit(&connection, &text, &folder).await?;
         let name = submitted.experiment.metadata.name.clone();
+        // A namespace that the file names wins.
+        connection.namespace.clone_from(&submitted.experiment.metadata.namespace);
         match submitted.outcome.as_str() {
             "unchanged" if follow::is_completed(&submitted.experiment) => {
                 return follow::result(&connection, &name).await;

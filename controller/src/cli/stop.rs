@@ -31,7 +31,11 @@ impl Stop {
             return Ok(Exit::Done);
         }
         let what = if self.now { "running trials end" } else { "running trials finish, no new ones begin" };
-        talk(&format!("experiment `{}` is held: {what}; `cairn resume {0}` lets it go on", self.experiment));
+        let called = connection.called(&self.experiment);
+        talk(&format!(
+            "experiment `{}` is held: {what}; `cairn resume {called}` lets it go on",
+            self.experiment
+        ));
         Ok(Exit::Done)
     }
 }

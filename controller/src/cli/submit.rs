@@ -8,7 +8,7 @@ use super::connect::{Connection, read_file};
 use super::exit::Exit;
 use super::output::{self, Format, talk};
 use crate::api::client::{ClientError, encode};
-use crate::api::types::Submitted;
+use crate::api::types::{Experiment, Submitted, called};
 
 /// Submit an Experiment to whoever drives it, and do not wait
 ///
@@ -32,15 +32,21 @@ impl Submit {
             "edited" => talk(&format!("experiment `{name}` exists: its budgets are changed")),
             _ => talk(&format!("experiment `{name}` exists with the same spec: nothing to do")),
         }
-        if connection.engine.is_some() && submitted.experiment.cairn.driven_by.is_none() {
-            talk(&format!("nobody drives it yet: `cairn resume {name}` or `cairn serve` does"));
-        }
+        nobody_drives(connection, &submitted.experiment);
         if connection.format == Format::Table {
             output::data(name)?;
         } else {
             output::write(connection.format, &submitted, |_| String::new())?;
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Says how a submitted experiment comes to run, if nobody drives it.
+pub(super) fn nobody_drives(connection: &Connection, submitted: &Experiment) {
+    if connection.engine.is_some() && submitted.cairn.driven_by.is_none() {
+        let called = called(&submitted.metadata.namespace, &submitted.metadata.name);
+        talk(&format!("nobody drives it yet: `cairn resume {called}` or `cairn serve` does"));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::api::{grpc, http};
 /// Serve the suggestion services alone: Cairn's own and Katib's
 ///
 /// It runs nothing and keeps nothing, so it may be reached from anywhere: as the suggestion image of a Katib
-/// controller, or with `cairn_client.Search` for ask and tell.
+/// controller, or with Python's `cairn.Study` for ask and tell.
 ///
 /// Example: cairn suggest --listen 0.0.0.0:6789
 #[derive(Debug, Args)]

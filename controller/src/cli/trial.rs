@@ -82,9 +82,10 @@ impl Trial {
             }
         };
         talk(&said);
-        if wished.driven_by.is_none() {
+        if connection.engine.is_some() && wished.driven_by.is_none() {
             talk(&format!(
-                "nobody drives the experiment now; `cairn resume {experiment}` or `cairn serve` goes on"
+                "nobody drives the experiment now; `cairn resume {}` or `cairn serve` goes on",
+                connection.called(&experiment)
             ));
         }
         Ok(Exit::Done)

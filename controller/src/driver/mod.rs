@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use controller_core::experiment::{ExperimentId, ExperimentStatus, Hold};
 use controller_core::plan::{Snapshot, plan};
-use controller_core::ports::{Batch, Lease, StoreError};
+use controller_core::ports::{Batch, Lease, StoreError, Wish};
 use controller_core::run::{RunId, RunStatus};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -35,7 +35,7 @@ pub(crate) use error::DriverError;
 
 /// How long a driver sleeps at most before it looks for wishes of other processes and at limits of time.
 const TICK: Duration = Duration::from_millis(250);
-/// How long a driver waits after a failure before it loads anew; doubled up to the maximum.
+/// How long a driver waits after a failure before it loads anew; doubled up to the maximum, until it went well for longer than that.
 const BACK_OFF: Duration = Duration::from_millis(200);
 /// The longest such wait.
 const MAX_BACK_OFF: Duration = Duration::from_secs(10);
@@ -52,9 +52,13 @@ pub(crate) async fn drive(world: &World, id: ExperimentId) -> Result<ExperimentS
     loop {
         let outcome = match acquire(world, id).await {
             Ok(Some(lease)) => {
+                let begun = Instant::now();
                 let result = lead(world, &lease).await;
                 if let Err(error) = world.store.release(&lease).await {
                     warn!(%error, "the lease could not be given back");
+                }
+                if begun.elapsed() > MAX_BACK_OFF {
+                    back_off = BACK_OFF;
                 }
                 result
             }
@@ -105,13 +109,29 @@ pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>
 
 /// Whether there is anything to do: it goes on, or somebody wishes something of it.
 async fn needs_driver(world: &World, id: ExperimentId, status: &ExperimentStatus) -> bool {
-    let at_rest = status.is_completed() || status.hold != Hold::Free;
-    if at_rest && status.counters.active() == 0
-        || at_rest && status.counters.running == 0 && !status.is_completed()
-    {
-        return world.store.open_wishes(id).await.is_ok_and(|wishes| !wishes.is_empty());
+    if !is_left(status) {
+        return true;
     }
-    true
+    world
+        .store
+        .open_wishes(id)
+        .await
+        .is_ok_and(|wishes| wishes.iter().any(|stored| calls(status, &stored.wish)))
+}
+
+/// Whether nothing happens to an experiment without a wish.
+fn is_left(status: &ExperimentStatus) -> bool {
+    let counters = &status.counters;
+    if status.is_completed() {
+        counters.active() == 0
+    } else {
+        status.hold != Hold::Free && counters.running == 0
+    }
+}
+
+/// Whether a wish is taken though the experiment is left: the points of one that is held wait on.
+fn calls(status: &ExperimentStatus, wish: &Wish) -> bool {
+    status.is_completed() || status.hold == Hold::Deleting || !wish.is_point()
 }
 
 /// Takes the lease, waiting for whoever has it; `None` if the experiment is completed meanwhile.
@@ -279,5 +299,23 @@ impl Driver<'_> {
             () = tokio::time::sleep(TICK) => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_in_the_queue_of_a_held_experiment_calls_no_driver() {
+        let point = Wish::Enqueue { assignments: Vec::new() };
+        for hold in [Hold::Draining, Hold::Stopped] {
+            let held = ExperimentStatus { hold, ..ExperimentStatus::default() };
+            assert!(is_left(&held));
+            assert!(!calls(&held, &point) && calls(&held, &Wish::Resume));
+        }
+        let deleting = ExperimentStatus { hold: Hold::Deleting, ..ExperimentStatus::default() };
+        assert!(calls(&deleting, &point), "it is refused before all goes");
+        assert!(!is_left(&ExperimentStatus::default()));
     }
 }

@@ -99,7 +99,7 @@ pub(crate) async fn append(
                 .item(row.step)
                 .item(row.text.clone())
                 // NaN would be NULL in SQLite; like infinities it is read back from the text.
-                .item(row.value.filter(|value| value.is_finite()));
+                .number(row.value.filter(|value| value.is_finite()));
         });
         sql.push(" ON CONFLICT (experiment_id, trial_idx, attempt, source, place, nth) DO NOTHING");
         sql.query_on(tx).execute(&mut **tx).await.map_err(during("observations cannot be stored"))?;

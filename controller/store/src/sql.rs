@@ -37,10 +37,26 @@ impl Sql {
 
     /// The next parameter of a list in parentheses.
     pub(crate) fn item<T: for<'q> Encode<'q, Any> + Type<Any>>(&mut self, value: T) -> &mut Self {
+        self.comma();
+        self.bind(value)
+    }
+
+    /// A number of a list in parentheses. One that is none is written out: sqlx sends it to PostgreSQL as four bytes, and
+    /// a statement prepared so refuses the eight of a number when it comes again.
+    pub(crate) fn number(&mut self, value: Option<f64>) -> &mut Self {
+        match value {
+            Some(value) => self.item(value),
+            None => {
+                self.comma();
+                self.push("NULL")
+            }
+        }
+    }
+
+    fn comma(&mut self) {
         if !std::mem::take(&mut self.first) {
             self.text.push_str(", ");
         }
-        self.bind(value)
     }
 
     /// ` VALUES (..), (..)`, one pair of parentheses for each row.

@@ -36,6 +36,7 @@ on_every_store!(
     trials_are_filtered_sorted_and_paged,
     observations_are_kept_once,
     numbers_that_are_none_are_read_back,
+    numbers_come_where_there_were_none_before,
     pushed_values_get_places_behind_each_other,
     wishes_wait_until_they_are_taken,
     an_older_lease_cannot_write,

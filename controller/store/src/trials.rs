@@ -31,7 +31,7 @@ pub(crate) async fn put(
                 .item(trial.idx.0 as i64)
                 .item(trial.name.clone())
                 .item(trial.state.name().to_owned())
-                .item(trial.objectives.first().copied().filter(|value| value.is_finite()))
+                .number(trial.objectives.first().copied().filter(|value| value.is_finite()))
                 .item(trial.created.0)
                 .item(trial.ended.map(|ended| ended.0))
                 .item(text);

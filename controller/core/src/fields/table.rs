@@ -149,7 +149,7 @@ pub const FIELDS: &[Field] = &[
     f(
         "spec.parameters[].default",
         Text,
-        "A value of the space, as text: what its placeholder becomes while the parameter is inactive.",
+        "A value of the space, as text: the first trial starts from it, and it is what the placeholder becomes while the parameter is inactive.",
     ),
     f(
         "spec.parameters[].ordered",

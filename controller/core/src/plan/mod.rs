@@ -122,8 +122,7 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
 /// The wish to be taken now, if one. Those about points wait for a free place; once the experiment is over for good they
 /// are taken to be refused, after every other wish, which may be for more budget.
 fn next_wish(now: Timestamp, snapshot: &Snapshot) -> Option<&StoredWish> {
-    let is_point =
-        |stored: &&StoredWish| matches!(stored.wish, Wish::Enqueue { .. } | Wish::RetryTrial { .. });
+    let is_point = |stored: &&StoredWish| stored.wish.is_point();
     let over =
         snapshot.status.hold == Hold::Deleting || snapshot.status.is_completed() && !may_go_on(now, snapshot);
     let other = snapshot.wishes.iter().find(|stored| !is_point(stored));

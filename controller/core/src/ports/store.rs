@@ -95,6 +95,13 @@ pub enum Wish {
     Delete,
 }
 
+impl Wish {
+    /// Whether it is about a point, which waits for a free place for as long as the experiment goes on.
+    pub fn is_point(&self) -> bool {
+        matches!(self, Self::Enqueue { .. } | Self::RetryTrial { .. })
+    }
+}
+
 /// A wish with its place in the queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredWish {

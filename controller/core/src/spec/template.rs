@@ -54,7 +54,9 @@ impl TrialTemplate {
             // Its fields may stand at the top as well.
             spec.unwrap_or(object).get("retries")
         } else {
-            spec.and_then(|spec| spec.get("backoffLimit"))
+            // Jobs of the training operator keep it in their run policy.
+            let policy = spec.and_then(|spec| spec.get("runPolicy"));
+            [spec, policy].into_iter().flatten().find_map(|holder| holder.get("backoffLimit"))
         };
         count.and_then(serde_json::Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
     }

@@ -125,6 +125,11 @@ fn every_rule_of_the_webhook_refuses_by_path() {
             "maxTrialCount: 4\n  parameterConstraints: ['lr > 2']",
             "spec.parameterConstraints",
         ),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  parameterConstraints: ['lr > 0', 'lr < other']",
+            "spec.parameterConstraints[1]",
+        ),
         ("maxTrialCount: 4", "maxTrialCount: 4\n  queuedPoints: [{lr: '7'}]", "spec.queuedPoints[0]"),
         ("maxTrialCount: 4", "maxTrialCount: 4\n  maxDuration: soon", "spec.maxDuration"),
         ("maxTrialCount: 4", "maxTrialCount: 4\n  maxCost: 3", "spec.maxCost"),

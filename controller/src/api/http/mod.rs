@@ -117,7 +117,12 @@ pub(crate) fn search_router() -> Router {
         .route("/api/v1/version", get(misc::version))
         .route("/healthz", get(async || "ok\n"))
         .method_not_allowed_fallback(wrong_method)
-        .fallback(unknown)
+        .fallback(async |request: Request| {
+            let path = request.uri().path();
+            ApiError::not_found(format!(
+                "there is nothing at {path}; `cairn suggest` serves searches over gRPC"
+            ))
+        })
 }
 
 /// HTTP and gRPC on one address: what says that it is gRPC goes there.

@@ -1,6 +1,7 @@
 //! Checking a document before anything starts: the validator, the algorithms, the machine.
 
 use controller_core::document::ExperimentDocument;
+use controller_core::process;
 use controller_core::report::{Problem, Report};
 use controller_core::spec::AlgorithmSpec;
 use controller_core::study;
@@ -121,5 +122,10 @@ async fn local(api: &Api, document: &ExperimentDocument, so_far: &Report, report
         return;
     }
     let found = api.world.executor.refusals(&document.spec).await;
+    if found.is_empty()
+        && let Some(image) = process::unused_image(&document.spec)
+    {
+        report.notes.push(format!("trials are processes of this machine: image `{image}` is not pulled"));
+    }
     found.into_iter().for_each(|problem| report.error(problem));
 }

@@ -8,7 +8,7 @@ use controller_core::{duration, study, validate};
 use super::error::{ApiError, Code};
 use super::view;
 use crate::api::Api;
-use crate::api::types::{Budgets, Experiment, Experiments, Wished};
+use crate::api::types::{Budgets, Experiment, Experiments, Wished, called};
 
 /// The record of a living experiment.
 pub(crate) async fn find(api: &Api, namespace: &str, name: &str) -> Result<ExperimentRecord, ApiError> {
@@ -16,16 +16,24 @@ pub(crate) async fn find(api: &Api, namespace: &str, name: &str) -> Result<Exper
         return Ok(record);
     }
     let known = api.world.store.experiments().await?;
-    let names: Vec<&str> = known
-        .iter()
-        .filter(|(record, _)| record.namespace == namespace)
-        .map(|(record, _)| &*record.name)
-        .collect();
-    let hint = match names.as_slice() {
-        [] => "there are none".to_owned(),
-        names => format!("there are {}", names.iter().take(10).copied().collect::<Vec<_>>().join(", ")),
+    let known = known.iter().map(|(record, _)| record);
+    let hint = match known.clone().find(|record| record.name == name) {
+        Some(elsewhere) => format!("there is `{}`", called(&elsewhere.namespace, name)),
+        None => names(known.filter(|record| record.namespace == namespace)),
     };
     Err(ApiError::not_found(format!("experiment `{name}` not found in namespace `{namespace}`; {hint}")))
+}
+
+/// Which experiments there are, in a few words.
+fn names<'a>(known: impl Iterator<Item = &'a ExperimentRecord>) -> String {
+    const TOLD: usize = 10;
+    let names: Vec<&str> = known.map(|record| &*record.name).collect();
+    let told = names.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => "there are none".to_owned(),
+        n if n > TOLD => format!("there are {told} and {} more", n - TOLD),
+        _ => format!("there are {told}"),
+    }
 }
 
 /// All experiments of a namespace, or of all, newest first.
@@ -190,9 +198,10 @@ async fn refuse_if_over(api: &Api, record: &ExperimentRecord) -> Result<(), ApiE
     if open.iter().any(|stored| matches!(stored.wish, Wish::Edit { .. })) {
         return Ok(());
     }
-    let name = &record.name;
     let message = format!(
-        "experiment `{name}` is over; give it more budget first: `cairn edit {name} --max-trial-count N`"
+        "experiment `{}` is over; give it more budget first: `cairn edit {} --max-trial-count N`",
+        record.name,
+        called(&record.namespace, &record.name)
     );
     Err(ApiError::new(Code::Conflict, message))
 }

@@ -1,6 +1,7 @@
 //! Explaining: why a trial is as it is, what a field means here, why nothing happens; and trials side by side.
 
 use controller_core::experiment::{ExperimentRecord, ExperimentStatus, Hold};
+use controller_core::fields;
 use controller_core::ports::TrialQuery;
 use controller_core::time::Timestamp;
 use controller_core::trial::TrialState;
@@ -11,7 +12,7 @@ use super::events::text;
 use super::trials::find_trial;
 use super::{find, view};
 use crate::api::Api;
-use crate::api::types::{Comparison, ComparisonRow, Explanation};
+use crate::api::types::{Comparison, ComparisonRow, Explanation, called};
 
 /// Explains a trial (by name or number), a field (by path, such as `spec.maxTrialCount`), or, without a subject, where
 /// the experiment stands and what it waits for.
@@ -34,14 +35,14 @@ async fn experiment(api: &Api, record: &ExperimentRecord) -> Result<Explanation,
     let holder = api.world.store.holder(record.id).await?;
     let mut lines = vec![format!("state: {}", view::state(&status))];
     if let Some(current) = status.conditions.last() {
-        lines.push(format!("because: {} ({})", current.message, current.reason));
+        lines.push(format!("because: {} ({})", view::message(&status), current.reason));
     }
     match &holder {
         Some(holder) => lines.push(format!("driven by: {holder}")),
         None if status.is_completed() => {}
         None => lines.push(format!(
             "driven by nobody: `cairn resume {}`, `cairn run FILE` or `cairn serve` goes on",
-            record.name
+            called(&record.namespace, &record.name)
         )),
     }
     lines.extend(waits(record, &status));
@@ -71,19 +72,22 @@ fn waits(record: &ExperimentRecord, status: &ExperimentStatus) -> Vec<String> {
         Hold::Free => {}
         Hold::Draining => lines.push(format!(
             "no new trials: it was told to stop; `cairn resume {}` lets it go on",
-            record.name
+            called(&record.namespace, &record.name)
         )),
         Hold::Stopped => lines.push(format!(
             "no trials run: it was told to stop now; `cairn resume {}` lets it go on",
-            record.name
+            called(&record.namespace, &record.name)
         )),
         Hold::Deleting => lines.push("it is being deleted".into()),
     }
     let budget = |limit: Option<i32>| limit.and_then(|limit| u64::try_from(limit).ok());
     if let Some(max) = budget(record.spec.max_trial_count) {
-        let left = max.saturating_sub(counters.ended());
+        let left = match max.saturating_sub(counters.ended()) {
+            left if left > 0 && !status.is_completed() => format!(", {left} to go"),
+            _ => String::new(),
+        };
         lines.push(format!(
-            "trials: {} of {max} ended, {} active, {left} to go",
+            "trials: {} of {max} ended, {} active{left}",
             counters.ended(),
             counters.active()
         ));
@@ -107,17 +111,8 @@ fn field(record: &ExperimentRecord, path: &str) -> Result<Explanation, ApiError>
             other => other.get(step),
         });
     }
-    let meaning = MEANINGS.iter().find(|(word, _)| {
-        path.trim_end_matches(|c: char| c == ']' || c.is_ascii_digit())
-            .trim_end_matches('[')
-            .rsplit('.')
-            .next()
-            == Some(*word)
-    });
-    let mut lines = Vec::new();
-    if let Some((_, meaning)) = meaning {
-        lines.push((*meaning).to_owned());
-    }
+    let meaning = fields::at(path);
+    let mut lines: Vec<String> = meaning.iter().map(|field| field.doc.to_owned()).collect();
     match value {
         Some(value) => lines.push(format!("here: {value}")),
         None if meaning.is_some() => lines.push("here: unset".into()),
@@ -130,30 +125,14 @@ fn field(record: &ExperimentRecord, path: &str) -> Result<Explanation, ApiError>
     Ok(Explanation { subject: path.to_owned(), lines })
 }
 
-/// Words of the spec, in a sentence each.
-const MEANINGS: [(&str, &str); 21] = [
-    ("parameters", "what is searched: name, type and feasible space of each parameter"),
-    ("feasibleSpace", "where values may lie: `min` and `max` (texts), `step`, `distribution`, or a `list`"),
-    ("when", "the parameter is active only if other parameters have these values"),
-    ("objective", "the metric that is optimised, its direction, and the goal at which the search ends"),
-    ("goal", "the search succeeds as soon as a trial reaches this value"),
-    ("algorithm", "how points are proposed; `cairn algorithms` lists what there is; unset is `auto`"),
-    ("earlyStopping", "a rule that ends trials which do worse than the others did"),
-    ("trialTemplate", "how a trial is run, with `${trialParameters.NAME}` where its values go"),
-    ("parallelTrialCount", "trials at once; unset is 3"),
-    ("maxTrialCount", "trials at all; unset is no limit"),
-    ("maxFailedTrialCount", "the experiment fails once this many trials have failed"),
-    ("metricsCollectorSpec", "where metrics are read from; unset is what the trial prints (`name=value`)"),
-    ("resumePolicy", "whether a succeeded experiment may be taken up with larger budgets"),
-    ("seed", "of every random choice; drawn and stored when unset"),
-    ("parameterConstraints", "expressions over parameters that every point meets, such as `lr * batch <= 8`"),
-    ("queuedPoints", "points that are tried first"),
-    ("maxDuration", "longest time from the start of the experiment, such as `2h`"),
-    ("maxGpuHours", "most GPU-hours of all trials together"),
-    ("maxCost", "most money, counted with `pricePerSlotHour`"),
-    ("pricePerSlotHour", "price of one slot (a GPU, else a trial) for an hour"),
-    ("suspend", "with `true` nothing begins until `cairn resume`"),
-];
+/// A comparison as one reads it.
+fn than(comparison: study::Comparison) -> &'static str {
+    match comparison {
+        study::Comparison::Equal => "equal to",
+        study::Comparison::Less => "less than",
+        study::Comparison::Greater => "greater than",
+    }
+}
 
 async fn trial(api: &Api, record: &ExperimentRecord, name: &str) -> Result<Explanation, ApiError> {
     let trial = find_trial(api, record, name).await?;
@@ -178,8 +157,11 @@ async fn trial(api: &Api, record: &ExperimentRecord, name: &str) -> Result<Expla
     }
     for rule in &trial.rules {
         lines.push(format!(
-            "rule: stop once {} is {:?} than {} from row {} on",
-            rule.metric, rule.comparison, rule.value, rule.start_step
+            "rule: stop once {} is {} {} from row {} on",
+            rule.metric,
+            than(rule.comparison),
+            rule.value,
+            rule.start_step
         ));
     }
     for run in api.world.store.runs(record.id, Some(trial.idx)).await? {
@@ -196,8 +178,11 @@ async fn trial(api: &Api, record: &ExperimentRecord, name: &str) -> Result<Expla
         let Some(end) = run.end else { continue };
         if let Some(rule) = end.stopped_by {
             lines.push(format!(
-                "run {} was stopped by the rule on {} at {}",
-                run.id.attempt, rule.metric, rule.value
+                "run {} was stopped by the rule: {} was {} {}",
+                run.id.attempt,
+                rule.metric,
+                than(rule.comparison),
+                rule.value
             ));
         }
         if !end.message.is_empty() {

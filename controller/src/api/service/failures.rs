@@ -27,7 +27,7 @@ fn group(trials: &[TrialRecord]) -> Vec<FailureGroup> {
     let mut causes: BTreeMap<String, Vec<&TrialRecord>> = BTreeMap::new();
     let failed = trials.iter().filter(|trial| trial.state != TrialState::Succeeded);
     for trial in failed {
-        causes.entry(cause(&trial.message)).or_default().push(trial);
+        causes.entry(cause(&trial.message.replace(&trial.name, "#"))).or_default().push(trial);
     }
     let of = causes.values().map(Vec::len).sum::<usize>() as u64;
     let mut groups: Vec<FailureGroup> = causes
@@ -157,5 +157,14 @@ mod tests {
         let groups = group(&trials);
         assert_eq!((groups[0].count, groups[0].of, &*groups[0].pattern), (2, 3, "all with batch >= 512"));
         assert_eq!((groups[1].count, &*groups[1].pattern), (1, ""));
+    }
+
+    #[test]
+    fn failures_that_differ_in_the_trial_s_name_only_are_alike() {
+        let failed = |idx: u64, name: &str| TrialRecord {
+            name: name.into(),
+            ..trial(idx, TrialState::Failed, &format!("no folder /data/{name}"), "64")
+        };
+        assert_eq!(group(&[failed(0, "t-wf5kktqb"), failed(1, "t-xz2gh4jk")])[0].count, 2);
     }
 }

@@ -5,60 +5,113 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use controller_core::experiment::ExperimentId;
 use controller_core::time::Timestamp;
+use serde_json::Value;
 
 use super::error::{ApiError, Code};
 use crate::api::Api;
 use crate::api::types::Collected;
 
-/// Erases deleted experiments from the store, and removes folders of runs that no living experiment knows and that
-/// nobody has touched for `older_than`. With `dry_run` it only counts.
+/// Removes folders of runs of deleted experiments, and of runs that their experiment does not know, once nobody has
+/// touched them for `older_than`; then erases the deleted experiments, unless folders of theirs are left. Folders of
+/// experiments that this store does not know may be another store's, and stay. With `dry_run` it only counts.
 pub(crate) async fn gc(api: &Api, older_than: Duration, dry_run: bool) -> Result<Collected, ApiError> {
-    let mut kept = BTreeSet::new();
+    let root = api.runs.clone();
+    let mut sweep = Sweep { now: api.world.clock.now(), older_than, dry_run, ..Sweep::default() };
+    for experiment in blocking(move || owners(&root)).await? {
+        if api.world.store.experiment_by_id(experiment).await?.is_some() {
+            sweep.known.insert(experiment);
+        }
+    }
     for (record, _) in api.world.store.experiments().await? {
         for run in api.world.store.runs(record.id, None).await? {
-            kept.extend(api.world.executor.place(&run.id).map(PathBuf::from));
+            sweep.kept.extend(api.world.executor.place(&run.id).map(PathBuf::from));
         }
     }
     let listed = api.world.executor.list().await;
     let living = listed.map_err(|error| ApiError::new(Code::Unavailable, error.to_string()))?.len();
-    let (root, now) = (api.runs.clone(), api.world.clock.now());
-    let sweep = move || sweep(&root, &kept, now, older_than, dry_run);
-    let swept = tokio::task::spawn_blocking(sweep).await;
-    let (folders, bytes) =
-        swept.map_err(|error| ApiError::new(Code::Internal, error.to_string()))?.map_err(|error| {
-            ApiError::new(Code::Internal, format!("folders of runs cannot be removed: {error}"))
-        })?;
-    tracing::debug!(living, folders, bytes, "run folders were swept");
-    let experiments = if dry_run { 0 } else { api.world.store.purge_deleted().await? };
-    Ok(Collected { experiments, folders, bytes })
+    let root = api.runs.clone();
+    let swept = blocking(move || sweep.below(&root)).await?;
+    let (folders, bytes, foreign) = (swept.folders, swept.bytes, swept.foreign);
+    tracing::debug!(living, folders, bytes, foreign, "run folders were swept");
+    let purge = !dry_run && swept.left == 0;
+    let experiments = if purge { api.world.store.purge_deleted().await? } else { 0 };
+    Ok(Collected { experiments, folders, bytes, foreign })
 }
 
-/// Removes run folders below `root` that are not kept and old; how many and their bytes.
-fn sweep(
-    root: &Path,
-    kept: &BTreeSet<PathBuf>,
+/// Work on the folders, off the reactor.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| ApiError::new(Code::Internal, error.to_string()))?
+        .map_err(|error| ApiError::new(Code::Internal, format!("folders of runs cannot be tidied: {error}")))
+}
+
+/// Which folders go.
+#[derive(Default)]
+struct Sweep {
+    /// Experiments whose runs these may be, living and deleted.
+    known: BTreeSet<ExperimentId>,
+    /// Folders of runs that living experiments know.
+    kept: BTreeSet<PathBuf>,
     now: Timestamp,
     older_than: Duration,
     dry_run: bool,
-) -> std::io::Result<(u64, u64)> {
-    let (mut folders, mut bytes) = (0, 0);
-    for folder in run_folders(root)? {
-        let modified = fs::metadata(folder.join("run.json"))?.modified()?;
-        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let touched = Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
-        let ended = folder.join("exit.json").exists();
-        if !ended || kept.contains(&folder) || now.since(touched) < older_than {
-            continue;
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Swept {
+    folders: u64,
+    bytes: u64,
+    /// Folders that go later: they run, or were touched lately.
+    left: u64,
+    /// Folders of experiments that are not known.
+    foreign: u64,
+}
+
+impl Sweep {
+    /// Removes run folders below `root` that are known, not kept, ended and old.
+    fn below(&self, root: &Path) -> std::io::Result<Swept> {
+        let mut swept = Swept::default();
+        for folder in run_folders(root)? {
+            if self.kept.contains(&folder) {
+                continue;
+            }
+            if !owner(&folder).is_some_and(|owner| self.known.contains(&owner)) {
+                swept.foreign += 1;
+                continue;
+            }
+            let modified = fs::metadata(folder.join("run.json"))?.modified()?;
+            let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let touched = Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
+            if !folder.join("exit.json").exists() || self.now.since(touched) < self.older_than {
+                swept.left += 1;
+                continue;
+            }
+            swept.bytes += size(&folder)?;
+            swept.folders += 1;
+            if !self.dry_run {
+                fs::remove_dir_all(&folder)?;
+                swept.bytes += remove_parents(root, &folder)?;
+            }
         }
-        bytes += size(&folder)?;
-        folders += 1;
-        if !dry_run {
-            fs::remove_dir_all(&folder)?;
-            bytes += remove_parents(root, &folder)?;
-        }
+        Ok(swept)
     }
-    Ok((folders, bytes))
+}
+
+/// The experiment of a run folder; none if its `run.json` does not say.
+fn owner(folder: &Path) -> Option<ExperimentId> {
+    let text = fs::read(folder.join("run.json")).ok()?;
+    let value: Value = serde_json::from_slice(&text).ok()?;
+    value.pointer("/run/id/experiment")?.as_i64().map(ExperimentId)
+}
+
+/// All experiments that have run folders below the root.
+fn owners(root: &Path) -> std::io::Result<BTreeSet<ExperimentId>> {
+    Ok(run_folders(root)?.iter().filter_map(|folder| owner(folder)).collect())
 }
 
 /// Removes what a removed run leaves above it: the checkpoint of its trial, once no other run of the trial is there,
@@ -120,31 +173,50 @@ fn size(folder: &Path) -> std::io::Result<u64> {
 mod tests {
     use super::*;
 
+    fn run(root: &Path, name: &str, experiment: i64, ended: bool) -> PathBuf {
+        let folder = root.join("e").join(name).join("1");
+        fs::create_dir_all(&folder).unwrap();
+        let told = serde_json::json!({"run": {"id": {"experiment": experiment}}});
+        fs::write(folder.join("run.json"), told.to_string()).unwrap();
+        if ended {
+            fs::write(folder.join("exit.json"), "{}").unwrap();
+        }
+        folder
+    }
+
     #[test]
-    fn only_old_ended_unknown_runs_go() {
-        let root = tempfile::tempdir().unwrap();
-        let run = |name: &str, ended: bool| {
-            let folder = root.path().join("e").join(name).join("1");
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("run.json"), "{}").unwrap();
-            if ended {
-                fs::write(folder.join("exit.json"), "{}").unwrap();
-            }
-            folder
+    fn only_old_ended_runs_of_known_experiments_that_these_forgot_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let kept = run(root, "kept", 1, true);
+        let running = run(root, "running", 1, false);
+        let gone = run(root, "gone", 1, true);
+        let foreign = run(root, "foreign", 2, true);
+        assert_eq!(owners(root).unwrap(), BTreeSet::from([ExperimentId(1), ExperimentId(2)]));
+        let sweep = |now: i64, dry_run: bool| Sweep {
+            known: BTreeSet::from([ExperimentId(1)]),
+            kept: BTreeSet::from([kept.clone()]),
+            now: Timestamp(now),
+            older_than: Duration::from_secs(1),
+            dry_run,
         };
-        let (kept, running, gone) = (run("kept", true), run("running", false), run("gone", true));
-        let now = Timestamp(i64::MAX);
-        let keep = BTreeSet::from([kept.clone()]);
-        assert_eq!(sweep(root.path(), &keep, Timestamp(0), Duration::from_secs(1), false).unwrap().0, 0);
+        let young = Swept { left: 2, foreign: 1, ..Swept::default() };
+        assert_eq!(sweep(0, false).below(root).unwrap(), young);
         let checkpoint = gone.with_file_name("checkpoint");
         fs::create_dir(&checkpoint).unwrap();
         fs::write(checkpoint.join("step"), "41").unwrap();
-        assert_eq!(sweep(root.path(), &keep, now, Duration::ZERO, true).unwrap(), (1, 4));
-        assert_eq!(sweep(root.path(), &keep, now, Duration::ZERO, false).unwrap(), (1, 6));
-        assert!(kept.exists() && running.exists() && !gone.parent().unwrap().exists());
-        let none = BTreeSet::new();
+        let old = sweep(i64::MAX, true).below(root).unwrap();
+        let counted = sweep(i64::MAX, false).below(root).unwrap();
+        assert_eq!((counted.folders, counted.left, counted.foreign), (1, 1, 1));
+        assert_eq!(old.bytes + 2, counted.bytes, "with the checkpoint");
+        assert!(kept.exists() && running.exists() && foreign.exists() && !gone.parent().unwrap().exists());
         fs::write(running.join("exit.json"), "{}").unwrap();
-        assert_eq!(sweep(root.path(), &none, now, Duration::ZERO, false).unwrap().0, 2);
-        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        let all = Sweep {
+            known: BTreeSet::from([ExperimentId(1), ExperimentId(2)]),
+            kept: BTreeSet::new(),
+            ..sweep(i64::MAX, false)
+        };
+        assert_eq!(all.below(root).unwrap().folders, 3);
+        assert_eq!(fs::read_dir(root).unwrap().count(), 0);
     }
 }

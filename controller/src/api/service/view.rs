@@ -126,7 +126,7 @@ fn block(record: &ExperimentRecord, status: &ExperimentStatus) -> CairnBlock {
     CairnBlock {
         state: state(status).into(),
         reason: current.map(|condition| condition.reason.clone()).unwrap_or_default(),
-        message: current.map(|condition| condition.message.clone()).unwrap_or_default(),
+        message: message(status),
         seed: record.seed,
         spec_digest: record.spec_digest.clone(),
         direction: if objective.is_maximize() { "maximize" } else { "minimize" }.into(),
@@ -173,6 +173,17 @@ pub(crate) fn state(status: &ExperimentStatus) -> &str {
     }
     let current = status.conditions.iter().rev().find(|condition| condition.status == "True");
     current.map_or("Created", |condition| condition.kind.as_str())
+}
+
+/// Why it is in its state. What a held one does changes without a new condition.
+pub(crate) fn message(status: &ExperimentStatus) -> String {
+    let what = match (state(status), status.hold) {
+        ("Stopping", Hold::Draining) => "Experiment is stopped; running trials finish",
+        ("Stopping", _) => "Experiment is stopped; running trials end and go on later",
+        ("Stopped", _) => "Experiment is stopped",
+        _ => return status.conditions.last().map(|current| current.message.clone()).unwrap_or_default(),
+    };
+    what.to_owned()
 }
 
 /// A trial as it travels.

@@ -219,6 +219,25 @@ pub(super) async fn numbers_that_are_none_are_read_back(store: AnyStore) {
     assert_eq!(all[3].row.value, Some(1e-300));
 }
 
+/// A connection remembers how it has prepared a statement: without a number at first, with one later.
+pub(super) async fn numbers_come_where_there_were_none_before(store: AnyStore) {
+    create(&store, 1, "a").await;
+    let lease = store.acquire(ExperimentId(1), "me").await.unwrap().unwrap();
+    for idx in 0..10 {
+        for objective in [None, Some(0.5)] {
+            let trials = vec![trial(idx, TrialState::Succeeded, objective)];
+            store.commit(&lease, &Batch { trials, ..Batch::default() }).await.unwrap();
+        }
+        for (nth, text) in ["Genotype(x)", "0.25"].into_iter().enumerate() {
+            store.append(&[(RUN, vec![row(2 * idx + nth as u64, text)])]).await.unwrap();
+        }
+    }
+    let best = TrialQuery { order: TrialOrder::Objective, ..TrialQuery::default() };
+    assert_eq!(store.trials(ExperimentId(1), &best).await.unwrap().items[9].objectives, [0.5]);
+    let all = store.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap();
+    assert_eq!(all.iter().filter(|found| found.row.value == Some(0.25)).count(), 10);
+}
+
 pub(super) async fn pushed_values_get_places_behind_each_other(store: AnyStore) {
     create(&store, 1, "a").await;
     let pushed = |text: &str, at| Pushed {
