@@ -1,6 +1,6 @@
 //! Lines to rows, as they come: bytes in, rows out, with the place of each.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use memchr::memmem::Finder;
 
@@ -25,7 +25,7 @@ pub enum Format {
 /// Reads one file from its start, in pieces of any size. However it is cut, the rows are the same.
 #[derive(Debug)]
 pub struct LineParser {
-    source: String,
+    source: Arc<str>,
     format: Format,
     metrics: Vec<Metric>,
     /// Byte at which the next piece begins.
@@ -39,7 +39,7 @@ pub struct LineParser {
 
 #[derive(Debug)]
 struct Metric {
-    name: String,
+    name: Arc<str>,
     finder: Finder<'static>,
     /// Rows so far, which number those that name no step.
     rows: i64,
@@ -47,9 +47,9 @@ struct Metric {
 
 impl LineParser {
     /// A parser of a source for these metrics.
-    pub fn new(source: impl Into<String>, format: Format, metrics: &[String]) -> Self {
+    pub fn new(source: impl Into<Arc<str>>, format: Format, metrics: &[String]) -> Self {
         let metrics = metrics.iter().map(|name| Metric {
-            name: name.clone(),
+            name: Arc::from(name.as_str()),
             finder: Finder::new(name.as_bytes()).into_owned(),
             rows: 0,
         });
@@ -66,7 +66,7 @@ impl LineParser {
 
     /// A parser of the same kind for another file, which goes on numbering rows.
     #[must_use]
-    pub fn anew(mut self, source: impl Into<String>) -> Self {
+    pub fn anew(mut self, source: impl Into<Arc<str>>) -> Self {
         self.source = source.into();
         self.position = 0;
         self.partial.clear();
@@ -224,7 +224,7 @@ impl LineParser {
 impl Metric {
     fn row(
         &mut self,
-        source: &str,
+        source: &Arc<str>,
         offset: u64,
         nth: u32,
         time: Option<Timestamp>,
@@ -234,10 +234,10 @@ impl Metric {
         self.rows += 1;
         let value = number(&text);
         ObservationRow {
-            source: source.to_owned(),
+            source: Arc::clone(source),
             offset,
             nth,
-            metric: self.name.clone(),
+            metric: Arc::clone(&self.name),
             time,
             step,
             text,
@@ -310,7 +310,7 @@ mod tests {
         let log = b"start\n2026-01-01T10:00:00Z loss=0.30 acc=0.8\n2026-01-01T10:00:01Z loss=0.25 acc=0.9\n";
         let rows = all(text(&["loss", "acc"]), &[log]);
         let seen: Vec<_> =
-            rows.iter().map(|r| (r.metric.as_str(), r.text.as_str(), r.step, r.offset, r.nth)).collect();
+            rows.iter().map(|r| (&*r.metric, r.text.as_str(), r.step, r.offset, r.nth)).collect();
         assert_eq!(
             seen,
             [
@@ -351,7 +351,7 @@ mod tests {
         let log = b"{\"loss\": \"0.5\", \"acc\": 0.9, \"epoch\": 3}\nnot json\n\n{\"loss\": null, \"timestamp\": 1638422847.5, \"acc\": 1}\n";
         let mut parser = parser(&["loss", "acc"], Format::Json);
         let rows = parser.push(log);
-        let seen: Vec<_> = rows.iter().map(|r| (r.metric.as_str(), r.text.as_str(), r.step)).collect();
+        let seen: Vec<_> = rows.iter().map(|r| (&*r.metric, r.text.as_str(), r.step)).collect();
         assert_eq!(seen, [("loss", "0.5", 3), ("acc", "0.9", 3), ("acc", "1", 1)]);
         assert_eq!(rows[2].time, Some(Timestamp(1_638_422_847_500_000)));
         assert_eq!(parser.take_notes().len(), 1);
