@@ -260,6 +260,14 @@ mod tests {
         assert!(said[0].contains("`s_max`"), "{said:?}");
         assert!(said[1].contains("27 of `epochs`") && said[2].contains("at least 27"), "{said:?}");
         assert!(build(&short).is_ok());
+        short.algorithm.name = "asha".into();
+        short.algorithm.settings.remove("s_max");
+        let said = warnings(&short);
+        assert!(said.iter().any(|text| text.contains("27 of `epochs`")), "{said:?}");
+        assert!(
+            !said.iter().any(|text| text.contains("parallelTrialCount")),
+            "asha waits for none: {said:?}"
+        );
     }
 
     #[test]

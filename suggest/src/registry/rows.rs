@@ -210,7 +210,7 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Li et al. 2018, JMLR 18:185; promotion as in asha",
         lenient: true,
-        warn: |study| warnings::halving(study, Halving::hyperband),
+        warn: warnings::hyperband,
         make: |study| Ok(Box::new(Halving::hyperband(study)?)),
     },
     Row {
@@ -221,7 +221,7 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Li et al. 2018, arXiv:1810.05934",
         lenient: false,
-        warn: |study| warnings::halving(study, Halving::asha),
+        warn: warnings::asha,
         make: |study| Ok(Box::new(Halving::asha(study)?)),
     },
 ];

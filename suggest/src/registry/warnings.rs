@@ -2,7 +2,6 @@
 
 use algorithms::grid::Grid;
 use algorithms::halving::Halving;
-use algorithms::settings::SettingsError;
 use study::{Study, Value};
 
 use super::rows::Row;
@@ -59,23 +58,10 @@ pub(super) fn cmaes(study: &Study) -> Vec<String> {
     sigma.filter(|sigma| *sigma > 1.0).map(warning).into_iter().collect()
 }
 
-/// Resources that the parameter's own space does not hold, and few trials at once.
-pub(super) fn halving(study: &Study, make: fn(&Study) -> Result<Halving, SettingsError>) -> Vec<String> {
-    let Ok(halving) = make(study) else { return Vec::new() };
-    let (resources, parameter) = (halving.resources(), &study.space.parameters()[halving.resource()]);
-    let outside: Vec<String> = resources
-        .iter()
-        .filter(|value: &&Value| !parameter.domain.contains(**value))
-        .map(|value| parameter.domain.text(*value))
-        .collect();
-    let mut warnings = Vec::new();
-    if !outside.is_empty() {
-        warnings.push(format!(
-            "the resource takes the values {} of `{}`, outside of its feasible space",
-            outside.join(", "),
-            parameter.name
-        ));
-    }
+/// Resources outside of their parameter, and few trials at once: brackets wait for all of a rung.
+pub(super) fn hyperband(study: &Study) -> Vec<String> {
+    let Ok(halving) = Halving::hyperband(study) else { return Vec::new() };
+    let mut warnings = outside(study, &halving);
     let rung = halving.first_rung();
     if u64::from(study.parallel) < rung {
         warnings.push(format!(
@@ -84,4 +70,27 @@ pub(super) fn halving(study: &Study, make: fn(&Study) -> Result<Halving, Setting
         ));
     }
     warnings
+}
+
+/// Resources outside of their parameter; that waits for nobody.
+pub(super) fn asha(study: &Study) -> Vec<String> {
+    Halving::asha(study).map_or_else(|_| Vec::new(), |halving| outside(study, &halving))
+}
+
+/// Resources that the parameter's own space does not hold.
+fn outside(study: &Study, halving: &Halving) -> Vec<String> {
+    let (resources, parameter) = (halving.resources(), &study.space.parameters()[halving.resource()]);
+    let outside: Vec<String> = resources
+        .iter()
+        .filter(|value: &&Value| !parameter.domain.contains(**value))
+        .map(|value| parameter.domain.text(*value))
+        .collect();
+    if outside.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "the resource takes the values {} of `{}`, outside of its feasible space",
+        outside.join(", "),
+        parameter.name
+    )]
 }

@@ -70,8 +70,9 @@ fn trial_spec(
             report.error(problem.hint(format!("add `{name}` to trialParameters")));
         }
     }
-    let searched = spec.parameters.iter().filter(|p| !references.contains(p.name.as_str()));
-    for parameter in searched {
+    // One without a name has been told of already.
+    let is_lost = |name: &str| !name.is_empty() && !references.contains(name);
+    for parameter in spec.parameters.iter().filter(|parameter| is_lost(&parameter.name)) {
         let problem = Problem::new(
             format!("{PATH}.trialParameters"),
             format!("parameter `{}` reaches no trial", parameter.name),

@@ -144,6 +144,13 @@ fn every_rule_of_the_webhook_refuses_by_path() {
 }
 
 #[test]
+fn a_parameter_that_yaml_takes_for_a_truth_value_is_told_as_that_alone() {
+    let errors = errors(&[("name: lr", "name: y"), ("reference: lr", "reference: y")]);
+    assert!(errors.iter().any(|error| error.contains("`true` where a text is wanted")), "{errors:?}");
+    assert!(!errors.iter().any(|error| error.contains("``")), "{errors:?}");
+}
+
+#[test]
 fn lax_experiments_that_katib_accepts_are_accepted() {
     for (from, to) in [
         ("name: demo", "name: a.b"),
