@@ -170,7 +170,7 @@ impl Asker {
 }
 
 impl Driver<'_> {
-    /// Puts all open questions; the snapshot with the answers, which go into the batch.
+    /// Puts all open questions, oldest first; the snapshot with the answers, which go into the batch.
     pub(super) async fn ask(&mut self, batch: &mut Batch) -> Result<Snapshot, DriverError> {
         let mut next = self.snapshot.clone();
         if self.ask_again.is_some_and(|(at, _)| Instant::now() < at) {
@@ -181,6 +181,9 @@ impl Driver<'_> {
             _ => None,
         });
         for ask in asks {
+            if !next.asks.contains(&ask) {
+                break;
+            }
             let answer = self.asker.ask(&*self.world.store, &next, ask).await;
             let now = self.world.clock.now();
             match answer {

@@ -11,6 +11,8 @@ mod error;
 mod gather;
 mod load;
 mod prepare;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -72,7 +72,8 @@ impl Snapshot {
         batch.status = Some(self.status.clone());
     }
 
-    /// Takes in the answer to a question: its suggestions become trials. Fewer than asked: nothing more will come.
+    /// Takes in the answer to the oldest question: its suggestions become trials. Fewer than asked: nothing more will
+    /// come, to later questions neither.
     pub fn answer(
         &mut self,
         now: Timestamp,
@@ -82,7 +83,10 @@ impl Snapshot {
         batch: &mut Batch,
     ) {
         self.asks.retain(|open| open.first_idx != ask.first_idx);
-        self.exhausted |= suggestions.len() < ask.n as usize;
+        if suggestions.len() < ask.n as usize {
+            self.exhausted = true;
+            self.asks.clear();
+        }
         for suggestion in suggestions {
             self.create(now, suggestion, Origin::Search, rules.to_vec(), batch);
         }
