@@ -11,6 +11,8 @@ mod error;
 mod gather;
 mod load;
 mod prepare;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -299,23 +301,5 @@ impl Driver<'_> {
             () = tokio::time::sleep(TICK) => {}
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_point_in_the_queue_of_a_held_experiment_calls_no_driver() {
-        let point = Wish::Enqueue { assignments: Vec::new() };
-        for hold in [Hold::Draining, Hold::Stopped] {
-            let held = ExperimentStatus { hold, ..ExperimentStatus::default() };
-            assert!(is_left(&held));
-            assert!(!calls(&held, &point) && calls(&held, &Wish::Resume));
-        }
-        let deleting = ExperimentStatus { hold: Hold::Deleting, ..ExperimentStatus::default() };
-        assert!(calls(&deleting, &point), "it is refused before all goes");
-        assert!(!is_left(&ExperimentStatus::default()));
     }
 }

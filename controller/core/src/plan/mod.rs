@@ -81,15 +81,25 @@ pub enum Action {
     Delete,
 }
 
-/// What to change next. Empty: nothing until something happens. Ends are taken one at a time, in the order of their
-/// recorded times, so the caller applies and plans again until nothing comes.
+/// What to change next. Empty: nothing until something happens. The caller applies and plans again until nothing comes.
+///
+/// Ends are taken one at a time, in the order of their recorded times, and what follows from one is planned before the
+/// next is taken: so it does not matter whether anybody looked in between.
 pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if let Some(wish) = next_wish(now, snapshot) {
         return vec![Action::Take(wish.clone())];
     }
-    if let Some(ended) = next_end(snapshot) {
-        return vec![ended];
+    let end = next_end(snapshot);
+    let then = end.map_or(now, |(_, measured)| measured.end.ended.min(now));
+    let actions = plan_before_ends(then, snapshot);
+    if !actions.is_empty() {
+        return actions;
     }
+    end.and_then(|(trial, measured)| take_end(snapshot, trial, measured)).into_iter().collect()
+}
+
+/// What to change before the next end is taken, at the time of that end.
+fn plan_before_ends(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     let started = starts(snapshot);
     if !started.is_empty() {
         return started;
@@ -137,12 +147,15 @@ fn may_go_on(now: Timestamp, snapshot: &Snapshot) -> bool {
 }
 
 /// The earliest end that has not been taken.
-fn next_end(snapshot: &Snapshot) -> Option<Action> {
+fn next_end(snapshot: &Snapshot) -> Option<(TrialIdx, &Measured)> {
     let ended = snapshot.runs.iter().filter_map(|(trial, view)| match view {
-        RunView::Ended(measured) => Some((measured.end.ended, *trial, measured)),
+        RunView::Ended(measured) => Some((*trial, measured)),
         _ => None,
     });
-    let (_, trial, measured) = ended.min_by_key(|(at, trial, _)| (*at, *trial))?;
+    ended.min_by_key(|(trial, measured)| (measured.end.ended, *trial))
+}
+
+fn take_end(snapshot: &Snapshot, trial: TrialIdx, measured: &Measured) -> Option<Action> {
     let fate = judge(snapshot, snapshot.active.get(&trial)?, measured);
     Some(Action::Ended { trial, fate })
 }
@@ -192,10 +205,11 @@ fn drop_killed(snapshot: &Snapshot) -> Vec<Action> {
         .collect()
 }
 
-/// People's points first, then one question for all remaining places.
+/// People's points first, then one question for all remaining places. Questions may be open already, as each end has
+/// its own; people's points wait for their answers, whose numbers come first.
 fn new_trials(snapshot: &Snapshot) -> Vec<Action> {
     let places = snapshot.limits.places(snapshot);
-    if places == 0 || !snapshot.asks.is_empty() {
+    if places == 0 {
         return Vec::new();
     }
     let first = snapshot.next_idx();
@@ -219,6 +233,9 @@ fn new_trials(snapshot: &Snapshot) -> Vec<Action> {
         _ => None,
     });
     let mut actions: Vec<Action> = queued.chain(wished).take(places as usize).collect();
+    if !actions.is_empty() && !snapshot.asks.is_empty() {
+        return Vec::new();
+    }
     let n = places as u32 - actions.len() as u32;
     if n > 0 && !snapshot.exhausted {
         let first_idx = TrialIdx(first.0 + actions.len() as u64);

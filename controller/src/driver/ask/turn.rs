@@ -14,7 +14,7 @@ use crate::driver::{Driver, DriverError};
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 impl Driver<'_> {
-    /// Puts all open questions; the snapshot with the answers, which go into the batch.
+    /// Puts all open questions, oldest first; the snapshot with the answers, which go into the batch.
     pub(in crate::driver) async fn ask(&mut self, batch: &mut Batch) -> Result<Snapshot, DriverError> {
         let mut next = self.snapshot.clone();
         if self.ask_again.is_some_and(|(at, _)| Instant::now() < at) {
@@ -25,6 +25,9 @@ impl Driver<'_> {
             _ => None,
         });
         for ask in asks {
+            if !next.asks.contains(&ask) {
+                break;
+            }
             let answer = self.asker.ask(&*self.world.store, &next, ask).await;
             let now = self.world.clock.now();
             match answer {

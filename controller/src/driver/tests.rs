@@ -1,0 +1,11 @@
+//! The simulator: the real driver over a virtual clock, an executor whose runs are made up, a real store that breaks off
+//! the driver where a story wants it, and the real suggestion service.
+
+mod audit;
+mod executor;
+mod faults;
+mod laws;
+mod leaders;
+mod search;
+mod store;
+mod world;

@@ -1,0 +1,293 @@
+//! An executor whose runs are made up: they begin, report and end when a story says so, and outlive every driver.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use controller_core::metrics::value::number;
+use controller_core::ports::{Executor, ExecutorError, ObservationRow, Store};
+use controller_core::report::Problem;
+use controller_core::run::{Exit, Run, RunEnd, RunId, RunPhase, RunStatus};
+use controller_core::spec::ExperimentSpec;
+use controller_core::time::{Clock, Timestamp};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use tokio::sync::{broadcast, watch};
+use tokio_stream::wrappers::BroadcastStream;
+
+use super::faults::Faults;
+
+/// Rows that a run reports.
+pub(super) const ROWS: u32 = 3;
+
+/// What happens to a change that is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// It is heard.
+    Once,
+    /// It is heard twice.
+    Twice,
+    /// It is lost.
+    Never,
+    /// It is heard after the next one.
+    Late,
+}
+
+/// Runs as a story wants them.
+pub(super) struct FakeExecutor {
+    state: Mutex<State>,
+    changes: broadcast::Sender<RunStatus>,
+    /// Raised with every change of a run.
+    news: watch::Sender<u64>,
+    faults: Arc<Faults>,
+    clock: Arc<dyn Clock>,
+    /// Where runs report to.
+    store: Arc<dyn Store>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Runs that are not forgotten.
+    known: BTreeMap<RunId, Entry>,
+    forgotten: BTreeSet<RunId>,
+    /// How each change is told; empty: once.
+    tellings: Vec<Telling>,
+    told: usize,
+    late: Option<RunStatus>,
+    /// Starts that fail because something is not there yet.
+    refuse: u32,
+    /// Whether runs wait for a word of the story before they begin.
+    tardy: bool,
+    most_alive: usize,
+    wrongs: Vec<String>,
+}
+
+struct Entry {
+    run: Run,
+    phase: RunPhase,
+    /// Whether it was told to stop.
+    stopped: bool,
+}
+
+impl FakeExecutor {
+    pub(super) fn new(faults: Arc<Faults>, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Arc<Self> {
+        let (changes, _) = broadcast::channel(1024);
+        let news = watch::Sender::new(0);
+        Arc::new(Self { state: Mutex::default(), changes, news, faults, clock, store })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// How changes are told from now on, one after the other and again from the start.
+    pub(super) fn tell(&self, tellings: Vec<Telling>) {
+        self.state().tellings = tellings;
+    }
+
+    /// The next starts fail for now.
+    pub(super) fn refuse(&self, n: u32) {
+        self.state().refuse = n;
+    }
+
+    /// What was asked of it that never should be.
+    pub(super) fn wrongs(&self) -> Vec<String> {
+        self.state().wrongs.clone()
+    }
+
+    /// Most runs alive at once.
+    pub(super) fn most_alive(&self) -> usize {
+        self.state().most_alive
+    }
+
+    /// Runs ended and forgotten.
+    pub(super) fn forgotten(&self) -> BTreeSet<RunId> {
+        self.state().forgotten.clone()
+    }
+
+    /// Runs not forgotten.
+    pub(super) fn known(&self) -> Vec<RunId> {
+        self.state().known.keys().copied().collect()
+    }
+
+    /// Runs that have not ended, and whether each was told to stop.
+    pub(super) fn alive(&self) -> Vec<(RunId, bool)> {
+        let state = self.state();
+        let alive = state.known.values().filter(|entry| !is_over(&entry.phase));
+        alive.map(|entry| (entry.run.id, entry.stopped)).collect()
+    }
+
+    /// Returns when any run has changed since the last call with this receiver.
+    pub(super) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// The processes of a run begin.
+    pub(super) fn begin(&self, run: RunId) {
+        self.change(run, running(self.clock.now()));
+    }
+
+    /// A run reports all that it has to, and ends. One that has ended already stays so.
+    pub(super) async fn end(&self, id: RunId, exit: Exit) {
+        let Some(run) = self.state().known.get(&id).map(|entry| entry.run.clone()) else { return };
+        self.store.append(&[(id, rows(&run))]).await.unwrap();
+        let mut started = None;
+        if let Some(entry) = self.state().known.get(&id) {
+            match entry.phase {
+                RunPhase::Ended(_) => return,
+                RunPhase::Running { since, .. } => started = Some(since),
+                RunPhase::Waiting { .. } => {}
+            }
+        }
+        let ended = self.clock.now();
+        let slots = vec!["cpu-0".into()];
+        let message = String::new();
+        let end = RunEnd { exit, started, ended, slots, stopped_by: None, message, model: None };
+        self.change(id, RunPhase::Ended(end));
+    }
+
+    fn change(&self, run: RunId, phase: RunPhase) {
+        let mut state = self.state();
+        let Some(entry) = state.known.get_mut(&run) else { return };
+        entry.phase = phase.clone();
+        state.say(&self.changes, RunStatus { run, phase });
+        drop(state);
+        self.news.send_modify(|n| *n += 1);
+    }
+}
+
+impl State {
+    fn first_phase(&self, since: Timestamp) -> RunPhase {
+        if self.tardy { RunPhase::Waiting { reason: "no slot is free".into() } } else { running(since) }
+    }
+
+    fn say(&mut self, changes: &broadcast::Sender<RunStatus>, status: RunStatus) {
+        let telling = match self.tellings.len() {
+            0 => Telling::Once,
+            n => self.tellings[self.told % n],
+        };
+        self.told += 1;
+        let late = self.late.take();
+        let now = match telling {
+            Telling::Once => vec![status],
+            Telling::Twice => vec![status.clone(), status],
+            Telling::Never => vec![],
+            Telling::Late => {
+                self.late = Some(status);
+                vec![]
+            }
+        };
+        for status in now.into_iter().chain(late) {
+            // Nobody may be listening.
+            changes.send(status).ok();
+        }
+    }
+}
+
+fn running(since: Timestamp) -> RunPhase {
+    RunPhase::Running { since, slots: vec!["cpu-0".into()] }
+}
+
+fn is_over(phase: &RunPhase) -> bool {
+    matches!(phase, RunPhase::Ended(_))
+}
+
+/// What a run reports: a parabola over its parameters that comes closer with each step.
+pub(super) fn rows(run: &Run) -> Vec<ObservationRow> {
+    let args = run.manifest["spec"]["args"].as_array().or_else(|| run.manifest["args"].as_array()).unwrap();
+    let x: Vec<f64> = args.iter().map(|arg| arg.as_str().unwrap().parse().unwrap()).collect();
+    let loss: f64 = x.iter().map(|x| (x - 0.3).powi(2)).sum();
+    let row = |nth| {
+        let text = format!("{:?}", loss + f64::from(ROWS - 1 - nth));
+        ObservationRow {
+            source: "stdout".into(),
+            offset: u64::from(nth) * 20,
+            nth: 0,
+            metric: "loss".into(),
+            time: None,
+            step: i64::from(nth),
+            value: number(&text),
+            text,
+        }
+    };
+    (0..ROWS).map(row).collect()
+}
+
+#[async_trait]
+impl Executor for FakeExecutor {
+    async fn ensure(&self, run: &Run) -> Result<(), ExecutorError> {
+        self.faults.point().await;
+        {
+            let mut state = self.state();
+            if state.refuse > 0 {
+                state.refuse -= 1;
+                return Err(ExecutorError::Unavailable("no place yet".into()));
+            }
+            if state.forgotten.contains(&run.id) {
+                state.wrongs.push(format!("run {} is begun again", run.id));
+            }
+            if !state.known.contains_key(&run.id) {
+                let phase = state.first_phase(self.clock.now());
+                state.known.insert(run.id, Entry { run: run.clone(), phase: phase.clone(), stopped: false });
+                state.say(&self.changes, RunStatus { run: run.id, phase });
+            }
+            let alive = state.known.values().filter(|entry| !is_over(&entry.phase)).count();
+            state.most_alive = state.most_alive.max(alive);
+        }
+        self.news.send_modify(|n| *n += 1);
+        self.faults.point().await;
+        Ok(())
+    }
+
+    async fn stop(&self, run: &RunId, _: Duration) -> Result<(), ExecutorError> {
+        self.faults.point().await;
+        let mut news = self.news();
+        if let Some(entry) = self.state().known.get_mut(run) {
+            entry.stopped = true;
+        }
+        self.news.send_modify(|n| *n += 1);
+        while self.state().known.get(run).is_some_and(|entry| !is_over(&entry.phase)) {
+            news.changed().await.map_err(|_| ExecutorError::Unavailable("gone".into()))?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self) -> Result<Vec<RunStatus>, ExecutorError> {
+        let state = self.state();
+        let status = |entry: &Entry| RunStatus { run: entry.run.id, phase: entry.phase.clone() };
+        Ok(state.known.values().map(status).collect())
+    }
+
+    async fn forget(&self, run: &RunId) -> Result<(), ExecutorError> {
+        self.faults.point().await;
+        {
+            let mut state = self.state();
+            if let Some(entry) = state.known.remove(run) {
+                if !is_over(&entry.phase) {
+                    state.wrongs.push(format!("run {run} is forgotten before its end"));
+                }
+                state.forgotten.insert(*run);
+            }
+        }
+        self.faults.point().await;
+        Ok(())
+    }
+
+    fn logs(&self, _: &RunId, _: u64, _: bool) -> BoxStream<'static, Bytes> {
+        futures::stream::empty().boxed()
+    }
+
+    fn watch(&self) -> BoxStream<'static, RunStatus> {
+        BroadcastStream::new(self.changes.subscribe()).filter_map(|change| async { change.ok() }).boxed()
+    }
+
+    async fn refusals(&self, _: &ExperimentSpec) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    fn place(&self, _: &RunId) -> Option<String> {
+        None
+    }
+}

@@ -1,0 +1,92 @@
+//! The same order of ends, the same search: broken off or not.
+
+use controller_core::run::Exit;
+use study::TrialIdx;
+
+use super::audit::Told;
+use super::world::{Fate, Spec, Story};
+
+const PARALLEL: u32 = 3;
+const TRIALS: u32 = 8;
+/// So many points no story has.
+const NEVER: u64 = 1 << 40;
+
+/// One is lost once, one fails.
+fn exit(trial: TrialIdx, attempt: u32) -> Exit {
+    match (trial.0, attempt) {
+        (1, 1) => Exit::Lost { reason: "the machine was started anew".into() },
+        (4, _) => Exit::Code { code: 1 },
+        _ => Exit::Code { code: 0 },
+    }
+}
+
+/// What happens while no driver is there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Meanwhile {
+    Nothing,
+    /// All that run end, in their order.
+    Ends,
+}
+
+/// Tells the story with a driver that breaks off at a point, and whether there was such a point.
+async fn tell(algorithm: &'static str, point: u64, meanwhile: Meanwhile) -> (Told, bool) {
+    let story = Story::of(&Spec::of(algorithm, PARALLEL, TRIALS)).await;
+    let mut fate = Fate::new(PARALLEL, TRIALS, exit);
+    story.faults.break_off_after(point);
+    let mut broken_off = false;
+    let outcome = loop {
+        if let Some(outcome) = story.drive_while(fate.go_on(&story)).await {
+            break outcome;
+        }
+        broken_off = true;
+        if meanwhile == Meanwhile::Ends {
+            fate.rush(&story).await;
+        }
+    };
+    assert!(outcome.unwrap().is_completed());
+    story.audit().await;
+    assert!(story.executor.most_alive() <= PARALLEL as usize);
+    (story.told().await, broken_off)
+}
+
+/// Breaks off at every point, or at some of them, until there is none left.
+async fn holds(algorithm: &'static str, meanwhile: Meanwhile, step: usize) {
+    let (undisturbed, _) = tell(algorithm, NEVER, Meanwhile::Nothing).await;
+    assert_eq!((undisturbed.counters.succeeded, undisturbed.counters.failed), (u64::from(TRIALS) - 1, 1));
+    for point in (1..).step_by(step) {
+        let (told, broken_off) = tell(algorithm, point, meanwhile).await;
+        if !broken_off {
+            assert!(point > 80, "there are more points than {point}");
+            break;
+        }
+        told.assert_same(
+            &undisturbed,
+            &format!("{algorithm}, broken off at {point}, meanwhile {meanwhile:?}"),
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_goes_on_as_if_nothing_had_happened() {
+    holds("random", Meanwhile::Nothing, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_estimator_goes_on_as_if_nothing_had_happened() {
+    holds("tpe", Meanwhile::Nothing, 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gaussian_process_goes_on_as_if_nothing_had_happened() {
+    holds("bayesianoptimization", Meanwhile::Nothing, 3).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_estimator_does_not_mind_whether_anybody_looks() {
+    holds("tpe", Meanwhile::Ends, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gaussian_process_does_not_mind_whether_anybody_looks() {
+    holds("bayesianoptimization", Meanwhile::Ends, 1).await;
+}

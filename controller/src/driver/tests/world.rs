@@ -1,0 +1,216 @@
+//! A world of a story's own: clock, store, executor, suggestion service, one experiment, and drivers that come and go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller_core::experiment::{ExperimentId, ExperimentStatus};
+use controller_core::ports::{Store as _, Wish};
+use controller_core::run::Exit;
+use controller_core::time::{Clock, Timestamp};
+use study::TrialIdx;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::executor::FakeExecutor;
+use super::faults::Faults;
+use super::search::Search;
+use super::store::FaultyStore;
+use crate::api::{Api, service};
+use crate::driver::{DriverError, drive};
+use crate::world::World;
+
+/// Follows the paused time of the runtime.
+struct VirtualClock(Instant);
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_000_000_000_000_000).plus(self.0.elapsed())
+    }
+}
+
+/// What an experiment of a story says beside what all of them do.
+pub(super) struct Spec {
+    pub(super) algorithm: &'static str,
+    pub(super) parallel: u32,
+    pub(super) trials: u32,
+    /// More lines of `spec`.
+    pub(super) more: String,
+    pub(super) retries: u32,
+    pub(super) goal: Option<f64>,
+}
+
+impl Spec {
+    pub(super) fn of(algorithm: &'static str, parallel: u32, trials: u32) -> Self {
+        Self { algorithm, parallel, trials, more: String::new(), retries: 0, goal: None }
+    }
+
+    fn yaml(&self) -> String {
+        let settings = match self.algorithm {
+            "tpe" => "[{name: n_startup_trials, value: '3'}]",
+            "bayesianoptimization" => "[{name: n_initial_points, value: '3'}]",
+            _ => "[]",
+        };
+        let goal = self.goal.map(|goal| format!(", goal: {goal}")).unwrap_or_default();
+        let Self { algorithm, parallel, trials, more, retries, .. } = self;
+        format!(
+            r#"
+apiVersion: kubeflow.org/v1beta1
+kind: Experiment
+metadata: {{name: story}}
+spec:
+  seed: 11
+  objective: {{type: minimize, objectiveMetricName: loss{goal}}}
+  algorithm: {{algorithmName: {algorithm}, algorithmSettings: {settings}}}
+  parameters:
+    - {{name: left, parameterType: double, feasibleSpace: {{min: "-1", max: "2"}}}}
+    - {{name: right, parameterType: double, feasibleSpace: {{min: "-1", max: "2"}}}}
+  parallelTrialCount: {parallel}
+  maxTrialCount: {trials}
+  {more}
+  trialTemplate:
+    trialParameters: [{{name: left, reference: left}}, {{name: right, reference: right}}]
+    trialSpec:
+      apiVersion: cairn.dev/v1
+      kind: Process
+      command: [train]
+      args: ["${{trialParameters.left}}", "${{trialParameters.right}}"]
+      retries: {retries}
+"#
+        )
+    }
+}
+
+/// Everything there is in a story.
+pub(super) struct Story {
+    pub(super) world: World,
+    pub(super) store: Arc<FaultyStore>,
+    pub(super) executor: Arc<FakeExecutor>,
+    pub(super) faults: Arc<Faults>,
+    pub(super) search: Search,
+    pub(super) id: ExperimentId,
+}
+
+impl Story {
+    /// A world with this experiment, submitted through the same door as everybody's.
+    pub(super) async fn of(spec: &Spec) -> Self {
+        let faults = Faults::new();
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock(Instant::now()));
+        let store = FaultyStore::open(Arc::clone(&faults)).await;
+        let executor = FakeExecutor::new(Arc::clone(&faults), Arc::clone(&clock), store.clone());
+        let search = Search::default();
+        search.up().await;
+        let world = World {
+            store: store.clone(),
+            executor: executor.clone(),
+            search: search.channel(),
+            clock,
+            wake: Arc::new(Notify::new()),
+            holder: "story".into(),
+        };
+        let api = Api {
+            world: world.clone(),
+            runs: "/nowhere".into(),
+            watches: crate::api::service::PushWatches::default(),
+        };
+        service::submit(&api, &spec.yaml(), "default", None).await.unwrap();
+        let id = store.experiment("default", "story").await.unwrap().unwrap().id;
+        Self { world, store, executor, faults, search, id }
+    }
+
+    /// Somebody wishes something.
+    pub(super) async fn wish(&self, wish: Wish) {
+        self.store.wish(self.id, &wish, self.world.clock.now()).await.unwrap();
+        self.world.wake.notify_waiters();
+    }
+
+    pub(super) async fn status(&self) -> ExperimentStatus {
+        self.store.status(self.id).await.unwrap()
+    }
+
+    /// Drives until the driver has nothing more to do (`Some`) or is broken off (`None`), while something else goes on.
+    pub(super) async fn drive_while(
+        &self,
+        life: impl Future<Output = ()>,
+    ) -> Option<Result<ExperimentStatus, DriverError>> {
+        let life = async {
+            life.await;
+            std::future::pending::<()>().await;
+        };
+        let outcome = tokio::select! {
+            outcome = drive(&self.world, self.id) => Some(outcome),
+            () = self.faults.reached() => None,
+            () = life => None,
+        };
+        self.store.free_leases().await;
+        outcome
+    }
+
+    /// A driver that drives while nothing ends by itself, for so long.
+    pub(super) async fn drive_for(&self, time: Duration) {
+        tokio::time::timeout(time, drive(&self.world, self.id)).await.ok();
+        self.store.free_leases().await;
+    }
+}
+
+/// In which order trials end, and how: a second after each other, in blocks of as many as run at once.
+pub(super) struct Fate {
+    order: Vec<TrialIdx>,
+    done: usize,
+    exit: fn(TrialIdx, u32) -> Exit,
+}
+
+/// Between two ends.
+const PACE: Duration = Duration::from_secs(1);
+
+impl Fate {
+    /// Every block of trials ends last to first but for its first two, so that neither order nor its reverse would do.
+    pub(super) fn new(parallel: u32, trials: u32, exit: fn(TrialIdx, u32) -> Exit) -> Self {
+        let all: Vec<TrialIdx> = (0..u64::from(trials)).map(TrialIdx).collect();
+        let mut order = Vec::new();
+        for block in all.chunks(parallel as usize) {
+            let mut block = block.to_vec();
+            block.reverse();
+            if block.len() > 2 {
+                block.rotate_right(1);
+            }
+            order.extend(block);
+        }
+        Self { order, done: 0, exit }
+    }
+
+    /// Ends one after the other, each once it runs.
+    pub(super) async fn go_on(&mut self, story: &Story) {
+        let mut news = story.executor.news();
+        while self.done < self.order.len() {
+            if self.next(story).is_some() {
+                tokio::time::sleep(PACE).await;
+                self.end_next(story).await;
+            } else {
+                news.changed().await.unwrap();
+            }
+        }
+    }
+
+    /// Ends at once all that run and are next.
+    pub(super) async fn rush(&mut self, story: &Story) {
+        while self.next(story).is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.end_next(story).await;
+        }
+    }
+
+    fn next(&self, story: &Story) -> Option<controller_core::run::RunId> {
+        let trial = self.order.get(self.done)?;
+        story.executor.alive().into_iter().map(|(run, _)| run).find(|run| run.trial == *trial)
+    }
+
+    async fn end_next(&mut self, story: &Story) {
+        let Some(run) = self.next(story) else { return };
+        let exit = (self.exit)(run.trial, run.attempt);
+        let again = matches!(exit, Exit::Lost { .. });
+        story.executor.end(run, exit).await;
+        if !again {
+            self.done += 1;
+        }
+    }
+}
