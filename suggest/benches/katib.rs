@@ -4,6 +4,8 @@
 //! `taskset -c 0 cargo bench -p suggest --bench katib`: one core, as the figures are meant. Both servers are reached
 //! over a loopback socket, and by a client that sends bytes made beforehand.
 
+#![expect(clippy::print_stdout, reason = "figures are what it is for")]
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

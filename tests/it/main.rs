@@ -1,5 +1,7 @@
 //! Stories: what a user does, and what a user then sees. One program for all, so that all share its peers.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
 mod api;
 mod bad_input;
 mod cli;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub use cairn::{Cairn, Output, Running};
 
 /// How long a story waits for something before it gives up.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The folder of the workspace.
 ///

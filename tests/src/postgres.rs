@@ -48,11 +48,10 @@ impl Server {
             data.display(),
             server.folder.display(),
         );
-        as_nobody(Command::new("sh").args(["-c", &watch]))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("sh is there");
+        let mut watcher = as_nobody(Command::new("sh").args(["-c", &watch]));
+        watcher.stdout(Stdio::null()).stderr(Stdio::null());
+        #[expect(clippy::zombie_processes, reason = "it outlives this process, to clean up after it")]
+        watcher.spawn().expect("sh is there");
         server
     }
 

@@ -167,7 +167,7 @@ impl Reader {
         let known = ["command", "args", "env", "workingDir", "resources", "timeout", "retries", "image"];
         let top = ["apiVersion", "kind", "metadata"];
         for key in body.as_object().into_iter().flat_map(|map| map.keys()) {
-            if !known.contains(&key.as_str()) && !(path.is_empty() && top.contains(&key.as_str())) {
+            if !(known.contains(&key.as_str()) || path.is_empty() && top.contains(&key.as_str())) {
                 self.refuse(
                     format!("{path}{key}"),
                     format!("a Process has no `{key}`; it has {}", known.join(", ")),
@@ -236,7 +236,7 @@ impl Reader {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match env {
             Some(Value::Object(map)) => {
-                variables.extend(map.iter().map(|(name, value)| (name.clone(), text(value))))
+                variables.extend(map.iter().map(|(name, value)| (name.clone(), text(value))));
             }
             Some(Value::Array(items)) => {
                 for (i, item) in items.iter().enumerate() {
@@ -330,6 +330,7 @@ mod tests {
         serde_json::from_value(json!({"collector": {"kind": kind}})).unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "made on the spot everywhere")]
     fn job(container: Value) -> Value {
         json!({"kind": "Job", "spec": {"template": {"spec": {"containers": [container]}}}})
     }

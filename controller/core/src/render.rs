@@ -160,6 +160,7 @@ mod tests {
 
     const META: TrialMeta<'static> = TrialMeta { name: "demo-x", namespace: "ns1" };
 
+    #[expect(clippy::needless_pass_by_value, reason = "made on the spot everywhere")]
     fn spec(template: Value) -> ExperimentSpec {
         serde_json::from_value(json!({
             "parameters": [

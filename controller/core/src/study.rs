@@ -27,7 +27,7 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
         match Constraint::parse(text) {
             Ok(constraint) => constraints.push(constraint),
             Err(error) => {
-                report.error(Problem::new(format!("spec.parameterConstraints[{i}]"), error.to_string()))
+                report.error(Problem::new(format!("spec.parameterConstraints[{i}]"), error.to_string()));
             }
         }
     }
@@ -97,16 +97,17 @@ fn parameter(spec: &ParameterSpec, path: &str, report: &mut Report) -> Option<Pa
     };
     let default = match &spec.default_value {
         None => None,
-        Some(text) => match domain.parse(text).filter(|value| domain.contains(*value)) {
-            Some(value) => Some(value),
-            None => {
+        Some(text) => {
+            if let Some(value) = domain.parse(text).filter(|value| domain.contains(*value)) {
+                Some(value)
+            } else {
                 report.error(Problem::new(
                     format!("{path}.default"),
                     format!("`{text}` is not in the feasible space"),
                 ));
                 return None;
             }
-        },
+        }
     };
     let when = spec
         .when
@@ -209,6 +210,7 @@ fn discrete(spec: &ParameterSpec, path: &str, report: &mut Report) -> Domain {
     };
     let mut pairs: Vec<(f64, String)> = numbers.into_iter().zip(list).collect();
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    #[expect(clippy::float_cmp, reason = "the same number written twice is one")]
     pairs.dedup_by(|a, b| a.0 == b.0);
     let (values, texts) = pairs.into_iter().unzip();
     Domain::Discrete { texts, values }
@@ -237,6 +239,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "made on the spot everywhere")]
     fn study(parameters: serde_json::Value) -> (Result<Study, Vec<Problem>>, Report) {
         let spec = serde_json::from_value(json!({
             "parameters": parameters,

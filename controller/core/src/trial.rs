@@ -112,9 +112,8 @@ pub fn transition(state: TrialState, event: TrialEvent) -> TrialState {
     match (state, event) {
         (state, _) if state.is_final() => state,
         (_, E::Started) => S::Running,
-        (S::Paused, E::Requeued | E::Paused) => S::Paused,
+        (S::Paused, E::Requeued) | (_, E::Paused) => S::Paused,
         (_, E::Requeued) => S::Pending,
-        (_, E::Paused) => S::Paused,
         (_, E::Succeeded) => S::Succeeded,
         (_, E::MetricsMissing) => S::MetricsUnavailable,
         (_, E::Failed) => S::Failed,

@@ -96,7 +96,7 @@ fn rows(target: &Target, now: Timestamp, page: &str) -> Vec<ObservationRow> {
                 source: SOURCE.into(),
                 offset: now.0 as u64,
                 nth: rows.len() as u32,
-                metric: metric.clone(),
+                metric: metric.as_str().into(),
                 time: Some(now),
                 step: now.0 / 1_000_000,
                 text: text.to_owned(),

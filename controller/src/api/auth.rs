@@ -120,7 +120,7 @@ impl Guard {
             ApiError::new(Code::Forbidden, message)
         };
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let host = uri.authority().map(|authority| authority.as_str()).or_else(|| text(header::HOST));
+        let host = uri.authority().map(axum::http::uri::Authority::as_str).or_else(|| text(header::HOST));
         let host = host.unwrap_or_default();
         if !self.knows(host) {
             return Err(forbidden("host", host));

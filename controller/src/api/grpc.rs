@@ -43,7 +43,6 @@ struct Observations {
 }
 
 /// Katib's own answers every failure with UNKNOWN.
-#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
 fn status(error: ApiError) -> Status {
     Status::unknown(error.message)
 }

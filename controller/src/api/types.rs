@@ -358,6 +358,7 @@ pub(crate) struct Algorithms {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Version {
     /// Version.
+    #[expect(clippy::struct_field_names, reason = "the word of the wire")]
     pub(crate) version: String,
     /// Features that are built in.
     pub(crate) features: Vec<String>,

@@ -11,7 +11,7 @@ use crate::api::client::ClientError;
 use crate::api::types::{Experiment, Wished};
 
 /// How long to wait until it is gone.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// End everything of an experiment and forget it; its name is free then
 ///

@@ -10,7 +10,7 @@ use super::output::{number, talk};
 use crate::api::types::Experiment;
 
 /// How often a line is written where there is no terminal.
-const LINE: Duration = Duration::from_secs(60);
+const LINE: Duration = Duration::from_mins(1);
 
 /// Progress of one experiment.
 pub(super) struct Progress {

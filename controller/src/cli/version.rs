@@ -11,6 +11,7 @@ use crate::config;
 pub(super) struct Version {}
 
 impl Version {
+    #[expect(clippy::unused_self, reason = "as every command")]
     pub(super) fn run(self, format: Format) -> anyhow::Result<Exit> {
         output::write(format, &config::version(), |version| {
             output::pairs(&[

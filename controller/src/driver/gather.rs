@@ -119,7 +119,7 @@ impl Driver<'_> {
     fn curve(&self, rows: &[controller_core::ports::ObservationRow], objective: &str) -> Curve {
         let direction = self.snapshot.limits.direction;
         rows.iter()
-            .filter(|row| row.metric == objective)
+            .filter(|row| *row.metric == *objective)
             .filter_map(|row| row.value.filter(|value| value.is_finite()))
             .take(self.snapshot.limits.curve_rows as usize)
             .enumerate()

@@ -219,29 +219,28 @@ impl Driver<'_> {
         }
     }
 
-    /// One turn: gather, plan, write, ask, write, act; until a plan is empty and nothing was done.
+    /// One turn: gather, plan, write, act, ask; again until nothing comes of it. Answers are written together with what
+    /// has happened meanwhile, so that a round is one write. Until then the snapshot is ahead of the store, and nothing
+    /// is acted upon; a write that fails ends this driver, and the next one asks the same again.
     async fn turn(&mut self) -> Result<(), DriverError> {
+        let mut batch = Batch::default();
         loop {
             let begun = Instant::now();
             self.gather().await?;
             self.costs.add(For::Gathering, begun);
-            let mut batch = Batch::default();
-            let next = self.planned(self.snapshot.clone(), &mut batch);
-            let deleted = batch.delete;
-            let mut changed = self.commit(batch, next).await?;
+            self.snapshot = self.planned(self.snapshot.clone(), &mut batch);
+            let (written, deleted) = (self.commit(&batch).await?, batch.delete);
             if deleted {
                 return Ok(());
             }
-            let mut batch = Batch::default();
             let begun = Instant::now();
-            let next = self.ask(&mut batch).await?;
-            self.costs.add(For::Asking, begun);
-            let next = self.planned(next, &mut batch);
-            changed |= self.commit(batch, next).await?;
-            let begun = Instant::now();
-            changed |= self.act().await?;
+            let acted = self.act().await?;
             self.costs.add(For::Acting, begun);
-            if !changed {
+            batch = Batch::default();
+            let begun = Instant::now();
+            self.snapshot = self.ask(&mut batch).await?;
+            self.costs.add(For::Asking, begun);
+            if !(written || acted) && batch == Batch::default() {
                 return Ok(());
             }
         }
@@ -264,15 +263,14 @@ impl Driver<'_> {
     }
 
     /// Writes a batch, if there is anything in it; returns whether there was.
-    async fn commit(&mut self, batch: Batch, next: Snapshot) -> Result<bool, StoreError> {
-        let changed = batch != Batch::default();
+    async fn commit(&mut self, batch: &Batch) -> Result<bool, StoreError> {
+        let changed = *batch != Batch::default();
         if changed {
             let begun = Instant::now();
-            self.world.store.commit(self.lease, &batch).await?;
+            self.world.store.commit(self.lease, batch).await?;
             self.costs.add(For::Storing, begun);
             self.asker.heard(&batch.events);
         }
-        self.snapshot = next;
         Ok(changed)
     }
 

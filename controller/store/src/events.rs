@@ -35,7 +35,7 @@ pub(crate) async fn append(
                 .item(stored.event.attempt().map(i64::from))
                 .item(text);
         });
-        sql.query().execute(&mut **tx).await.map_err(during("events cannot be stored"))?;
+        sql.query_on(tx).execute(&mut **tx).await.map_err(during("events cannot be stored"))?;
     }
     Ok(())
 }

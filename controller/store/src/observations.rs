@@ -1,6 +1,7 @@
 //! Observations: every metric value of every run, each once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use controller_core::experiment::ExperimentId;
 use controller_core::metrics::value::number;
@@ -24,7 +25,7 @@ const PUSHED: &str = "push";
 /// Numbers of metric names that this process has seen stored.
 #[derive(Debug, Default)]
 pub(crate) struct MetricIds {
-    known: Mutex<HashMap<(ExperimentId, String), i64>>,
+    known: Mutex<HashMap<(ExperimentId, Arc<str>), i64>>,
 }
 
 impl MetricIds {
@@ -33,9 +34,9 @@ impl MetricIds {
         &self,
         tx: &mut Transaction<'_, Any>,
         experiment: ExperimentId,
-        name: &str,
+        name: &Arc<str>,
     ) -> Result<i64, StoreError> {
-        if let Some(id) = self.known.lock().await.get(&(experiment, name.to_owned())) {
+        if let Some(id) = self.known.lock().await.get(&(experiment, Arc::clone(name))) {
             return Ok(*id);
         }
         let failed = during("the metric cannot be stored");
@@ -45,13 +46,13 @@ impl MetricIds {
              ON CONFLICT (experiment_id, name) DO NOTHING",
         )
         .bind(experiment.0)
-        .bind(name.to_owned())
+        .bind(name.to_string())
         .execute(&mut **tx)
         .await
         .map_err(&failed)?;
         let row = sqlx::query("SELECT metric_id FROM metrics WHERE experiment_id = $1 AND name = $2")
             .bind(experiment.0)
-            .bind(name.to_owned())
+            .bind(name.to_string())
             .fetch_one(&mut **tx)
             .await
             .map_err(&failed)?;
@@ -59,7 +60,7 @@ impl MetricIds {
     }
 
     /// Remembers numbers once their transaction is committed.
-    pub(crate) async fn remember(&self, ids: HashMap<(ExperimentId, String), i64>) {
+    pub(crate) async fn remember(&self, ids: HashMap<(ExperimentId, Arc<str>), i64>) {
         self.known.lock().await.extend(ids);
     }
 }
@@ -68,8 +69,8 @@ pub(crate) async fn append(
     tx: &mut Transaction<'_, Any>,
     metrics: &MetricIds,
     batches: &[(RunId, Vec<ObservationRow>)],
-) -> Result<HashMap<(ExperimentId, String), i64>, StoreError> {
-    let mut ids: HashMap<(ExperimentId, String), i64> = HashMap::new();
+) -> Result<HashMap<(ExperimentId, Arc<str>), i64>, StoreError> {
+    let mut ids: HashMap<(ExperimentId, Arc<str>), i64> = HashMap::new();
     for (run, rows) in batches {
         for row in rows {
             let key = (run.experiment, row.metric.clone());
@@ -91,7 +92,7 @@ pub(crate) async fn append(
                 .item(run.experiment.0)
                 .item(run.trial.0 as i64)
                 .item(i64::from(run.attempt))
-                .item(row.source.clone())
+                .item(row.source.to_string())
                 .item(row.offset as i64)
                 .item(i64::from(row.nth))
                 .item(metric)
@@ -102,7 +103,7 @@ pub(crate) async fn append(
                 .number(row.value.filter(|value| value.is_finite()));
         });
         sql.push(" ON CONFLICT (experiment_id, trial_idx, attempt, source, place, nth) DO NOTHING");
-        sql.query().execute(&mut **tx).await.map_err(during("observations cannot be stored"))?;
+        sql.query_on(tx).execute(&mut **tx).await.map_err(during("observations cannot be stored"))?;
     }
     Ok(ids)
 }
@@ -126,10 +127,10 @@ pub(crate) async fn placed(
     .map_err(during("observations cannot be read"))?;
     let first = int(&row, "last")? + 1;
     let place = |(i, value): (usize, &Pushed)| ObservationRow {
-        source: PUSHED.to_owned(),
+        source: PUSHED.into(),
         offset: first as u64 + i as u64,
         nth: 0,
-        metric: value.metric.clone(),
+        metric: value.metric.as_str().into(),
         time: Some(value.time),
         step: first + i as i64,
         text: value.text.clone(),

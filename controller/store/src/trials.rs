@@ -40,7 +40,7 @@ pub(crate) async fn put(
             " ON CONFLICT (experiment_id, idx) DO UPDATE SET
               state = excluded.state, objective = excluded.objective, ended = excluded.ended, body = excluded.body",
         );
-        sql.query().execute(&mut **tx).await.map_err(during("trials cannot be stored"))?;
+        sql.query_on(tx).execute(&mut **tx).await.map_err(during("trials cannot be stored"))?;
     }
     Ok(())
 }
@@ -123,7 +123,7 @@ pub(crate) async fn put_runs(tx: &mut Transaction<'_, Any>, runs: &[RunRecord]) 
             row.item(id.experiment.0).item(id.trial.0 as i64).item(i64::from(id.attempt)).item(text);
         });
         sql.push(" ON CONFLICT (experiment_id, trial_idx, attempt) DO UPDATE SET body = excluded.body");
-        sql.query().execute(&mut **tx).await.map_err(during("runs cannot be stored"))?;
+        sql.query_on(tx).execute(&mut **tx).await.map_err(during("runs cannot be stored"))?;
     }
     Ok(())
 }

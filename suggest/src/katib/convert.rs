@@ -60,7 +60,7 @@ fn space<'a>(specs: impl Iterator<Item = &'a wire::ParameterSpec>) -> Result<Spa
     for spec in specs {
         match domain(spec) {
             Ok(domain) => {
-                parameters.push(Parameter { name: spec.name.clone(), domain, when: vec![], default: None })
+                parameters.push(Parameter { name: spec.name.clone(), domain, when: vec![], default: None });
             }
             Err(problem) => problems.push(format!("`{}`: {problem}", spec.name)),
         }
@@ -112,7 +112,7 @@ fn discrete(list: &[String]) -> Domain {
     let Some(numbers) = numbers.collect::<Option<Vec<f64>>>() else { return categorical(list) };
     let mut pairs: Vec<(f64, &String)> = numbers.into_iter().zip(list).collect();
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
-    pairs.dedup_by(|a, b| a.0 == b.0);
+    pairs.dedup_by(|a, b| a.0.total_cmp(&b.0).is_eq());
     let (values, texts) = pairs.into_iter().map(|(value, text)| (value, text.clone())).unzip();
     Domain::Discrete { texts, values }
 }

@@ -17,7 +17,7 @@ use super::{convert, python, validate};
 /// Longest time to reach the database's manager.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest time for one of its answers.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Questions to it at once.
 const AT_ONCE: usize = 16;
 /// Largest answer of it in bytes.

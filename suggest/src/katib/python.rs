@@ -65,7 +65,7 @@ fn quoted(text: &str) -> String {
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
             c if c == quote => quoted.extend(['\\', c]),
-            c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", c as u32)),
+            c if c.is_ascii_control() => quoted.extend(["\\x", &format!("{:02x}", c as u32)]),
             c => quoted.push(c),
         }
     }

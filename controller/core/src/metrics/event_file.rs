@@ -1,6 +1,8 @@
 //! TensorFlow event files, as TensorBoard's writers make them: records of length, data and masked CRC-32C, each an
 //! `Event` message with scalars. Read as they grow.
 
+use std::sync::Arc;
+
 use super::value::number;
 use crate::ports::ObservationRow;
 use crate::time::Timestamp;
@@ -11,9 +13,9 @@ const MAX_RECORD: u64 = 64 << 20;
 /// Reads one event file from its start, in pieces of any size.
 #[derive(Debug)]
 pub struct EventFileParser {
-    source: String,
+    source: Arc<str>,
     /// Metrics wanted, with the folder that their file must lie in, if they name one.
-    metrics: Vec<(String, String, String)>,
+    metrics: Vec<(Arc<str>, String, String)>,
     folder: String,
     pending: Vec<u8>,
     position: u64,
@@ -24,10 +26,10 @@ pub struct EventFileParser {
 impl EventFileParser {
     /// A parser of the file `name` in `folder` for these metrics. A metric `dir/m` takes tags that begin with `m` from
     /// files whose folder ends in `dir`; a metric `m` takes them from everywhere.
-    pub fn new(source: impl Into<String>, folder: &str, metrics: &[String]) -> Self {
+    pub fn new(source: impl Into<Arc<str>>, folder: &str, metrics: &[String]) -> Self {
         let split = |metric: &String| {
             let (dir, tag) = metric.rsplit_once('/').unwrap_or(("", metric));
-            (metric.clone(), dir.to_owned(), tag.to_owned())
+            (Arc::from(metric.as_str()), dir.to_owned(), tag.to_owned())
         };
         Self {
             source: source.into(),
@@ -116,10 +118,10 @@ impl EventFileParser {
             for (metric, dir, base) in &self.metrics {
                 if tag.starts_with(base.as_str()) && self.folder.ends_with(dir.as_str()) {
                     rows.push(ObservationRow {
-                        source: self.source.clone(),
+                        source: Arc::clone(&self.source),
                         offset,
                         nth,
-                        metric: metric.clone(),
+                        metric: Arc::clone(metric),
                         time,
                         step,
                         value: number(&text),

@@ -56,6 +56,11 @@ impl Filter {
         Ok(Self { regex: Some(regex) })
     }
 
+    /// Whether this is the default one, which finds steps and epochs too.
+    pub fn is_default(&self) -> bool {
+        self.regex.is_none()
+    }
+
     /// Calls `found` with name and value, trimmed, of every match in a line, from left to right.
     pub fn matches<'l>(&self, line: &'l [u8], mut found: impl FnMut(&'l [u8], &'l [u8])) {
         match &self.regex {
@@ -101,7 +106,7 @@ fn translate(text: &str) -> String {
                 Some(class @ ('p' | 'P')) if !in_class => {
                     let mut name = String::new();
                     let braced = chars.peek() == Some(&'{');
-                    while let Some(c) = chars.next() {
+                    for c in chars.by_ref() {
                         name.push(c);
                         if !braced || c == '}' {
                             break;

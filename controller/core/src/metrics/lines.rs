@@ -1,5 +1,7 @@
 //! Lines to rows, as they come: bytes in, rows out, with the place of each.
 
+use std::sync::{Arc, LazyLock};
+
 use memchr::memmem::Finder;
 
 use super::filter::Filter;
@@ -23,7 +25,7 @@ pub enum Format {
 /// Reads one file from its start, in pieces of any size. However it is cut, the rows are the same.
 #[derive(Debug)]
 pub struct LineParser {
-    source: String,
+    source: Arc<str>,
     format: Format,
     metrics: Vec<Metric>,
     /// Byte at which the next piece begins.
@@ -37,7 +39,7 @@ pub struct LineParser {
 
 #[derive(Debug)]
 struct Metric {
-    name: String,
+    name: Arc<str>,
     finder: Finder<'static>,
     /// Rows so far, which number those that name no step.
     rows: i64,
@@ -45,9 +47,9 @@ struct Metric {
 
 impl LineParser {
     /// A parser of a source for these metrics.
-    pub fn new(source: impl Into<String>, format: Format, metrics: &[String]) -> Self {
+    pub fn new(source: impl Into<Arc<str>>, format: Format, metrics: &[String]) -> Self {
         let metrics = metrics.iter().map(|name| Metric {
-            name: name.clone(),
+            name: Arc::from(name.as_str()),
             finder: Finder::new(name.as_bytes()).into_owned(),
             rows: 0,
         });
@@ -64,7 +66,7 @@ impl LineParser {
 
     /// A parser of the same kind for another file, which goes on numbering rows.
     #[must_use]
-    pub fn anew(mut self, source: impl Into<String>) -> Self {
+    pub fn anew(mut self, source: impl Into<Arc<str>>) -> Self {
         self.source = source.into();
         self.position = 0;
         self.partial.clear();
@@ -170,12 +172,15 @@ impl LineParser {
     fn text_line(&mut self, line: &[u8], start: u64, rows: &mut Vec<ObservationRow>) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let first = rows.len();
-        let (time, mut step) = (leading_time(line), None);
+        let (time, mut step) = (leading_time(line), NamedStep::default());
         let Format::Text(filters) = &self.format else {
             return;
         };
         for filter in filters {
             filter.matches(line, |name, value| {
+                if filter.is_default() {
+                    step.look(name, value);
+                }
                 if let Some(metric) = self.metrics.iter_mut().find(|metric| metric.name.as_bytes() == name)
                     && !value.is_empty()
                 {
@@ -184,10 +189,10 @@ impl LineParser {
                 }
             });
         }
-        if rows.len() > first {
-            step = named_step(line).or(step.take());
+        if rows.len() > first && !filters.iter().any(Filter::is_default) && NamedStep::may_be_in(line) {
+            Filter::default().matches(line, |name, value| step.look(name, value));
         }
-        if let Some(step) = step {
+        if let Some(step) = step.get() {
             rows[first..].iter_mut().for_each(|row| row.step = step);
         }
     }
@@ -219,7 +224,7 @@ impl LineParser {
 impl Metric {
     fn row(
         &mut self,
-        source: &str,
+        source: &Arc<str>,
         offset: u64,
         nth: u32,
         time: Option<Timestamp>,
@@ -229,10 +234,10 @@ impl Metric {
         self.rows += 1;
         let value = number(&text);
         ObservationRow {
-            source: source.to_owned(),
+            source: Arc::clone(source),
             offset,
             nth,
-            metric: self.name.clone(),
+            metric: Arc::clone(&self.name),
             time,
             step,
             text,
@@ -250,21 +255,33 @@ fn leading_time(line: &[u8]) -> Option<Timestamp> {
     Timestamp::parse_rfc3339(std::str::from_utf8(line.get(..end.min(40))?).ok()?)
 }
 
-/// The step that a line names as `step=3` or `epoch=3`.
-fn named_step(line: &[u8]) -> Option<i64> {
-    if memchr::memmem::find(line, b"step").is_none() && memchr::memmem::find(line, b"epoch").is_none() {
-        return None;
+/// The step that a line names as `step=3` or `epoch=3`; the first of each, a step before an epoch.
+#[derive(Clone, Copy, Debug, Default)]
+struct NamedStep {
+    step: Option<i64>,
+    epoch: Option<i64>,
+}
+
+impl NamedStep {
+    /// Whether it is worth looking.
+    fn may_be_in(line: &[u8]) -> bool {
+        static WORDS: LazyLock<[Finder<'static>; 2]> =
+            LazyLock::new(|| [Finder::new(b"step"), Finder::new(b"epoch")]);
+        WORDS.iter().any(|word| word.find(line).is_some())
     }
-    let (mut step, mut epoch) = (None, None);
-    Filter::default().matches(line, |name, value| {
+
+    fn look(&mut self, name: &[u8], value: &[u8]) {
         let number = || std::str::from_utf8(value).ok()?.parse().ok();
         match name {
-            b"step" => step = step.or_else(number),
-            b"epoch" => epoch = epoch.or_else(number),
+            b"step" => self.step = self.step.or_else(number),
+            b"epoch" => self.epoch = self.epoch.or_else(number),
             _ => {}
         }
-    });
-    step.or(epoch)
+    }
+
+    fn get(self) -> Option<i64> {
+        self.step.or(self.epoch)
+    }
 }
 
 #[cfg(test)]
@@ -293,7 +310,7 @@ mod tests {
         let log = b"start\n2026-01-01T10:00:00Z loss=0.30 acc=0.8\n2026-01-01T10:00:01Z loss=0.25 acc=0.9\n";
         let rows = all(text(&["loss", "acc"]), &[log]);
         let seen: Vec<_> =
-            rows.iter().map(|r| (r.metric.as_str(), r.text.as_str(), r.step, r.offset, r.nth)).collect();
+            rows.iter().map(|r| (&*r.metric, r.text.as_str(), r.step, r.offset, r.nth)).collect();
         assert_eq!(
             seen,
             [
@@ -334,7 +351,7 @@ mod tests {
         let log = b"{\"loss\": \"0.5\", \"acc\": 0.9, \"epoch\": 3}\nnot json\n\n{\"loss\": null, \"timestamp\": 1638422847.5, \"acc\": 1}\n";
         let mut parser = parser(&["loss", "acc"], Format::Json);
         let rows = parser.push(log);
-        let seen: Vec<_> = rows.iter().map(|r| (r.metric.as_str(), r.text.as_str(), r.step)).collect();
+        let seen: Vec<_> = rows.iter().map(|r| (&*r.metric, r.text.as_str(), r.step)).collect();
         assert_eq!(seen, [("loss", "0.5", 3), ("acc", "0.9", 3), ("acc", "1", 1)]);
         assert_eq!(rows[2].time, Some(Timestamp(1_638_422_847_500_000)));
         assert_eq!(parser.take_notes().len(), 1);

@@ -23,7 +23,8 @@ pub struct Reduced {
 pub fn reduce(rows: &[ObservationRow], objective: &ObjectiveSpec) -> Reduced {
     let mut reduced = Reduced::default();
     for strategy in &objective.metric_strategies {
-        let of_metric: Vec<&ObservationRow> = rows.iter().filter(|row| row.metric == strategy.name).collect();
+        let of_metric: Vec<&ObservationRow> =
+            rows.iter().filter(|row| *row.metric == *strategy.name).collect();
         let Some(latest) = latest(&of_metric) else {
             continue;
         };

@@ -1,6 +1,7 @@
 //! Rules that stop a trial on the spot, looked at on every row.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use study::{Direction, Rule};
 
@@ -10,10 +11,10 @@ use crate::ports::ObservationRow;
 #[derive(Clone, Debug)]
 pub struct RuleWatch {
     rules: Vec<Rule>,
-    objective: String,
+    objective: Arc<str>,
     direction: Direction,
     /// Rows so far by metric.
-    rows: BTreeMap<String, u32>,
+    rows: BTreeMap<Arc<str>, u32>,
     best: Option<f64>,
     met: BTreeSet<usize>,
 }
@@ -23,7 +24,7 @@ impl RuleWatch {
     pub fn new(rules: &[Rule], objective: &str, direction: Direction) -> Self {
         Self {
             rules: rules.to_vec(),
-            objective: objective.to_owned(),
+            objective: objective.into(),
             direction,
             rows: BTreeMap::new(),
             best: None,
@@ -49,7 +50,7 @@ impl RuleWatch {
         };
         let mut last = None;
         for (i, rule) in self.rules.iter().enumerate() {
-            let concerns = rule.metric == row.metric && count >= rule.start_step && !self.met.contains(&i);
+            let concerns = *rule.metric == *row.metric && count >= rule.start_step && !self.met.contains(&i);
             if concerns && rule.comparison.met(compared, rule.value) {
                 self.met.insert(i);
                 last = Some(i);

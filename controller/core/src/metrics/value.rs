@@ -2,6 +2,11 @@
 
 /// The text of bytes: UTF-8 as it is; NUL and bytes that are not UTF-8 as `\xNN`.
 pub fn escape(bytes: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && !bytes.contains(&0)
+    {
+        return text.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

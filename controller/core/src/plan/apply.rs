@@ -223,7 +223,7 @@ impl Snapshot {
         self.status.spent = self.status.spent.plus(spent);
         match fate {
             Fate::Requeue { own_fault, reason } => {
-                self.requeue(now, idx, own_fault, &reason, &measured.end, batch)
+                self.requeue(now, idx, own_fault, &reason, &measured.end, batch);
             }
             Fate::End { event, reason, message, outcome } => {
                 self.end_trial(now, idx, event, &reason, &message, outcome, Some((measured, spent)), batch);

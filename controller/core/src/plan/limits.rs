@@ -139,7 +139,7 @@ impl Limits {
             RunView::Running { since, slots } => Some(self.price(now.since(*since).as_secs_f64(), slots)),
             _ => None,
         });
-        running.fold(snapshot.status.spent, |sum, one| sum.plus(one))
+        running.fold(snapshot.status.spent, super::super::experiment::Spent::plus)
     }
 
     fn price(&self, seconds: f64, slots: &[String]) -> Spent {

@@ -1,5 +1,7 @@
 //! Keeping everything through any crash.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use study::TrialIdx;
@@ -185,13 +187,13 @@ pub struct Page<T> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObservationRow {
     /// Which file or stream, such as `stdout`.
-    pub source: String,
+    pub source: Arc<str>,
     /// Byte at which its line or record begins.
     pub offset: u64,
     /// Its number within that line or record.
     pub nth: u32,
     /// Metric.
-    pub metric: String,
+    pub metric: Arc<str>,
     /// When it was measured, if the source says so.
     pub time: Option<Timestamp>,
     /// `step` or `epoch` as the line names it, else the ordinal of the row within its metric, from 0.

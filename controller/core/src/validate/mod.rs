@@ -13,12 +13,13 @@ pub use update::{Changes, changes};
 use crate::defaults;
 use crate::document::{self, ExperimentDocument};
 use crate::report::{Problem, Report};
+use crate::spec::ExperimentSpec;
 use crate::yaml::Source;
 
 /// Reads, defaults and validates the one Experiment of a text. The document is usable if the report is valid.
 pub fn text(text: &str) -> (ExperimentDocument, Source, Report) {
     let (mut document, source, mut report) = document::read(text);
-    if !document.metadata.name.is_empty() || document.spec != Default::default() || report.is_valid() {
+    if !document.metadata.name.is_empty() || document.spec != ExperimentSpec::default() || report.is_valid() {
         let mut found = self::document(&mut document);
         found.errors.retain(|error| !report.errors.iter().any(|cause| follows(error, cause)));
         report.extend(found);

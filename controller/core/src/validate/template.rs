@@ -35,7 +35,7 @@ pub(super) fn check(spec: &ExperimentSpec, report: &mut Report) {
     match (&template.trial_spec, &template.config_map) {
         (None, None) => report.error(Problem::new(PATH, "trialSpec is missing")),
         (Some(_), Some(_)) => {
-            report.error(Problem::new(PATH, "only one of trialSpec and configMap can be given"))
+            report.error(Problem::new(PATH, "only one of trialSpec and configMap can be given"));
         }
         (None, Some(_)) => {
             let problem =

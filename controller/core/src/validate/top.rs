@@ -32,7 +32,7 @@ pub(super) fn check(document: &ExperimentDocument, report: &mut Report) {
     match (spec.parameters.is_empty(), &spec.nas_config) {
         (true, None) => report.error(Problem::new("spec", "parameters or nasConfig must be given")),
         (false, Some(_)) => {
-            report.error(Problem::new("spec", "only one of parameters and nasConfig can be given"))
+            report.error(Problem::new("spec", "only one of parameters and nasConfig can be given"));
         }
         (true, Some(_)) => {
             report.error(Problem::new("spec.nasConfig", "architecture search is not built in yet"));

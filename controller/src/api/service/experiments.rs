@@ -104,7 +104,7 @@ pub(crate) async fn edit(
         spec,
     };
     problems.extend(validate::document(&mut document).errors);
-    if *budgets_of(&document.spec) == *budgets_of(&record.spec) && problems.is_empty() {
+    if budgets_of(&document.spec) == budgets_of(&record.spec) && problems.is_empty() {
         return Err(ApiError::invalid("these budgets are the ones it has; nothing to change"));
     }
     if !problems.is_empty() {
@@ -121,15 +121,15 @@ pub(crate) async fn edit(
     wish(api, &record, edit).await
 }
 
-fn budgets_of(spec: &controller_core::spec::ExperimentSpec) -> Box<impl PartialEq> {
-    Box::new((
+fn budgets_of(spec: &controller_core::spec::ExperimentSpec) -> impl PartialEq {
+    (
         spec.max_trial_count,
         spec.parallel_trial_count,
         spec.max_failed_trial_count,
         spec.max_duration.clone(),
         spec.max_gpu_hours,
         spec.max_cost,
-    ))
+    )
 }
 
 /// Puts a point in the queue; parameters that are left out take their defaults.

@@ -82,7 +82,7 @@ pub(crate) async fn observations_csv(api: &Api, namespace: &str, name: &str) -> 
         text.push_str(&line(&[
             names.get(&observation.trial).cloned().unwrap_or_default(),
             observation.attempt.to_string(),
-            row.metric,
+            row.metric.to_string(),
             row.step.to_string(),
             row.time.map(Timestamp::to_rfc3339_micros).unwrap_or_default(),
             row.text,

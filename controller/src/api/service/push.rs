@@ -40,6 +40,7 @@ pub(crate) async fn push(api: &Api, trial: &str, request: &PushRequest) -> Resul
         return Err(ApiError::new(Code::Conflict, message));
     }
     let now = api.world.clock.now();
+    let source: std::sync::Arc<str> = format!("push/{}", request.source).into();
     let mut rows = Vec::with_capacity(request.items.len());
     for (i, item) in request.items.iter().enumerate() {
         let time = match item.time.as_deref() {
@@ -54,10 +55,10 @@ pub(crate) async fn push(api: &Api, trial: &str, request: &PushRequest) -> Resul
             return Err(ApiError::invalid(format!("items[{i}].metric is empty")));
         }
         rows.push(ObservationRow {
-            source: format!("push/{}", request.source),
+            source: source.clone(),
             offset: item.seq,
             nth: 0,
-            metric: item.metric.clone(),
+            metric: item.metric.as_str().into(),
             time: Some(time),
             step: item.step.unwrap_or(i64::try_from(item.seq).unwrap_or(i64::MAX)),
             text: item.value.replace('\0', "\\x00"),
@@ -98,10 +99,10 @@ pub(crate) async fn report(api: &Api, request: &katib::ReportObservationLogReque
 /// A pushed value as rules see it; its place is the store's.
 fn unplaced(pushed: Pushed) -> ObservationRow {
     ObservationRow {
-        source: String::new(),
+        source: "".into(),
         offset: 0,
         nth: 0,
-        metric: pushed.metric,
+        metric: pushed.metric.into(),
         time: Some(pushed.time),
         step: 0,
         text: pushed.text,
@@ -134,7 +135,7 @@ pub(crate) async fn log(
     rows.sort_by_key(|row| row.row.time);
     let logs = rows.into_iter().map(|row| katib::MetricLog {
         time_stamp: row.row.time.map(Timestamp::to_rfc3339_micros).unwrap_or_default(),
-        metric: Some(katib::Metric { name: row.row.metric, value: row.row.text }),
+        metric: Some(katib::Metric { name: row.row.metric.to_string(), value: row.row.text }),
     });
     Ok(logs.collect())
 }

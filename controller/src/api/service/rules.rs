@@ -35,7 +35,7 @@ pub(super) enum Places {
 struct Watched {
     watch: RuleWatch,
     /// Places of the rows that were looked at.
-    seen: BTreeSet<(String, u64, u32)>,
+    seen: BTreeSet<(Arc<str>, u64, u32)>,
 }
 
 impl Watched {

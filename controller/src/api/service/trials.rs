@@ -181,7 +181,7 @@ pub(crate) async fn observations(
     };
     let stored = api.world.store.observations(record.id, &query).await?;
     let items = stored.into_iter().map(|observation| Observation {
-        metric: observation.row.metric,
+        metric: observation.row.metric.to_string(),
         attempt: observation.attempt,
         step: observation.row.step,
         time: observation.row.time.map(Timestamp::to_rfc3339_micros),

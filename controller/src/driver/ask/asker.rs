@@ -12,7 +12,7 @@ use crate::world::World;
 /// The suggestion service of one experiment, and what is known of its side.
 pub(in crate::driver) enum Asker {
     /// Cairn's own.
-    Search(search::Asker),
+    Search(Box<search::Asker>),
     /// The one at `algorithm.endpoint`.
     Katib(Box<katib::Asker>),
 }
@@ -21,7 +21,7 @@ impl Asker {
     pub(in crate::driver) fn new(world: &World, record: &ExperimentRecord, study: &Study) -> Self {
         let algorithm = record.spec.algorithm.as_ref();
         match algorithm.and_then(|algorithm| algorithm.endpoint.as_deref()) {
-            None => Self::Search(search::Asker::new(world, study)),
+            None => Self::Search(Box::new(search::Asker::new(world, study))),
             Some(endpoint) => Self::Katib(Box::new(katib::Asker::new(world, endpoint, study))),
         }
     }

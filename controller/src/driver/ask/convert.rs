@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use controller_core::metrics::reduce::UNAVAILABLE;
 use controller_core::plan::overlay;
 use controller_core::spec::{AlgorithmSpec, ExperimentSpec, ObjectiveSpec, ParameterSpec, Setting};
+use controller_core::time::Timestamp;
 use controller_core::trial::{MetricSummary, TrialRecord, TrialState};
 use proto::katib as wire;
 use proto::katib::get_suggestions_reply::ParameterAssignments;
@@ -125,7 +127,7 @@ pub(super) fn trial_to_proto(
         }),
         status: Some(wire::TrialStatus {
             start_time: start.to_rfc3339(),
-            completion_time: trial.ended.filter(|_| ended).map(|at| at.to_rfc3339()).unwrap_or_default(),
+            completion_time: trial.ended.filter(|_| ended).map(Timestamp::to_rfc3339).unwrap_or_default(),
             condition: condition.into(),
             observation: Some(wire::Observation { metrics: metrics.collect() }),
         }),
@@ -140,7 +142,7 @@ fn chosen<'a>(summary: &'a MetricSummary, objective: &ObjectiveSpec) -> &'a str 
         Some("max") => &summary.max,
         _ => &summary.latest,
     };
-    if picked == "unavailable" { &summary.latest } else { picked }
+    if picked == UNAVAILABLE { &summary.latest } else { picked }
 }
 
 /// The suggestion of an answer; what the service wants to find at the trial again becomes its notes.
@@ -171,3 +173,6 @@ pub(super) fn suggestion_from_proto(
     notes.extend(answer.labels.iter().map(|(name, value)| (format!("{LABEL}{name}"), value.clone())));
     Ok(Suggestion { assignment, notes, ..Suggestion::default() })
 }
+
+#[cfg(test)]
+mod tests;

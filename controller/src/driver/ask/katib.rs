@@ -27,7 +27,7 @@ use crate::world::World;
 /// Longest time to reach a service.
 const CONNECT: Duration = Duration::from_secs(10);
 /// Longest time that it may take to look at settings.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 
 /// Somebody else's service, and what it is shown of one study.
 pub(in crate::driver) struct Asker {

@@ -15,6 +15,6 @@ use error::AskError;
 pub(crate) use katib::refusal;
 
 /// Longest time that one question may take.
-const TIMEOUT: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_mins(5);
 /// Largest answer or question in bytes.
 const MAX_MESSAGE: usize = 256 << 20;
