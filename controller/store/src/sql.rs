@@ -44,13 +44,11 @@ impl Sql {
     /// A number of a list in parentheses. One that is none is written out: sqlx sends it to PostgreSQL as four bytes, and
     /// a statement prepared so refuses the eight of a number when it comes again.
     pub(crate) fn number(&mut self, value: Option<f64>) -> &mut Self {
-        match value {
-            Some(value) => self.item(value),
-            None => {
-                self.comma();
-                self.push("NULL")
-            }
+        if let Some(value) = value {
+            return self.item(value);
         }
+        self.comma();
+        self.push("NULL")
     }
 
     fn comma(&mut self) {

@@ -108,30 +108,29 @@ impl Reader {
     fn pod<'a>(&mut self, manifest: &'a Value, kind: &str) -> Option<(&'a Value, String)> {
         let path = match kind {
             "Job" => "spec.template.spec".to_owned(),
-            _ => {
-                let field = match kind {
-                    "PyTorchJob" => "pytorchReplicaSpecs",
-                    "TFJob" => "tfReplicaSpecs",
-                    _ => "xgbReplicaSpecs",
-                };
-                let replicas =
-                    manifest.get("spec").and_then(|spec| spec.get(field)).and_then(Value::as_object);
-                let Some((role, replica)) = replicas.and_then(|replicas| replicas.iter().next()) else {
-                    self.refuse(format!("spec.{field}"), "there is no replica");
-                    return None;
-                };
-                let count = replica.get("replicas").and_then(Value::as_u64).unwrap_or(1);
-                if replicas.is_some_and(|replicas| replicas.len() > 1) || count > 1 {
-                    self.refuse(format!("spec.{field}"), "more than one replica needs a cluster");
-                }
-                format!("spec.{field}.{role}.template.spec")
-            }
+            "PyTorchJob" => self.replica(manifest, "pytorchReplicaSpecs")?,
+            "TFJob" => self.replica(manifest, "tfReplicaSpecs")?,
+            _ => self.replica(manifest, "xgbReplicaSpecs")?,
         };
         let pod = path.split('.').try_fold(manifest, |value, step| value.get(step));
         if pod.is_none() {
             self.refuse(&path, "it is missing");
         }
         Some((pod?, path))
+    }
+
+    /// The path of the pod of a job's one replica.
+    fn replica(&mut self, manifest: &Value, field: &str) -> Option<String> {
+        let replicas = manifest.get("spec").and_then(|spec| spec.get(field)).and_then(Value::as_object);
+        let Some((role, replica)) = replicas.and_then(|replicas| replicas.iter().next()) else {
+            self.refuse(format!("spec.{field}"), "there is no replica");
+            return None;
+        };
+        let count = replica.get("replicas").and_then(Value::as_u64).unwrap_or(1);
+        if replicas.is_some_and(|replicas| replicas.len() > 1) || count > 1 {
+            self.refuse(format!("spec.{field}"), "more than one replica needs a cluster");
+        }
+        Some(format!("spec.{field}.{role}.template.spec"))
     }
 }
 
