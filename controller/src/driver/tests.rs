@@ -2,9 +2,11 @@
 //! the driver where a story wants it, and the real suggestion service.
 
 mod audit;
+mod endings;
 mod executor;
 mod faults;
 mod laws;
 mod search;
 mod store;
+mod wishes;
 mod world;
