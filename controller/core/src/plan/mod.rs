@@ -74,7 +74,7 @@ pub enum Action {
         /// Which.
         trial: TrialIdx,
     },
-    /// All is stopped: the experiment goes.
+    /// All is stopped and forgotten: the experiment goes.
     Delete,
 }
 
@@ -102,9 +102,7 @@ fn plan_before_ends(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
         return started;
     }
     if snapshot.status.hold == Hold::Deleting {
-        let deleted =
-            snapshot.active.is_empty() || snapshot.runs.values().all(|view| *view == RunView::Unborn);
-        return if deleted { vec![Action::Delete] } else { Vec::new() };
+        return if is_stopped(snapshot) { vec![Action::Delete] } else { Vec::new() };
     }
     if snapshot.status.is_completed() {
         return after_the_end(now, snapshot);
@@ -156,6 +154,11 @@ fn starts(snapshot: &Snapshot) -> Vec<Action> {
             _ => None,
         })
         .collect()
+}
+
+/// Whether no run is left, not even at the executor.
+fn is_stopped(snapshot: &Snapshot) -> bool {
+    snapshot.finished.is_empty() && snapshot.runs.values().all(|view| *view == RunView::Unborn)
 }
 
 /// A completed experiment drops what has no run, and is taken up again when its budgets allow more.

@@ -1,6 +1,6 @@
 //! Wishes of people, carried out whatever else happens.
 
-use controller_core::ports::Wish;
+use controller_core::ports::{Store as _, Wish};
 use controller_core::run::Exit;
 use controller_core::trial::{Origin, TrialState};
 use study::TrialIdx;
@@ -91,4 +91,17 @@ async fn a_wish_is_carried_out_once_wherever_the_driver_is_broken_off() {
             break;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_is_stopped_forgotten_and_gone() {
+    let story = Story::of(&Spec::of("random", 2, 4)).await;
+    let life = async {
+        story.alive(2).await;
+        story.wish(Wish::Delete).await;
+        story.stopped(2).await;
+    };
+    story.drive_to_rest(life).await;
+    assert!(story.store.experiments().await.unwrap().is_empty());
+    assert_eq!(story.executor.forgotten().len(), 2);
 }
