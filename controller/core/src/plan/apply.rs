@@ -135,6 +135,7 @@ impl Snapshot {
         self.wishes.retain(|wish| wish.wish_no != stored.wish_no);
         batch.taken_wishes.push(stored.wish_no);
         match stored.wish {
+            Wish::Stop { .. } | Wish::Resume if self.status.hold == Hold::Deleting => {}
             Wish::Stop { .. } if self.status.is_completed() => {}
             Wish::Stop { now: at_once } => {
                 self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };
@@ -145,7 +146,6 @@ impl Snapshot {
                 };
                 self.condition(now, "Running", false, "ExperimentStopped", message, batch);
             }
-            Wish::Resume if self.status.hold == Hold::Deleting => {}
             Wish::Resume => self.status.hold = Hold::Free,
             Wish::Delete => self.status.hold = Hold::Deleting,
             Wish::Edit {

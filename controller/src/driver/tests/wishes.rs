@@ -105,3 +105,17 @@ async fn what_is_deleted_is_stopped_forgotten_and_gone() {
     assert!(story.store.experiments().await.unwrap().is_empty());
     assert_eq!(story.executor.forgotten().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_experiment_cannot_be_held() {
+    let story = Story::of(&Spec::of("random", 2, 4)).await;
+    let life = async {
+        story.alive(2).await;
+        story.wish(Wish::Delete).await;
+        story.wish(Wish::Stop { now: true }).await;
+        story.wish(Wish::Resume).await;
+        story.stopped(2).await;
+    };
+    story.drive_to_rest(life).await;
+    assert!(story.store.experiments().await.unwrap().is_empty());
+}
