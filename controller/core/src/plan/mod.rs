@@ -237,6 +237,7 @@ fn next_runs(snapshot: &Snapshot) -> Vec<Action> {
     let waiting = snapshot.active.values().filter(|trial| trial.state == TrialState::Pending);
     waiting
         .filter(|trial| snapshot.runs.get(&trial.idx) == Some(&RunView::Unborn))
+        .take(snapshot.limits.free(snapshot) as usize)
         .map(|trial| Action::Run { trial: trial.idx })
         .collect()
 }

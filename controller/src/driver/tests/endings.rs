@@ -29,6 +29,14 @@ pub(super) fn trials(n: i32) -> Wish {
     wish
 }
 
+pub(super) fn parallel(n: i32) -> Wish {
+    let mut wish = edit();
+    if let Wish::Edit { parallel_trial_count, .. } = &mut wish {
+        *parallel_trial_count = Some(n);
+    }
+    wish
+}
+
 fn reason(status: &ExperimentStatus) -> &str {
     &status.conditions.last().unwrap().reason
 }

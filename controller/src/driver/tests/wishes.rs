@@ -5,7 +5,7 @@ use controller_core::run::Exit;
 use controller_core::trial::{Origin, TrialState};
 use study::TrialIdx;
 
-use super::endings::trials;
+use super::endings::{parallel, trials};
 use super::world::{Spec, Story};
 
 #[tokio::test(start_paused = true)]
@@ -118,4 +118,34 @@ async fn a_deleted_experiment_cannot_be_held() {
     };
     story.drive_to_rest(life).await;
     assert!(story.store.experiments().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_places_hold_for_trials_that_wait() {
+    let story = Story::of(&Spec::of("random", 3, 6)).await;
+    let life = async {
+        story.alive(3).await;
+        story.wish(Wish::Stop { now: true }).await;
+        story.stopped(3).await;
+    };
+    story.drive_to_rest(life).await;
+    story.wish(parallel(1)).await;
+    story.wish(Wish::Resume).await;
+    // The audit knows how many were begun at once.
+    assert_eq!(story.drive_to_rest(story.all_end_well()).await.counters.succeeded, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_smaller_budget_holds_for_trials_that_wait() {
+    let story = Story::of(&Spec::of("random", 3, 6)).await;
+    let life = async {
+        story.alive(3).await;
+        story.wish(Wish::Stop { now: true }).await;
+        story.stopped(3).await;
+    };
+    story.drive_to_rest(life).await;
+    story.wish(trials(2)).await;
+    story.wish(Wish::Resume).await;
+    let status = story.drive_to_rest(story.all_end_well()).await;
+    assert_eq!((status.counters.succeeded, status.counters.killed), (2, 1));
 }
