@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use study::{Outcome, Suggestion, Trial, TrialIdx};
 
 use super::Action;
-use super::judge::{Fate, KILL_WANTED};
+use super::judge::{Fate, Fault, KILL_WANTED};
 use super::limits::{Limits, Reached};
 use super::snapshot::{Measured, RunView, Snapshot};
 use crate::conditions;
@@ -115,6 +115,7 @@ impl Snapshot {
             origin: origin.clone(),
             attempt: 0,
             failures: 0,
+            lost: 0,
             reason: "TrialCreated".into(),
             message: "Trial is created".into(),
             observation: Vec::new(),
@@ -229,9 +230,7 @@ impl Snapshot {
         let spent = self.limits.spent(&measured.end);
         self.status.spent = self.status.spent.plus(spent);
         match fate {
-            Fate::Requeue { own_fault, reason } => {
-                self.requeue(now, idx, own_fault, &reason, &measured.end, batch)
-            }
+            Fate::Requeue { fault, reason } => self.requeue(now, idx, fault, &reason, &measured.end, batch),
             Fate::End { event, reason, message, outcome } => {
                 self.end_trial(now, idx, event, &reason, &message, outcome, Some((measured, spent)), batch);
             }
@@ -242,7 +241,7 @@ impl Snapshot {
         &mut self,
         now: Timestamp,
         idx: TrialIdx,
-        own_fault: bool,
+        fault: Fault,
         reason: &str,
         end: &RunEnd,
         batch: &mut Batch,
@@ -251,7 +250,8 @@ impl Snapshot {
             return;
         };
         self.move_state(&mut trial, TrialEvent::Requeued);
-        trial.failures += u32::from(own_fault);
+        trial.failures += u32::from(fault == Fault::Own);
+        trial.lost += u32::from(fault == Fault::World);
         if trial.reason != KILL_WANTED {
             trial.reason = "TrialRequeued".into();
             trial.message = format!("Trial waits for its next attempt: {reason}");

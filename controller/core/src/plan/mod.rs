@@ -13,7 +13,7 @@ mod snapshot;
 use study::TrialIdx;
 
 pub use effects::{Effect, effects};
-pub use judge::{Fate, KILL_WANTED, judge};
+pub use judge::{Fate, Fault, KILL_WANTED, judge};
 pub use limits::{Limits, Reached};
 pub use snapshot::{Measured, RunView, Snapshot};
 

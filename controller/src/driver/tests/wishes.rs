@@ -149,3 +149,23 @@ async fn a_smaller_budget_holds_for_trials_that_wait() {
     let status = story.drive_to_rest(story.all_end_well()).await;
     assert_eq!((status.counters.succeeded, status.counters.killed), (2, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stopped_often_was_never_lost() {
+    let story = Story::of(&Spec::of("random", 1, 1)).await;
+    for _ in 0..12 {
+        let life = async {
+            story.alive(1).await;
+            story.wish(Wish::Stop { now: true }).await;
+            story.stopped(1).await;
+        };
+        story.drive_to_rest(life).await;
+        story.wish(Wish::Resume).await;
+    }
+    let life = async {
+        let run = story.alive(1).await[0];
+        story.executor.end(run, Exit::Lost { reason: "the machine was started anew".into() }).await;
+        story.all_end_well().await;
+    };
+    assert_eq!(story.drive_to_rest(life).await.counters.succeeded, 1);
+}
