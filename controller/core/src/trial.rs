@@ -175,6 +175,9 @@ pub struct TrialRecord {
     pub attempt: u32,
     /// Attempts that were its own failures; what `retries` counts.
     pub failures: u32,
+    /// Attempts that were lost through no fault of its own and of nobody's will.
+    #[serde(default)]
+    pub lost: u32,
     /// Why it is in its state, one word, as conditions have it.
     pub reason: String,
     /// The same in a sentence.

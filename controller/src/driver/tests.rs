@@ -2,10 +2,12 @@
 //! the driver where a story wants it, and the real suggestion service.
 
 mod audit;
+mod endings;
 mod executor;
 mod faults;
 mod laws;
 mod leaders;
 mod search;
 mod store;
+mod wishes;
 mod world;

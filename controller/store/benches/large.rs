@@ -89,6 +89,7 @@ fn finished(record: &ExperimentRecord, idx: u64) -> (TrialRecord, [Event; 2]) {
         origin: Origin::Search,
         attempt: 1,
         failures: 0,
+        lost: 0,
         reason: "TrialSucceeded".into(),
         message: "Trial has succeeded".into(),
         observation,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use study::{Outcome, Suggestion, Trial, TrialIdx};
 
 use super::Action;
-use super::judge::{Fate, KILL_WANTED, STOP_WANTED, is_end_wanted};
+use super::judge::{Fate, Fault, KILL_WANTED, STOP_WANTED, is_end_wanted};
 use super::limits::{Limits, Reached};
 use super::snapshot::{Measured, RunView, Snapshot};
 use crate::conditions;
@@ -96,6 +96,7 @@ impl Snapshot {
             origin: origin.clone(),
             attempt: 0,
             failures: 0,
+            lost: 0,
             reason: "TrialCreated".into(),
             message: "Trial is created".into(),
             observation: Vec::new(),
@@ -116,6 +117,7 @@ impl Snapshot {
         self.wishes.retain(|wish| wish.wish_no != stored.wish_no);
         batch.taken_wishes.push(stored.wish_no);
         match stored.wish {
+            Wish::Stop { .. } | Wish::Resume if self.status.hold == Hold::Deleting => {}
             Wish::Stop { .. } if self.status.is_completed() => {}
             Wish::Stop { now: at_once } => {
                 self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };
@@ -126,7 +128,6 @@ impl Snapshot {
                 };
                 self.condition(now, "Running", false, "ExperimentStopped", message, batch);
             }
-            Wish::Resume if self.status.hold == Hold::Deleting => {}
             Wish::Resume => self.status.hold = Hold::Free,
             Wish::Delete => self.status.hold = Hold::Deleting,
             Wish::Edit {
@@ -222,9 +223,7 @@ impl Snapshot {
         let spent = self.limits.spent(&measured.end);
         self.status.spent = self.status.spent.plus(spent);
         match fate {
-            Fate::Requeue { own_fault, reason } => {
-                self.requeue(now, idx, own_fault, &reason, &measured.end, batch);
-            }
+            Fate::Requeue { fault, reason } => self.requeue(now, idx, fault, &reason, &measured.end, batch),
             Fate::End { event, reason, message, outcome } => {
                 self.end_trial(now, idx, event, &reason, &message, outcome, Some((measured, spent)), batch);
             }
@@ -235,7 +234,7 @@ impl Snapshot {
         &mut self,
         now: Timestamp,
         idx: TrialIdx,
-        own_fault: bool,
+        fault: Fault,
         reason: &str,
         end: &RunEnd,
         batch: &mut Batch,
@@ -244,7 +243,8 @@ impl Snapshot {
             return;
         };
         self.move_state(&mut trial, TrialEvent::Requeued);
-        trial.failures += u32::from(own_fault);
+        trial.failures += u32::from(fault == Fault::Own);
+        trial.lost += u32::from(fault == Fault::World);
         if !is_end_wanted(&trial.reason) {
             trial.reason = "TrialRequeued".into();
             trial.message = format!("Trial waits for its next attempt: {reason}");

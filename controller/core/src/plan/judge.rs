@@ -25,8 +25,8 @@ const MAX_LOST: u32 = 10;
 pub enum Fate {
     /// It gets another run.
     Requeue {
-        /// Whether the end counts against its retries.
-        own_fault: bool,
+        /// Whose fault the end was.
+        fault: Fault,
         /// Why.
         reason: String,
     },
@@ -41,6 +41,17 @@ pub enum Fate {
         /// What algorithms are told.
         outcome: Outcome,
     },
+}
+
+/// Whose fault it was that a run ended without deciding its trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The trial's own; counts against its retries.
+    Own,
+    /// The world's; a trial that meets it too often is given up.
+    World,
+    /// Nobody's: a person stopped it.
+    Nobody,
 }
 
 /// Decides what becomes of a trial whose newest run has ended.
@@ -63,7 +74,7 @@ pub fn judge(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> F
             Outcome::Failed,
         ),
         Exit::Stopped if snapshot.status.hold == Hold::Free => lost(trial, "it was stopped from outside"),
-        Exit::Stopped => Fate::Requeue { own_fault: false, reason: "the experiment was stopped".into() },
+        Exit::Stopped => Fate::Requeue { fault: Fault::Nobody, reason: "the experiment was stopped".into() },
         Exit::Lost { reason } => lost(trial, reason),
         Exit::TimedOut { .. } => failed("TrialTimedOut", measured),
         Exit::NotStarted { .. } | Exit::BadOutput { .. } => failed("TrialFailed", measured),
@@ -72,7 +83,7 @@ pub fn judge(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> F
             if gone_on && trial.failures < snapshot.limits.retries {
                 let reason =
                     format!("{}; retry {} of {}", end.exit, trial.failures + 1, snapshot.limits.retries);
-                Fate::Requeue { own_fault: true, reason }
+                Fate::Requeue { fault: Fault::Own, reason }
             } else {
                 failed("TrialFailed", measured)
             }
@@ -99,13 +110,13 @@ fn ended_well(snapshot: &Snapshot, measured: &Measured) -> Fate {
 }
 
 fn lost(trial: &TrialRecord, reason: &str) -> Fate {
-    if trial.attempt >= trial.failures + MAX_LOST {
+    if trial.lost + 1 >= MAX_LOST {
         let message = format!(
             "Trial has failed. Job message: its run was lost {MAX_LOST} times, last because {reason}"
         );
         return over(TrialEvent::Failed, "TrialFailed", &message, Outcome::Failed);
     }
-    Fate::Requeue { own_fault: false, reason: reason.to_owned() }
+    Fate::Requeue { fault: Fault::World, reason: reason.to_owned() }
 }
 
 fn failed(reason: &str, measured: &Measured) -> Fate {

@@ -116,15 +116,22 @@ impl Limits {
         nothing_left.then(|| success("ExperimentSuggestionEndReached", "the search space is exhausted"))
     }
 
-    /// How many more trials may be begun now.
+    /// How many more trials may be made now.
     pub fn places(&self, snapshot: &Snapshot) -> u64 {
-        let counters = &snapshot.status.counters;
         let asked: u64 = snapshot.asks.iter().map(|ask| u64::from(ask.n)).sum();
-        let active = counters.active() + asked;
-        let wanted = self
-            .max_trials
-            .map_or(self.parallel, |max| self.parallel.min(max.saturating_sub(counters.ended())));
-        wanted.saturating_sub(active)
+        self.wanted(snapshot).saturating_sub(snapshot.status.counters.active() + asked)
+    }
+
+    /// How many more runs may be begun now. Fewer than trials wait, where budgets were made smaller since those were made.
+    pub fn free(&self, snapshot: &Snapshot) -> u64 {
+        let begun = snapshot.runs.values().filter(|view| **view != RunView::Unborn).count();
+        self.wanted(snapshot).saturating_sub(begun as u64)
+    }
+
+    /// How many trials should be active.
+    fn wanted(&self, snapshot: &Snapshot) -> u64 {
+        let left = self.max_trials.map(|max| max.saturating_sub(snapshot.status.counters.ended()));
+        left.map_or(self.parallel, |left| left.min(self.parallel))
     }
 
     /// What a run that has ended has spent.

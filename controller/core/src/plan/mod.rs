@@ -16,7 +16,7 @@ use study::TrialIdx;
 pub use answer::{Answer, overlay};
 pub use effects::{Effect, effects};
 use judge::is_end_wanted;
-pub use judge::{Fate, KILL_WANTED, STOP_WANTED, judge};
+pub use judge::{Fate, Fault, KILL_WANTED, STOP_WANTED, judge};
 pub use limits::{Limits, Reached};
 pub use snapshot::{Measured, RunView, Snapshot};
 
@@ -77,7 +77,7 @@ pub enum Action {
         /// Which.
         trial: TrialIdx,
     },
-    /// All is stopped: the experiment goes.
+    /// All is stopped and forgotten: the experiment goes.
     Delete,
 }
 
@@ -105,9 +105,7 @@ fn plan_before_ends(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
         return started;
     }
     if snapshot.status.hold == Hold::Deleting {
-        let deleted =
-            snapshot.active.is_empty() || snapshot.runs.values().all(|view| *view == RunView::Unborn);
-        return if deleted { vec![Action::Delete] } else { Vec::new() };
+        return if is_stopped(snapshot) { vec![Action::Delete] } else { Vec::new() };
     }
     if snapshot.status.is_completed() {
         return after_the_end(now, snapshot);
@@ -170,6 +168,11 @@ fn starts(snapshot: &Snapshot) -> Vec<Action> {
             _ => None,
         })
         .collect()
+}
+
+/// Whether no run is left, not even at the executor.
+fn is_stopped(snapshot: &Snapshot) -> bool {
+    snapshot.finished.is_empty() && snapshot.runs.values().all(|view| *view == RunView::Unborn)
 }
 
 /// A completed experiment drops what has no run, and is taken up again when its budgets allow more.
@@ -249,6 +252,7 @@ fn next_runs(snapshot: &Snapshot) -> Vec<Action> {
     let waiting = snapshot.active.values().filter(|trial| trial.state == TrialState::Pending);
     waiting
         .filter(|trial| snapshot.runs.get(&trial.idx) == Some(&RunView::Unborn))
+        .take(snapshot.limits.free(snapshot) as usize)
         .map(|trial| Action::Run { trial: trial.idx })
         .collect()
 }

@@ -135,6 +135,7 @@ mod tests {
             origin: controller_core::trial::Origin::Search,
             attempt: 1,
             failures: 0,
+            lost: 0,
             reason: String::new(),
             message: message.into(),
             observation: Vec::new(),

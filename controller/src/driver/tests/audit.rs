@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use controller_core::event::{Event, StoredEvent};
-use controller_core::experiment::Counters;
-use controller_core::plan::plan;
+use controller_core::experiment::{Counters, Hold};
+use controller_core::plan::{Action, plan};
 use controller_core::ports::{ObservationQuery, Store as _, TrialQuery};
 use controller_core::run::RunRecord;
 use controller_core::trial::{TrialRecord, TrialState};
@@ -128,7 +128,9 @@ impl Story {
     async fn audit_plan(&self) {
         let lease = self.store.acquire(self.id, "audit").await.unwrap().unwrap();
         let (snapshot, _) = load::load(&self.world, &lease).await.unwrap();
-        assert_eq!(plan(self.world.clock.now(), &snapshot), []);
+        let plan = plan(self.world.clock.now(), &snapshot);
+        let done = if snapshot.status.hold == Hold::Deleting { vec![Action::Delete] } else { vec![] };
+        assert_eq!(plan, done);
         self.store.free_leases().await;
     }
 }

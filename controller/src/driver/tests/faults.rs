@@ -50,13 +50,17 @@ impl Faults {
     }
 }
 
-/// Waits for something real, such as a database. A paused clock moves on while nothing is at work in this runtime, so
-/// something is: a thread that waits as well.
-pub(super) async fn real<T>(work: impl Future<Output = T>) -> T {
+/// Waits for something real, such as a database, which goes on whether or not anybody waits. A paused clock moves on
+/// while nothing is at work in this runtime, so something is: a thread that waits as well.
+#[expect(clippy::disallowed_methods, reason = "a database does not break off with those who ask it")]
+pub(super) async fn real<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     let (done, wait) = mpsc::channel::<()>();
     let held = tokio::task::spawn_blocking(move || wait.recv().is_err());
-    let result = work.await;
-    drop(done);
-    held.await.unwrap();
-    result
+    let work = tokio::spawn(async move {
+        let result = work.await;
+        drop(done);
+        held.await.unwrap();
+        result
+    });
+    work.await.unwrap()
 }

@@ -23,7 +23,7 @@ type Stored<T> = Result<T, StoreError>;
 pub(super) struct FaultyStore {
     inner: Arc<dyn Store>,
     faults: Arc<Faults>,
-    books: Mutex<Books>,
+    books: Arc<Mutex<Books>>,
 }
 
 /// What a store can see of a driver without asking it.
@@ -43,15 +43,24 @@ impl FaultyStore {
     /// An empty store in memory.
     pub(super) async fn open(faults: Arc<Faults>) -> Arc<Self> {
         let inner = real(controller_store::open("sqlite::memory:")).await.unwrap();
-        Arc::new(Self { inner, faults, books: Mutex::default() })
+        Arc::new(Self { inner, faults, books: Arc::default() })
     }
 
     /// The driver is dead, and the database notices.
     pub(super) async fn free_leases(&self) {
         let held = std::mem::take(&mut self.books.lock().unwrap().held);
         for lease in held {
-            real(self.inner.release(&lease)).await.unwrap();
+            self.real(move |store| async move { store.release(&lease).await }).await.unwrap();
         }
+    }
+
+    /// Asks the real store.
+    async fn real<T, Asked>(&self, ask: impl FnOnce(Arc<dyn Store>) -> Asked) -> T
+    where
+        T: Send + 'static,
+        Asked: Future<Output = T> + Send + 'static,
+    {
+        real(ask(Arc::clone(&self.inner))).await
     }
 
     /// The next commits fail.
@@ -66,6 +75,14 @@ impl FaultyStore {
 }
 
 impl Books {
+    fn may_commit(&mut self) -> Stored<()> {
+        if self.fail == 0 {
+            return Ok(());
+        }
+        self.fail -= 1;
+        Err(StoreError::Unavailable("the database is away".into()))
+    }
+
     /// Looks a batch over: no run is begun beyond the limits of that moment, and no trial after its end.
     fn check(&mut self, batch: &Batch) {
         if let Some(record) = &batch.experiment {
@@ -109,117 +126,134 @@ impl Store for FaultyStore {
         events: &[StoredEvent],
     ) -> Stored<()> {
         self.books.lock().unwrap().spec = Some(record.clone());
-        real(self.inner.create_experiment(record, status, events)).await
+        let (record, status, events) = (record.clone(), status.clone(), events.to_vec());
+        self.real(move |store| async move { store.create_experiment(&record, &status, &events).await }).await
     }
 
     async fn experiment(&self, namespace: &str, name: &str) -> Stored<Option<ExperimentRecord>> {
-        real(self.inner.experiment(namespace, name)).await
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        self.real(move |store| async move { store.experiment(&namespace, &name).await }).await
     }
 
     async fn experiment_by_id(&self, id: ExperimentId) -> Stored<Option<ExperimentRecord>> {
-        real(self.inner.experiment_by_id(id)).await
+        self.real(move |store| async move { store.experiment_by_id(id).await }).await
     }
 
     async fn experiments(&self) -> Stored<Vec<(ExperimentRecord, ExperimentStatus)>> {
-        real(self.inner.experiments()).await
+        self.real(move |store| async move { store.experiments().await }).await
     }
 
     async fn status(&self, id: ExperimentId) -> Stored<ExperimentStatus> {
-        real(self.inner.status(id)).await
+        self.real(move |store| async move { store.status(id).await }).await
     }
 
     async fn purge_deleted(&self) -> Stored<u64> {
-        real(self.inner.purge_deleted()).await
+        self.real(move |store| async move { store.purge_deleted().await }).await
     }
 
     async fn wish(&self, id: ExperimentId, wish: &Wish, at: Timestamp) -> Stored<i64> {
-        real(self.inner.wish(id, wish, at)).await
+        let wish = wish.clone();
+        self.real(move |store| async move { store.wish(id, &wish, at).await }).await
     }
 
     async fn open_wishes(&self, id: ExperimentId) -> Stored<Vec<StoredWish>> {
-        real(self.inner.open_wishes(id)).await
+        self.real(move |store| async move { store.open_wishes(id).await }).await
     }
 
     async fn acquire(&self, id: ExperimentId, holder: &str) -> Stored<Option<Lease>> {
         self.faults.point().await;
-        let lease = real(self.inner.acquire(id, holder)).await?;
-        self.books.lock().unwrap().held.extend(lease.clone());
+        let (holder, books) = (holder.to_owned(), Arc::clone(&self.books));
+        let acquire = move |store: Arc<dyn Store>| async move {
+            let lease = store.acquire(id, &holder).await?;
+            books.lock().unwrap().held.extend(lease.clone());
+            Ok(lease)
+        };
+        let lease = self.real(acquire).await;
         self.faults.point().await;
-        Ok(lease)
+        lease
     }
 
     async fn holder(&self, id: ExperimentId) -> Stored<Option<String>> {
-        real(self.inner.holder(id)).await
+        self.real(move |store| async move { store.holder(id).await }).await
     }
 
     async fn release(&self, lease: &Lease) -> Stored<()> {
         self.faults.point().await;
-        real(self.inner.release(lease)).await?;
-        self.books.lock().unwrap().held.retain(|held| held != lease);
+        let (lease, books) = (lease.clone(), Arc::clone(&self.books));
+        let release = move |store: Arc<dyn Store>| async move {
+            store.release(&lease).await?;
+            books.lock().unwrap().held.retain(|held| *held != lease);
+            Ok(())
+        };
+        self.real(release).await?;
         self.faults.point().await;
         Ok(())
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Stored<()> {
         self.faults.point().await;
-        {
-            let mut books = self.books.lock().unwrap();
-            if books.fail > 0 {
-                books.fail -= 1;
-                return Err(StoreError::Unavailable("the database is away".into()));
-            }
-        }
-        real(self.inner.commit(lease, batch)).await?;
-        self.books.lock().unwrap().check(batch);
+        self.books.lock().unwrap().may_commit()?;
+        let (lease, batch, books) = (lease.clone(), batch.clone(), Arc::clone(&self.books));
+        let commit = move |store: Arc<dyn Store>| async move {
+            store.commit(&lease, &batch).await?;
+            books.lock().unwrap().check(&batch);
+            Ok(())
+        };
+        self.real(commit).await?;
         self.faults.point().await;
         Ok(())
     }
 
     async fn events(&self, id: ExperimentId, after: u64, limit: u64) -> Stored<Vec<StoredEvent>> {
-        real(self.inner.events(id, after, limit)).await
+        self.real(move |store| async move { store.events(id, after, limit).await }).await
     }
 
     async fn asks(&self, id: ExperimentId, from: TrialIdx) -> Stored<Vec<AskRecord>> {
-        real(self.inner.asks(id, from)).await
+        self.real(move |store| async move { store.asks(id, from).await }).await
     }
 
     async fn trials(&self, id: ExperimentId, query: &TrialQuery) -> Stored<Page<TrialRecord>> {
-        real(self.inner.trials(id, query)).await
+        let query = query.clone();
+        self.real(move |store| async move { store.trials(id, &query).await }).await
     }
 
     async fn trial(&self, id: ExperimentId, idx: TrialIdx) -> Stored<Option<TrialRecord>> {
-        real(self.inner.trial(id, idx)).await
+        self.real(move |store| async move { store.trial(id, idx).await }).await
     }
 
     async fn trials_named(&self, name: &str) -> Stored<Vec<(ExperimentId, TrialRecord)>> {
-        real(self.inner.trials_named(name)).await
+        let name = name.to_owned();
+        self.real(move |store| async move { store.trials_named(&name).await }).await
     }
 
     async fn runs(&self, id: ExperimentId, trial: Option<TrialIdx>) -> Stored<Vec<RunRecord>> {
-        real(self.inner.runs(id, trial)).await
+        self.real(move |store| async move { store.runs(id, trial).await }).await
     }
 
     async fn append(&self, rows: &[(RunId, Vec<ObservationRow>)]) -> Stored<()> {
-        real(self.inner.append(rows)).await
+        let rows = rows.to_vec();
+        self.real(move |store| async move { store.append(&rows).await }).await
     }
 
     async fn push(&self, run: RunId, rows: &[Pushed]) -> Stored<()> {
-        real(self.inner.push(run, rows)).await
+        let rows = rows.to_vec();
+        self.real(move |store| async move { store.push(run, &rows).await }).await
     }
 
     async fn observations(&self, id: ExperimentId, query: &ObservationQuery) -> Stored<Vec<Observation>> {
-        real(self.inner.observations(id, query)).await
+        let query = query.clone();
+        self.real(move |store| async move { store.observations(id, &query).await }).await
     }
 
     async fn positions(&self, run: RunId) -> Stored<BTreeMap<String, u64>> {
-        real(self.inner.positions(run)).await
+        self.real(move |store| async move { store.positions(run).await }).await
     }
 
     async fn delete_observations(&self, id: ExperimentId, trial: TrialIdx) -> Stored<()> {
-        real(self.inner.delete_observations(id, trial)).await
+        self.real(move |store| async move { store.delete_observations(id, trial).await }).await
     }
 
     async fn ping(&self) -> Stored<()> {
-        real(self.inner.ping()).await
+        self.real(move |store| async move { store.ping().await }).await
     }
 }

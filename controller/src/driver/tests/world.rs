@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use controller_core::experiment::{ExperimentId, ExperimentStatus};
 use controller_core::ports::{Store as _, Wish};
-use controller_core::run::Exit;
+use controller_core::run::{Exit, RunId};
 use controller_core::time::{Clock, Timestamp};
 use study::TrialIdx;
 use tokio::sync::Notify;
@@ -45,6 +45,8 @@ impl Spec {
     }
 
     fn yaml(&self) -> String {
+        // A small space for what looks at its size.
+        let step = if self.algorithm == "auto" { ", step: \"1.5\"" } else { "" };
         let settings = match self.algorithm {
             "tpe" => "[{name: n_startup_trials, value: '3'}]",
             "bayesianoptimization" => "[{name: n_initial_points, value: '3'}]",
@@ -62,8 +64,8 @@ spec:
   objective: {{type: minimize, objectiveMetricName: loss{goal}}}
   algorithm: {{algorithmName: {algorithm}, algorithmSettings: {settings}}}
   parameters:
-    - {{name: left, parameterType: double, feasibleSpace: {{min: "-1", max: "2"}}}}
-    - {{name: right, parameterType: double, feasibleSpace: {{min: "-1", max: "2"}}}}
+    - {{name: left, parameterType: double, feasibleSpace: {{min: "-1", max: "2"{step}}}}}
+    - {{name: right, parameterType: double, feasibleSpace: {{min: "-1", max: "2"{step}}}}}
   parallelTrialCount: {parallel}
   maxTrialCount: {trials}
   {more}
@@ -139,16 +141,64 @@ impl Story {
         let outcome = tokio::select! {
             outcome = drive(&self.world, self.id) => Some(outcome),
             () = self.faults.reached() => None,
-            () = life => None,
+            () = life => unreachable!(),
         };
         self.store.free_leases().await;
         outcome
     }
 
-    /// A driver that drives while nothing ends by itself, for so long.
-    pub(super) async fn drive_for(&self, time: Duration) {
-        tokio::time::timeout(time, drive(&self.world, self.id)).await.ok();
+    /// Drives to the end of the experiment, or until it is held, while something else goes on; then checks everything.
+    pub(super) async fn drive_to_rest(&self, life: impl Future<Output = ()>) -> ExperimentStatus {
+        let status = self.drive_while(life).await.unwrap().unwrap();
+        self.audit().await;
+        status
+    }
+
+    /// A driver that is broken off once something has happened.
+    pub(super) async fn drive_until(&self, life: impl Future<Output = ()>) {
+        tokio::select! {
+            _ = drive(&self.world, self.id) => panic!("nothing more was to be done"),
+            () = life => {}
+        }
         self.store.free_leases().await;
+    }
+
+    /// Waits until so many runs are alive, and returns them.
+    pub(super) async fn alive(&self, n: usize) -> Vec<RunId> {
+        let mut news = self.executor.news();
+        loop {
+            let alive = self.executor.alive();
+            if alive.len() == n {
+                return alive.into_iter().map(|(run, _)| run).collect();
+            }
+            news.changed().await.unwrap();
+        }
+    }
+
+    /// Waits until so many runs are told to stop; they do.
+    pub(super) async fn stopped(&self, n: usize) {
+        let mut news = self.executor.news();
+        let told = || self.executor.alive().into_iter().filter(|(_, told)| *told).map(|(run, _)| run);
+        while told().count() < n {
+            news.changed().await.unwrap();
+        }
+        for run in told().collect::<Vec<_>>() {
+            self.executor.end(run, Exit::Stopped).await;
+        }
+    }
+
+    /// All that comes ends well, a second after it has begun, one after the other.
+    pub(super) async fn all_end_well(&self) {
+        let mut news = self.executor.news();
+        loop {
+            match self.executor.alive().first() {
+                Some((run, _)) => {
+                    tokio::time::sleep(PACE).await;
+                    self.executor.end(*run, WELL).await;
+                }
+                None => news.changed().await.unwrap(),
+            }
+        }
     }
 }
 
@@ -159,6 +209,8 @@ pub(super) struct Fate {
     exit: fn(TrialIdx, u32) -> Exit,
 }
 
+/// How a run ends that ends well.
+pub(super) const WELL: Exit = Exit::Code { code: 0 };
 /// Between two ends.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -199,7 +251,7 @@ impl Fate {
         }
     }
 
-    fn next(&self, story: &Story) -> Option<controller_core::run::RunId> {
+    fn next(&self, story: &Story) -> Option<RunId> {
         let trial = self.order.get(self.done)?;
         story.executor.alive().into_iter().map(|(run, _)| run).find(|run| run.trial == *trial)
     }

@@ -54,6 +54,7 @@ fn trial(idx: u64, state: TrialState, objective: Option<f64>) -> TrialRecord {
         origin: Origin::Search,
         attempt: 1,
         failures: 0,
+        lost: 0,
         reason: "R".into(),
         message: "m".into(),
         observation: vec![],

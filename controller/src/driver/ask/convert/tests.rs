@@ -47,6 +47,7 @@ fn trial(state: TrialState) -> TrialRecord {
         origin: Origin::Search,
         attempt: 1,
         failures: 0,
+        lost: 0,
         reason: String::new(),
         message: String::new(),
         observation: vec![
