@@ -214,6 +214,23 @@ impl Cairn {
     }
 }
 
+impl Drop for Cairn {
+    /// Trials outlive their controller; those that a story leaves behind end with its folder.
+    fn drop(&mut self) {
+        let folder = self.path().as_os_str().as_encoded_bytes();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+            let is_ours = environ.split(|byte| *byte == 0).any(|variable| {
+                variable.strip_prefix(b"CAIRN_TRIAL_DIR=").is_some_and(|path| path.starts_with(folder))
+            });
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw).filter(|_| is_ours) {
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+            }
+        }
+    }
+}
+
 /// A command that runs. It is killed when this goes away.
 #[derive(Debug)]
 pub struct Running {
