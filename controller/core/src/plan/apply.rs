@@ -83,12 +83,13 @@ impl Snapshot {
         batch: &mut Batch,
     ) {
         self.asks.retain(|open| open.first_idx != ask.first_idx);
-        if suggestions.len() < ask.n as usize {
-            self.exhausted = true;
-            self.asks.clear();
-        }
+        let fewer = suggestions.len() < ask.n as usize;
         for suggestion in suggestions {
             self.create(now, suggestion, Origin::Search, rules.to_vec(), batch);
+        }
+        if fewer {
+            self.exhausted = true;
+            self.drop_asks(batch);
         }
         batch.status = Some(self.status.clone());
     }
@@ -341,9 +342,19 @@ impl Snapshot {
         let kind = if reached.success { "Succeeded" } else { "Failed" };
         self.status.completed = Some(now);
         self.status.hold = Hold::Free;
-        self.asks.clear();
+        self.status.waiting.clear();
+        self.drop_asks(batch);
         conditions::end(&mut self.status.conditions, now, kind, reached.reason, &reached.message);
         self.log_condition(now, kind, "True", reached.reason, &reached.message, batch);
+    }
+
+    /// Nobody wants the answers any more; nor must whoever loads this find the questions open.
+    fn drop_asks(&mut self, batch: &mut Batch) {
+        if !self.asks.is_empty() {
+            self.asks.clear();
+            batch.asks.clear();
+            batch.drop_asks = Some(TrialIdx(self.status.counters.total()));
+        }
     }
 
     fn next_run(&mut self, idx: TrialIdx, batch: &mut Batch) {
