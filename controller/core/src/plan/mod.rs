@@ -9,6 +9,7 @@ mod effects;
 mod judge;
 mod limits;
 mod snapshot;
+mod wishes;
 
 use study::TrialIdx;
 

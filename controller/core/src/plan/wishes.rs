@@ -1,0 +1,76 @@
+//! Carrying out wishes.
+
+use study::TrialIdx;
+
+use super::judge::KILL_WANTED;
+use super::limits::Limits;
+use super::snapshot::Snapshot;
+use crate::event::Event;
+use crate::experiment::Hold;
+use crate::ports::{Batch, StoredWish, Wish};
+use crate::time::Timestamp;
+
+impl Snapshot {
+    /// Carries out a wish that needs no free place.
+    pub(super) fn take(&mut self, now: Timestamp, stored: StoredWish, batch: &mut Batch) {
+        self.wishes.retain(|wish| wish.wish_no != stored.wish_no);
+        batch.taken_wishes.push(stored.wish_no);
+        match stored.wish {
+            Wish::Stop { .. } | Wish::Resume if self.status.hold == Hold::Deleting => {}
+            Wish::Stop { .. } if self.status.is_completed() => {}
+            Wish::Stop { now: at_once } => {
+                self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };
+                let message = if at_once {
+                    "Experiment is stopped; running trials end and go on later"
+                } else {
+                    "Experiment is stopped; running trials finish"
+                };
+                self.condition(now, "Running", false, "ExperimentStopped", message, batch);
+            }
+            Wish::Resume => self.status.hold = Hold::Free,
+            Wish::Delete => self.status.hold = Hold::Deleting,
+            Wish::Edit {
+                max_trial_count,
+                parallel_trial_count,
+                max_failed_trial_count,
+                max_duration,
+                max_gpu_hours,
+                max_cost,
+            } => {
+                let spec = &mut self.record.spec;
+                spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
+                spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
+                spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
+                spec.max_duration = max_duration.or(spec.max_duration.take());
+                spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
+                spec.max_cost = max_cost.or(spec.max_cost);
+                self.limits = Limits::of_spec(&self.record.spec);
+                self.limits.edited_since_end = true;
+                batch.experiment = Some(self.record.clone());
+                self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
+            }
+            Wish::StopTrial { trial } => self.want_killed(now, trial, batch),
+            Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
+                let message = "a point could not be queued: the experiment is over".to_owned();
+                self.log(now, Event::Noted { trial: None, message }, batch);
+            }
+        }
+    }
+
+    fn want_killed(&mut self, now: Timestamp, trial: TrialIdx, batch: &mut Batch) {
+        let Some(record) = self.active.get_mut(&trial) else {
+            let message = "the trial could not be stopped: it has ended".to_owned();
+            return self.log(now, Event::Noted { trial: Some(trial), message }, batch);
+        };
+        record.reason = KILL_WANTED.into();
+        record.message = "a person wants it stopped".into();
+        self.touch(trial, batch);
+    }
+}
+
+impl Hold {
+    /// At least draining.
+    fn max_draining(self) -> Self {
+        if self == Self::Free { Self::Draining } else { self }
+    }
+}
