@@ -71,6 +71,12 @@ impl Asker {
         Self { client, study, held: Prefix::default(), untold: VecDeque::new(), in_step: false }
     }
 
+    /// The study is another, such as by its budget: the service does not know it.
+    pub(super) fn asks_for(&mut self, study: &study::Study) {
+        self.study = convert::study_to_proto(study);
+        self.in_step = false;
+    }
+
     /// The log has grown.
     pub(super) fn heard(&mut self, events: &[StoredEvent]) {
         if self.in_step {

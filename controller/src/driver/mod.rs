@@ -248,6 +248,9 @@ impl Driver<'_> {
             self.world.store.commit(self.lease, &batch).await?;
             self.costs.add(For::Storing, begun);
             self.asker.heard(&batch.events);
+            if batch.experiment.is_some() {
+                self.asker.asks_for(&next.study);
+            }
         }
         self.snapshot = next;
         Ok(changed)

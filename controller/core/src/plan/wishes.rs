@@ -1,6 +1,6 @@
 //! Carrying out wishes.
 
-use study::TrialIdx;
+use ::study::TrialIdx;
 
 use super::judge::KILL_WANTED;
 use super::limits::Limits;
@@ -8,6 +8,7 @@ use super::snapshot::Snapshot;
 use crate::event::Event;
 use crate::experiment::Hold;
 use crate::ports::{Batch, StoredWish, Wish};
+use crate::study;
 use crate::time::Timestamp;
 
 impl Snapshot {
@@ -29,32 +30,42 @@ impl Snapshot {
             }
             Wish::Resume => self.status.hold = Hold::Free,
             Wish::Delete => self.status.hold = Hold::Deleting,
-            Wish::Edit {
-                max_trial_count,
-                parallel_trial_count,
-                max_failed_trial_count,
-                max_duration,
-                max_gpu_hours,
-                max_cost,
-            } => {
-                let spec = &mut self.record.spec;
-                spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
-                spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
-                spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
-                spec.max_duration = max_duration.or(spec.max_duration.take());
-                spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
-                spec.max_cost = max_cost.or(spec.max_cost);
-                self.limits = Limits::of_spec(&self.record.spec);
-                self.limits.edited_since_end = true;
-                batch.experiment = Some(self.record.clone());
-                self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
-            }
+            edit @ Wish::Edit { .. } => self.edit(now, edit, batch),
             Wish::StopTrial { trial } => self.want_killed(now, trial, batch),
             Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
                 let message = "a point could not be queued: the experiment is over".to_owned();
                 self.log(now, Event::Noted { trial: None, message }, batch);
             }
         }
+    }
+
+    /// Budgets bound the search, and some algorithms go by them.
+    fn edit(&mut self, now: Timestamp, wish: Wish, batch: &mut Batch) {
+        let Wish::Edit {
+            max_trial_count,
+            parallel_trial_count,
+            max_failed_trial_count,
+            max_duration,
+            max_gpu_hours,
+            max_cost,
+        } = wish
+        else {
+            return;
+        };
+        let spec = &mut self.record.spec;
+        spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
+        spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
+        spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
+        spec.max_duration = max_duration.or(spec.max_duration.take());
+        spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
+        spec.max_cost = max_cost.or(spec.max_cost);
+        self.limits = Limits::of_spec(&self.record.spec);
+        self.limits.edited_since_end = true;
+        if let (Ok(study), _) = study::of_spec(&self.record.spec, &self.record.name, self.record.seed) {
+            self.study = study;
+        }
+        batch.experiment = Some(self.record.clone());
+        self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
     }
 
     fn want_killed(&mut self, now: Timestamp, trial: TrialIdx, batch: &mut Batch) {
