@@ -272,6 +272,10 @@ impl Driver<'_> {
             self.world.store.commit(self.lease, batch).await?;
             self.costs.add(For::Storing, begun);
             self.asker.heard(&batch.events);
+            if batch.experiment.is_some() {
+                // The study is another, by its budget: whoever answers does not know it.
+                self.asker = ask::Asker::new(self.world, &self.snapshot.record, &self.snapshot.study);
+            }
         }
         Ok(changed)
     }

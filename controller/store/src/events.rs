@@ -84,6 +84,20 @@ pub(crate) async fn put_asks(
     Ok(())
 }
 
+pub(crate) async fn drop_asks(
+    tx: &mut Transaction<'_, Any>,
+    id: ExperimentId,
+    from: TrialIdx,
+) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM asks WHERE experiment_id = $1 AND first_idx >= $2")
+        .bind(id.0)
+        .bind(from.0 as i64)
+        .execute(&mut **tx)
+        .await
+        .map_err(during("questions cannot be dropped"))?;
+    Ok(())
+}
+
 pub(crate) async fn asks(
     pool: &AnyPool,
     id: ExperimentId,

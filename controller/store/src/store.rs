@@ -116,6 +116,9 @@ impl Store for SqlStore {
         let mut tx = self.begin().await?;
         leases::check(&mut tx, lease).await?;
         events::append(&mut tx, id, &batch.events).await?;
+        if let Some(from) = batch.drop_asks {
+            events::drop_asks(&mut tx, id, from).await?;
+        }
         events::put_asks(&mut tx, id, &batch.asks).await?;
         trials::put(&mut tx, id, &batch.trials).await?;
         trials::put_runs(&mut tx, &batch.runs).await?;

@@ -26,14 +26,14 @@ impl Snapshot {
     /// unless nothing more will come.
     pub fn answer(&mut self, now: Timestamp, ask: AskRecord, answer: Answer, batch: &mut Batch) {
         self.asks.retain(|open| open.first_idx != ask.first_idx);
-        if answer.exhausted {
-            // To later questions nothing more will come either.
-            self.exhausted = true;
-            self.asks.clear();
-        }
         overlay(&mut self.status.algorithm_settings, answer.settings);
         for suggestion in answer.suggestions {
             self.create(now, suggestion, Origin::Search, answer.rules.clone(), batch);
+        }
+        if answer.exhausted {
+            // To later questions nothing more will come either.
+            self.exhausted = true;
+            self.drop_asks(batch);
         }
         batch.status = Some(self.status.clone());
     }

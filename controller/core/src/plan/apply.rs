@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use study::{Outcome, Suggestion, Trial, TrialIdx};
 
 use super::Action;
-use super::judge::{Fate, Fault, KILL_WANTED, STOP_WANTED, is_end_wanted};
-use super::limits::{Limits, Reached};
+use super::judge::{Fate, Fault, is_end_wanted};
+use super::limits::Reached;
 use super::snapshot::{Measured, RunView, Snapshot};
 use crate::conditions;
 use crate::event::{Event, StoredEvent};
 use crate::experiment::{Best, Hold, Spent};
 use crate::metrics::reduce::UNAVAILABLE;
 use crate::metrics::value::number;
-use crate::ports::{Batch, StoredWish, Wish};
+use crate::ports::Batch;
 use crate::run::{RunEnd, RunRecord};
 use crate::time::Timestamp;
 use crate::trial::{MetricSummary, Origin, TrialEvent, TrialRecord, TrialState, transition, trial_name};
@@ -111,73 +111,6 @@ impl Snapshot {
         self.runs.insert(idx, RunView::Unborn);
         self.log(now, Event::TrialCreated { trial, name, origin }, batch);
         self.touch(idx, batch);
-    }
-
-    fn take(&mut self, now: Timestamp, stored: StoredWish, batch: &mut Batch) {
-        self.wishes.retain(|wish| wish.wish_no != stored.wish_no);
-        batch.taken_wishes.push(stored.wish_no);
-        match stored.wish {
-            Wish::Stop { .. } | Wish::Resume if self.status.hold == Hold::Deleting => {}
-            Wish::Stop { .. } if self.status.is_completed() => {}
-            Wish::Stop { now: at_once } => {
-                self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };
-                let message = if at_once {
-                    "Experiment is stopped; running trials end and go on later"
-                } else {
-                    "Experiment is stopped; running trials finish"
-                };
-                self.condition(now, "Running", false, "ExperimentStopped", message, batch);
-            }
-            Wish::Resume => self.status.hold = Hold::Free,
-            Wish::Delete => self.status.hold = Hold::Deleting,
-            Wish::Edit {
-                max_trial_count,
-                parallel_trial_count,
-                max_failed_trial_count,
-                max_duration,
-                max_gpu_hours,
-                max_cost,
-            } => {
-                let spec = &mut self.record.spec;
-                spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
-                spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
-                spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
-                spec.max_duration = max_duration.or(spec.max_duration.take());
-                spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
-                spec.max_cost = max_cost.or(spec.max_cost);
-                self.limits = Limits::of_spec(&self.record.spec);
-                self.limits.edited_since_end = true;
-                batch.experiment = Some(self.record.clone());
-                self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
-            }
-            Wish::StopTrial { trial } => {
-                self.want_ended(now, trial, KILL_WANTED, "a person wants it stopped", batch);
-            }
-            Wish::StopEarly { trial } => {
-                self.want_ended(now, trial, STOP_WANTED, "a rule has stopped it", batch);
-            }
-            Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
-                let message = "a point could not be queued: the experiment is over".to_owned();
-                self.log(now, Event::Noted { trial: None, message }, batch);
-            }
-        }
-    }
-
-    fn want_ended(
-        &mut self,
-        now: Timestamp,
-        trial: TrialIdx,
-        reason: &str,
-        message: &str,
-        batch: &mut Batch,
-    ) {
-        let Some(record) = self.active.get_mut(&trial) else {
-            let message = "the trial could not be stopped: it has ended".to_owned();
-            return self.log(now, Event::Noted { trial: Some(trial), message }, batch);
-        };
-        record.reason = reason.into();
-        record.message = message.into();
-        self.touch(trial, batch);
     }
 
     fn started(
@@ -340,9 +273,19 @@ impl Snapshot {
         let kind = if reached.success { "Succeeded" } else { "Failed" };
         self.status.completed = Some(now);
         self.status.hold = Hold::Free;
-        self.asks.clear();
+        self.status.waiting.clear();
+        self.drop_asks(batch);
         conditions::end(&mut self.status.conditions, now, kind, reached.reason, &reached.message);
         self.log_condition(now, kind, "True", reached.reason, &reached.message, batch);
+    }
+
+    /// Nobody wants the answers any more; nor must whoever loads this find the questions open.
+    pub(super) fn drop_asks(&mut self, batch: &mut Batch) {
+        if !self.asks.is_empty() {
+            self.asks.clear();
+            batch.asks.clear();
+            batch.drop_asks = Some(TrialIdx(self.status.counters.total()));
+        }
     }
 
     fn next_run(&mut self, idx: TrialIdx, batch: &mut Batch) {
@@ -376,7 +319,7 @@ impl Snapshot {
         trial.state = next;
     }
 
-    fn condition(
+    pub(super) fn condition(
         &mut self,
         now: Timestamp,
         kind: &str,
@@ -407,22 +350,15 @@ impl Snapshot {
         self.log(now, event, batch);
     }
 
-    fn log(&mut self, now: Timestamp, event: Event, batch: &mut Batch) {
+    pub(super) fn log(&mut self, now: Timestamp, event: Event, batch: &mut Batch) {
         self.status.last_seq += 1;
         batch.events.push(StoredEvent { seq: self.status.last_seq, at: now, event });
     }
 
-    fn touch(&self, idx: TrialIdx, batch: &mut Batch) {
+    pub(super) fn touch(&self, idx: TrialIdx, batch: &mut Batch) {
         if let Some(trial) = self.active.get(&idx) {
             batch.put_trial(trial.clone());
         }
-    }
-}
-
-impl Hold {
-    /// At least draining.
-    fn max_draining(self) -> Self {
-        if self == Self::Free { Self::Draining } else { self }
     }
 }
 

@@ -10,6 +10,7 @@ mod effects;
 mod judge;
 mod limits;
 mod snapshot;
+mod wishes;
 
 use study::TrialIdx;
 

@@ -131,6 +131,8 @@ pub struct AskRecord {
 pub struct Batch {
     /// New events, numbered on from the last.
     pub events: Vec<StoredEvent>,
+    /// From this trial number on all questions written down before are dropped.
+    pub drop_asks: Option<TrialIdx>,
     /// Questions about to be asked.
     pub asks: Vec<AskRecord>,
     /// Trials new or changed, whole rows.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use controller_core::experiment::ExperimentStatus;
-use controller_core::ports::Wish;
+use controller_core::ports::{Store as _, Wish};
 use controller_core::run::Exit;
 use tokio::time::sleep;
 
@@ -140,4 +140,22 @@ async fn a_suspended_experiment_begins_when_it_may() {
     story.wish(Wish::Resume).await;
     let status = story.drive_to_rest(story.all_end_well()).await;
     assert_eq!((status.counters.succeeded, status.waiting.as_str()), (3, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_nobody_answered_are_not_put_to_a_later_search() {
+    let more = "maxDuration: 90s".into();
+    let story = Story::of(&Spec { more, ..Spec::of("random", 3, 6) }).await;
+    story.search.down();
+    assert!(story.drive_to_rest(async {}).await.is_completed());
+    assert_eq!(story.store.asks(story.id, study::TrialIdx(0)).await.unwrap(), []);
+    let mut wish = parallel(2);
+    if let Wish::Edit { max_duration, .. } = &mut wish {
+        *max_duration = Some("1h".into());
+    }
+    story.wish(wish).await;
+    story.search.up().await;
+    let status = story.drive_to_rest(story.all_end_well()).await;
+    assert_eq!(status.counters.succeeded, 6);
+    assert_eq!(story.store.asks(story.id, study::TrialIdx(0)).await.unwrap()[0].n, 2);
 }

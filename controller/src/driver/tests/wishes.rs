@@ -6,7 +6,7 @@ use controller_core::trial::{Origin, TrialState};
 use study::TrialIdx;
 
 use super::endings::{parallel, trials};
-use super::world::{Spec, Story};
+use super::world::{Spec, Story, WELL};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_stopped_goes_on_with_its_next_attempt() {
@@ -168,4 +168,28 @@ async fn what_was_stopped_often_was_never_lost() {
         story.all_end_well().await;
     };
     assert_eq!(story.drive_to_rest(life).await.counters.succeeded, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_edited_is_the_same_to_whoever_drives_on() {
+    // Nine points: a budget of as many or more makes `auto` a grid.
+    let told = async |anew: bool| {
+        let story = Story::of(&Spec::of("auto", 1, 4)).await;
+        let begun = async {
+            let run = story.alive(1).await[0];
+            story.wish(trials(9)).await;
+            while !story.store.open_wishes(story.id).await.unwrap().is_empty() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            story.executor.end(run, WELL).await;
+        };
+        if anew {
+            story.drive_until(begun).await;
+            story.drive_to_rest(story.all_end_well()).await;
+        } else {
+            story.drive_to_rest(async { drop((begun.await, story.all_end_well().await)) }).await;
+        }
+        story.told().await
+    };
+    told(true).await.assert_same(&told(false).await, "the driver was another");
 }

@@ -136,6 +136,12 @@ pub(super) async fn a_commit_writes_everything_or_nothing(store: AnyStore) {
     store.commit(&lease, &batch).await.unwrap();
     assert_eq!(store.asks(ExperimentId(1), TrialIdx(1)).await.unwrap(), [ask]);
     assert!(store.asks(ExperimentId(1), TrialIdx(2)).await.unwrap().is_empty());
+    let later = AskRecord { first_idx: TrialIdx(3), n: 1, history_seq: 2 };
+    let other = AskRecord { n: 2, ..later };
+    store.commit(&lease, &Batch { asks: vec![later], ..Batch::default() }).await.unwrap();
+    let again = Batch { drop_asks: Some(TrialIdx(2)), asks: vec![other], ..Batch::default() };
+    store.commit(&lease, &again).await.unwrap();
+    assert_eq!(store.asks(ExperimentId(1), TrialIdx(0)).await.unwrap(), [ask, other]);
     assert_eq!(store.runs(ExperimentId(1), None).await.unwrap(), [run]);
     assert_eq!(store.status(ExperimentId(1)).await.unwrap().generation, lease.generation);
     // An event of a number that is taken fails, and with it everything else of its batch.

@@ -1,0 +1,99 @@
+//! Carrying out wishes.
+
+use ::study::TrialIdx;
+
+use super::judge::{KILL_WANTED, STOP_WANTED};
+use super::limits::Limits;
+use super::snapshot::Snapshot;
+use crate::event::Event;
+use crate::experiment::Hold;
+use crate::ports::{Batch, StoredWish, Wish};
+use crate::study;
+use crate::time::Timestamp;
+
+impl Snapshot {
+    /// Carries out a wish that needs no free place.
+    pub(super) fn take(&mut self, now: Timestamp, stored: StoredWish, batch: &mut Batch) {
+        self.wishes.retain(|wish| wish.wish_no != stored.wish_no);
+        batch.taken_wishes.push(stored.wish_no);
+        match stored.wish {
+            Wish::Stop { .. } | Wish::Resume if self.status.hold == Hold::Deleting => {}
+            Wish::Stop { .. } if self.status.is_completed() => {}
+            Wish::Stop { now: at_once } => {
+                self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };
+                let message = if at_once {
+                    "Experiment is stopped; running trials end and go on later"
+                } else {
+                    "Experiment is stopped; running trials finish"
+                };
+                self.condition(now, "Running", false, "ExperimentStopped", message, batch);
+            }
+            Wish::Resume => self.status.hold = Hold::Free,
+            Wish::Delete => self.status.hold = Hold::Deleting,
+            edit @ Wish::Edit { .. } => self.edit(now, edit, batch),
+            Wish::StopTrial { trial } => {
+                self.want_ended(now, trial, KILL_WANTED, "a person wants it stopped", batch);
+            }
+            Wish::StopEarly { trial } => {
+                self.want_ended(now, trial, STOP_WANTED, "a rule has stopped it", batch);
+            }
+            Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
+                let message = "a point could not be queued: the experiment is over".to_owned();
+                self.log(now, Event::Noted { trial: None, message }, batch);
+            }
+        }
+    }
+
+    /// Budgets bound the search, and some algorithms go by them.
+    fn edit(&mut self, now: Timestamp, wish: Wish, batch: &mut Batch) {
+        let Wish::Edit {
+            max_trial_count,
+            parallel_trial_count,
+            max_failed_trial_count,
+            max_duration,
+            max_gpu_hours,
+            max_cost,
+        } = wish
+        else {
+            return;
+        };
+        let spec = &mut self.record.spec;
+        spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
+        spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
+        spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
+        spec.max_duration = max_duration.or(spec.max_duration.take());
+        spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
+        spec.max_cost = max_cost.or(spec.max_cost);
+        self.limits = Limits::of_spec(&self.record.spec);
+        self.limits.edited_since_end = true;
+        if let (Ok(study), _) = study::of_spec(&self.record.spec, &self.record.name, self.record.seed) {
+            self.study = study;
+        }
+        batch.experiment = Some(self.record.clone());
+        self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
+    }
+
+    fn want_ended(
+        &mut self,
+        now: Timestamp,
+        trial: TrialIdx,
+        reason: &str,
+        message: &str,
+        batch: &mut Batch,
+    ) {
+        let Some(record) = self.active.get_mut(&trial) else {
+            let message = "the trial could not be stopped: it has ended".to_owned();
+            return self.log(now, Event::Noted { trial: Some(trial), message }, batch);
+        };
+        record.reason = reason.into();
+        record.message = message.into();
+        self.touch(trial, batch);
+    }
+}
+
+impl Hold {
+    /// At least draining.
+    fn max_draining(self) -> Self {
+        if self == Self::Free { Self::Draining } else { self }
+    }
+}
