@@ -2,6 +2,7 @@
 //! the driver where a story wants it, and the real suggestion service.
 
 mod audit;
+mod chaos;
 mod endings;
 mod executor;
 mod faults;

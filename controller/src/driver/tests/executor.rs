@@ -87,6 +87,11 @@ impl FakeExecutor {
         self.state().tellings = tellings;
     }
 
+    /// Whether runs wait for a word of the story before they begin.
+    pub(super) fn be_tardy(&self, tardy: bool) {
+        self.state().tardy = tardy;
+    }
+
     /// The next starts fail for now.
     pub(super) fn refuse(&self, n: u32) {
         self.state().refuse = n;
@@ -124,9 +129,12 @@ impl FakeExecutor {
         self.news.subscribe()
     }
 
-    /// The processes of a run begin.
+    /// The processes of a run begin, if they have not.
     pub(super) fn begin(&self, run: RunId) {
-        self.change(run, running(self.clock.now()));
+        let waits = |entry: &Entry| matches!(entry.phase, RunPhase::Waiting { .. });
+        if self.state().known.get(&run).is_some_and(waits) {
+            self.change(run, running(self.clock.now()));
+        }
     }
 
     /// A run reports all that it has to, and ends. One that has ended already stays so.
