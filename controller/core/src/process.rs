@@ -289,7 +289,7 @@ impl Reader {
                 "nvidia.com/gpu" => process.gpus = amount as u32,
                 "ephemeral-storage" => {}
                 other => {
-                    self.refuse(format!("{path}{other}"), format!("`{other}` is not known on one machine"))
+                    self.refuse(format!("{path}{other}"), format!("`{other}` is not known on one machine"));
                 }
             }
         }
@@ -402,7 +402,7 @@ mod tests {
         };
         let process = with("suspend", json!(false)).unwrap();
         assert_eq!(process.argv, ["bash", "-c", "echo 1"]);
-        assert_eq!((process.cpus, process.gpus, process.timeout), (2, 1, Some(Duration::from_secs(60))));
+        assert_eq!((process.cpus, process.gpus, process.timeout), (2, 1, Some(Duration::from_mins(1))));
         let trainer = |more: Value| with("trainer", more).unwrap_err();
         assert_eq!(trainer(json!(null)), "spec.trainer");
         assert_eq!(trainer(json!({"args": ["a"]})), "spec.trainer.command");

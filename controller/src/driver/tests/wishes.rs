@@ -187,7 +187,12 @@ async fn a_budget_edited_is_the_same_to_whoever_drives_on() {
             story.drive_until(begun).await;
             story.drive_to_rest(story.all_end_well()).await;
         } else {
-            story.drive_to_rest(async { drop((begun.await, story.all_end_well().await)) }).await;
+            story
+                .drive_to_rest(async {
+                    begun.await;
+                    story.all_end_well().await;
+                })
+                .await;
         }
         story.told().await
     };
