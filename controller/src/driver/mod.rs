@@ -146,8 +146,8 @@ struct Driver<'a> {
     strays: Vec<RunId>,
     /// Runs that were told to stop.
     stopping: BTreeSet<RunId>,
-    /// The stops under way; of those that fail, their run.
-    stops: JoinSet<Result<(), RunId>>,
+    /// The stops under way: which run, and whether it is gone.
+    stops: JoinSet<(RunId, bool)>,
     /// When wishes were last looked for.
     wishes_at: Option<Instant>,
     /// After a question that was not answered: when to ask again, and how long to wait after the next failure.
@@ -262,7 +262,8 @@ impl Driver<'_> {
         let status = &self.snapshot.status;
         let over = status.is_completed() && self.snapshot.active.is_empty();
         let held = !status.is_completed() && status.hold != Hold::Free;
-        idle && self.snapshot.finished.is_empty() && (over || held)
+        let tidy = self.snapshot.finished.is_empty() && self.strays.is_empty() && self.stops.is_empty();
+        idle && tidy && (over || held)
     }
 
     /// Waits until something may have changed.
