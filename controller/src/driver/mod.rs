@@ -76,12 +76,14 @@ pub(crate) async fn drive(world: &World, id: ExperimentId) -> Result<ExperimentS
 /// Drives all experiments that are not completed, and those that come, until `shutdown` turns true.
 pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>) {
     let mut driven: BTreeSet<ExperimentId> = BTreeSet::new();
+    let mut left = left_behind(world).await;
     let mut drivers: JoinSet<(ExperimentId, Result<ExperimentStatus, DriverError>)> = JoinSet::new();
     loop {
         match world.store.experiments().await {
             Ok(experiments) => {
                 for (record, status) in experiments {
-                    if needs_driver(world, record.id, &status).await && driven.insert(record.id) {
+                    let needed = left.remove(&record.id) || needs_driver(world, record.id, &status).await;
+                    if needed && driven.insert(record.id) {
                         let world = world.clone();
                         drivers.spawn(async move { (record.id, drive(&world, record.id).await) });
                     }
@@ -101,6 +103,17 @@ pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>
         }
     }
     drivers.shutdown().await;
+}
+
+/// Experiments with runs that nobody has forgotten, such as of a driver that broke off right after its last word.
+async fn left_behind(world: &World) -> BTreeSet<ExperimentId> {
+    match world.executor.list().await {
+        Ok(runs) => runs.into_iter().map(|status| status.run.experiment).collect(),
+        Err(error) => {
+            warn!(%error, "runs cannot be listed");
+            BTreeSet::new()
+        }
+    }
 }
 
 /// Whether there is anything to do: it goes on, or somebody wishes something of it.
