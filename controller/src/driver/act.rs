@@ -17,6 +17,7 @@ impl Driver<'_> {
     /// Carries out all effects but questions; returns whether that changed what the next plan sees.
     pub(super) async fn act(&mut self) -> Result<bool, DriverError> {
         let mut changed = false;
+        self.hear_stopped();
         for run in std::mem::take(&mut self.strays) {
             self.stop(run);
         }
@@ -74,23 +75,31 @@ impl Driver<'_> {
         }
     }
 
-    /// Begins to stop a run, once; again if that has failed.
+    /// Begins to stop a run, unless that is under way.
     fn stop(&mut self, run: RunId) {
-        while let Some(done) = self.stops.try_join_next() {
-            if let Ok(Err(failed)) = done {
-                self.stopping.remove(&failed);
-            }
-        }
         if !self.stopping.insert(run) {
             return;
         }
         let executor = std::sync::Arc::clone(&self.world.executor);
         self.stops.spawn(async move {
-            executor.stop(&run, GRACE).await.map_err(|error| {
+            let stopped = executor.stop(&run, GRACE).await;
+            if let Err(error) = &stopped {
                 warn!(%run, %error, "a run could not be stopped");
-                run
-            })
+            }
+            (run, stopped.is_ok())
         });
+    }
+
+    /// Takes in which runs are stopped. Of those that a trial waits for the end is heard; others may be forgotten.
+    fn hear_stopped(&mut self) {
+        while let Some(done) = self.stops.try_join_next() {
+            let Ok((run, stopped)) = done else { continue };
+            self.stopping.remove(&run);
+            let awaited = self.snapshot.active.get(&run.trial).is_some_and(|t| t.attempt == run.attempt);
+            if stopped && !awaited && !self.snapshot.finished.contains(&run) {
+                self.snapshot.finished.push(run);
+            }
+        }
     }
 
     async fn forget(&mut self, run: RunId) -> Result<(), DriverError> {

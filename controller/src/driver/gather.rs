@@ -83,6 +83,10 @@ impl Driver<'_> {
         let view = self.snapshot.runs.get_mut(&status.run.trial);
         match (current, view) {
             (Some(_), Some(view)) if !matches!(view, RunView::Unborn | RunView::Ended(_)) => {
+                // What comes late does not undo an end.
+                if self.said.get(&status.run).is_some_and(|said| matches!(said.phase, RunPhase::Ended(_))) {
+                    return;
+                }
                 match &status.phase {
                     RunPhase::Waiting { reason } => *view = RunView::Waiting { reason: reason.clone() },
                     RunPhase::Running { since, slots } => {

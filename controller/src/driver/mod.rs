@@ -82,12 +82,14 @@ pub(crate) async fn drive(world: &World, id: ExperimentId) -> Result<ExperimentS
 /// Drives all experiments that are not completed, and those that come, until `shutdown` turns true.
 pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>) {
     let mut driven: BTreeSet<ExperimentId> = BTreeSet::new();
+    let mut left = left_behind(world).await;
     let mut drivers: JoinSet<(ExperimentId, Result<ExperimentStatus, DriverError>)> = JoinSet::new();
     loop {
         match world.store.experiments().await {
             Ok(experiments) => {
                 for (record, status) in experiments {
-                    if needs_driver(world, record.id, &status).await && driven.insert(record.id) {
+                    let needed = left.remove(&record.id) || needs_driver(world, record.id, &status).await;
+                    if needed && driven.insert(record.id) {
                         let world = world.clone();
                         drivers.spawn(async move { (record.id, drive(&world, record.id).await) });
                     }
@@ -107,6 +109,17 @@ pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>
         }
     }
     drivers.shutdown().await;
+}
+
+/// Experiments with runs that nobody has forgotten, such as of a driver that broke off right after its last word.
+async fn left_behind(world: &World) -> BTreeSet<ExperimentId> {
+    match world.executor.list().await {
+        Ok(runs) => runs.into_iter().map(|status| status.run.experiment).collect(),
+        Err(error) => {
+            warn!(%error, "runs cannot be listed");
+            BTreeSet::new()
+        }
+    }
 }
 
 /// Whether there is anything to do: it goes on, or somebody wishes something of it.
@@ -170,8 +183,8 @@ struct Driver<'a> {
     strays: Vec<RunId>,
     /// Runs that were told to stop.
     stopping: BTreeSet<RunId>,
-    /// The stops under way; of those that fail, their run.
-    stops: JoinSet<Result<(), RunId>>,
+    /// The stops under way: which run, and whether it is gone.
+    stops: JoinSet<(RunId, bool)>,
     /// When wishes were last looked for.
     wishes_at: Option<Instant>,
     /// After a question that was not answered: when to ask again, and how long to wait after the next failure.
@@ -286,7 +299,8 @@ impl Driver<'_> {
         let status = &self.snapshot.status;
         let over = status.is_completed() && self.snapshot.active.is_empty();
         let held = !status.is_completed() && status.hold != Hold::Free;
-        idle && self.snapshot.finished.is_empty() && (over || held)
+        let tidy = self.snapshot.finished.is_empty() && self.strays.is_empty() && self.stops.is_empty();
+        idle && tidy && (over || held)
     }
 
     /// Waits until something may have changed.

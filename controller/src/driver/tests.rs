@@ -6,6 +6,7 @@ mod chaos;
 mod endings;
 mod executor;
 mod faults;
+mod hearing;
 mod laws;
 mod leaders;
 mod search;

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::endings::{parallel, trials};
 use super::executor::Telling;
 use super::world::{Spec, Story, WELL};
-use crate::driver::{TICK, drive, needs_driver};
+use crate::driver::{TICK, drive, left_behind, needs_driver};
 
 const SEEDS: u64 = 50;
 const ALGORITHMS: [&str; 3] = ["random", "tpe", "sobol"];
@@ -73,7 +73,8 @@ async fn drivers(story: &Story, chance: &mut StdRng, calm: &Cell<bool>) {
             story.executor.refuse(chance.random_range(0..2));
         }
         let last = calm.get();
-        if needs_driver(&story.world, story.id, &story.status().await).await {
+        let left = left_behind(&story.world).await.contains(&story.id);
+        if left || needs_driver(&story.world, story.id, &story.status().await).await {
             tokio::select! {
                 outcome = drive(&story.world, story.id) => drop(outcome.unwrap()),
                 () = story.faults.reached() => {}

@@ -117,6 +117,11 @@ impl FakeExecutor {
         self.state().known.keys().copied().collect()
     }
 
+    /// What a run was begun with.
+    pub(super) fn run(&self, run: RunId) -> Run {
+        self.state().known[&run].run.clone()
+    }
+
     /// Runs that have not ended, and whether each was told to stop.
     pub(super) fn alive(&self) -> Vec<(RunId, bool)> {
         let state = self.state();
