@@ -8,6 +8,7 @@ mod executor;
 mod faults;
 mod hearing;
 mod laws;
+mod leases;
 mod search;
 mod store;
 mod wishes;
