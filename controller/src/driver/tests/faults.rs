@@ -30,11 +30,6 @@ impl Faults {
         self.at.store(u64::MAX, Ordering::SeqCst);
     }
 
-    /// How many points were passed.
-    pub(super) fn passed(&self) -> u64 {
-        self.passed.load(Ordering::SeqCst)
-    }
-
     /// Passes a point; does not return from the one at which the driver is broken off.
     pub(super) async fn point(&self) {
         let n = self.passed.fetch_add(1, Ordering::SeqCst) + 1;

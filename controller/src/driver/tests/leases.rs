@@ -11,7 +11,7 @@ use crate::driver::{DriverError, drive, lead};
 #[tokio::test(start_paused = true)]
 async fn a_second_driver_waits_for_the_first() {
     let story = Story::of(&Spec::of("random", 2, 4)).await;
-    let second = drive(&story.world, story.id);
+    let second = Box::pin(drive(&story.world, story.id));
     let first = story.drive_to_rest(story.all_end_well());
     let (_, second) = tokio::join!(first, second);
     assert_eq!(story.status().await.generation, 1, "the second never led");
@@ -22,7 +22,7 @@ async fn a_second_driver_waits_for_the_first() {
 async fn whoever_has_lost_the_lease_writes_nothing() {
     let story = Story::of(&Spec::of("random", 2, 4)).await;
     let lost = story.store.acquire(story.id, "first").await.unwrap().unwrap();
-    let first = lead(&story.world, &lost);
+    let first = Box::pin(lead(&story.world, &lost));
     let second = async {
         let runs = story.alive(2).await;
         // The first is cut off; the database frees what it held, and somebody else goes on.
@@ -30,7 +30,7 @@ async fn whoever_has_lost_the_lease_writes_nothing() {
         let lease = story.store.acquire(story.id, "second").await.unwrap().unwrap();
         assert!(lease.generation > lost.generation);
         story.executor.end(runs[0], WELL).await;
-        tokio::time::sleep(Duration::from_secs(3600)).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
     };
     tokio::select! {
         outcome = first => {
