@@ -9,6 +9,7 @@ mod faults;
 mod hearing;
 mod laws;
 mod leaders;
+mod leases;
 mod search;
 mod store;
 mod wishes;

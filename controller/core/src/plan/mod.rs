@@ -10,6 +10,8 @@ mod effects;
 mod judge;
 mod limits;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod wishes;
 
 use study::TrialIdx;

@@ -78,7 +78,9 @@ impl Story {
         let trials = self.trials().await;
         let status = self.status().await;
         let mut counted = Counters::default();
-        trials.iter().for_each(|trial| *counted.of(trial.state) += 1);
+        for trial in &trials {
+            *counted.of(trial.state) += 1;
+        }
         assert_eq!(status.counters, counted);
         assert!(trials.iter().enumerate().all(|(i, trial)| trial.idx.0 == i as u64), "numbers have no gaps");
         self.audit_best(&trials, status.best.map(|best| best.idx));

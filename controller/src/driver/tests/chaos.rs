@@ -29,7 +29,7 @@ const BEAT: Duration = Duration::from_millis(100);
 async fn whatever_happens_what_must_hold_holds() {
     let mut deleted = 0;
     for seed in 0..SEEDS {
-        let told = tokio::time::timeout(Duration::from_hours(10), tell(seed)).await;
+        let told = tokio::time::timeout(Duration::from_hours(10), Box::pin(tell(seed))).await;
         deleted += u32::from(told.unwrap_or_else(|_| panic!("the story of seed {seed} has no end")));
     }
     assert!((5..25).contains(&deleted), "{deleted}");
@@ -76,7 +76,7 @@ async fn drivers(story: &Story, chance: &mut StdRng, calm: &Cell<bool>) {
         let left = left_behind(&story.world).await.contains(&story.id);
         if left || needs_driver(&story.world, story.id, &story.status().await).await {
             tokio::select! {
-                outcome = drive(&story.world, story.id) => drop(outcome.unwrap()),
+                outcome = Box::pin(drive(&story.world, story.id)) => drop(outcome.unwrap()),
                 () = story.faults.reached() => {}
             }
             story.store.free_leases().await;

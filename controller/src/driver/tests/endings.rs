@@ -112,11 +112,10 @@ async fn a_service_that_is_away_is_waited_for() {
                 story.search.up().await;
             }
         };
-        let status = story
-            .drive_to_rest(async {
-                tokio::join!(fate.go_on(&story), weather);
-            })
-            .await;
+        let life = async {
+            tokio::join!(fate.go_on(&story), weather);
+        };
+        let status = story.drive_to_rest(life).await;
         assert!(status.is("Succeeded") && status.waiting.is_empty(), "{status:?}");
         story.told().await
     };

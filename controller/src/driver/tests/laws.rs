@@ -1,9 +1,11 @@
 //! The same order of ends, the same search: broken off or not.
 
+use controller_core::ports::{Store as _, Wish};
 use controller_core::run::Exit;
 use study::TrialIdx;
 
 use super::audit::Told;
+use super::endings::parallel;
 use super::world::{Fate, Spec, Story};
 
 const PARALLEL: u32 = 3;
@@ -89,4 +91,37 @@ async fn an_estimator_does_not_mind_whether_anybody_looks() {
 #[tokio::test(start_paused = true)]
 async fn a_gaussian_process_does_not_mind_whether_anybody_looks() {
     holds("bayesianoptimization", Meanwhile::Ends, 1).await;
+}
+
+/// Three questions in one, after a history: everything is drained, then all places are filled at once or one by one.
+#[tokio::test(start_paused = true)]
+async fn asked_for_three_or_three_times_for_one() {
+    for algorithm in ["random", "sobol", "tpe", "multivariate-tpe", "bayesianoptimization", "cmaes"] {
+        let mut told = Vec::new();
+        for steps in [&[3][..], &[1, 2, 3]] {
+            let story = Story::of(&Spec::of(algorithm, PARALLEL, 9)).await;
+            let drained = async {
+                story.alive(3).await;
+                story.wish(Wish::Stop { now: false }).await;
+                story.all_end_well().await;
+            };
+            assert_eq!(story.drive_to_rest(drained).await.counters.succeeded, 3);
+            story.wish(parallel(steps[0])).await;
+            story.wish(Wish::Resume).await;
+            let filled = async {
+                for places in steps {
+                    story.wish(parallel(*places)).await;
+                    story.alive(*places as usize).await;
+                }
+            };
+            story.drive_until(filled).await;
+            let asks = story.store.asks(story.id, TrialIdx(0)).await.unwrap();
+            let asked: Vec<u32> = asks.iter().map(|ask| ask.n).collect();
+            assert_eq!(asked, if steps.len() == 1 { vec![3, 3] } else { vec![3, 1, 1, 1] });
+            let trials = story.trials().await.into_iter().map(|trial| trial.assignments);
+            told.push(trials.collect::<Vec<_>>());
+        }
+        assert_eq!(told[0], told[1], "{algorithm}");
+        assert_eq!(told[0].len(), 6);
+    }
 }

@@ -187,12 +187,11 @@ async fn a_budget_edited_is_the_same_to_whoever_drives_on() {
             story.drive_until(begun).await;
             story.drive_to_rest(story.all_end_well()).await;
         } else {
-            story
-                .drive_to_rest(async {
-                    begun.await;
-                    story.all_end_well().await;
-                })
-                .await;
+            let life = async {
+                begun.await;
+                story.all_end_well().await;
+            };
+            story.drive_to_rest(life).await;
         }
         story.told().await
     };

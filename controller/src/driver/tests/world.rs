@@ -139,7 +139,7 @@ impl Story {
             std::future::pending::<()>().await;
         };
         let outcome = tokio::select! {
-            outcome = drive(&self.world, self.id) => Some(outcome),
+            outcome = Box::pin(drive(&self.world, self.id)) => Some(outcome),
             () = self.faults.reached() => None,
             () = life => unreachable!(),
         };
@@ -157,7 +157,7 @@ impl Story {
     /// A driver that is broken off once something has happened.
     pub(super) async fn drive_until(&self, life: impl Future<Output = ()>) {
         tokio::select! {
-            _ = drive(&self.world, self.id) => panic!("nothing more was to be done"),
+            _ = Box::pin(drive(&self.world, self.id)) => panic!("nothing more was to be done"),
             () = life => {}
         }
         self.store.free_leases().await;
