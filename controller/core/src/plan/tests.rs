@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use study::{Assignment, Suggestion, TrialIdx, Value};
 
-use super::{Action, Effect, Limits, Measured, RunView, Snapshot, effects, plan};
+use super::{Action, Answer, Effect, Limits, Measured, RunView, Snapshot, effects, plan};
 use crate::experiment::{Counters, ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
 use crate::ports::{Batch, StoredWish, Wish};
 use crate::run::{Exit, RunEnd};
@@ -192,7 +192,9 @@ impl Walk {
         let mut batch = Batch::default();
         let n = (ask.n as usize).saturating_sub(fewer);
         assert_eq!(ask.first_idx.0, self.snapshot.status.counters.total(), "numbers are as asked for");
-        self.snapshot.answer(self.now, ask, vec![point; n], &[], &mut batch);
+        let suggestions = vec![point; n];
+        let answer = Answer { exhausted: n < ask.n as usize, suggestions, rules: vec![], settings: vec![] };
+        self.snapshot.answer(self.now, ask, answer, &mut batch);
         self.look_over(&batch);
     }
 
