@@ -363,7 +363,7 @@ fn a_trial_that_falls_behind_is_stopped_while_it_runs() {
     let cairn = Cairn::new();
     the_last_is_stopped(&cairn, &stdout(), "for loss in \"$@\"; do echo loss=$loss; done");
     let explained = cairn.run(["explain", "story", "3"]).ok().stdout;
-    assert!(explained.contains("was stopped by the rule on loss"), "{explained}");
+    assert!(explained.contains("was stopped by the rule: loss was greater than"), "{explained}");
 }
 
 #[test]
