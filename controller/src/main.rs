@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use crate::api::Api;
 use crate::api::service::PushWatches;
@@ -31,8 +30,6 @@ fn main() -> ExitCode {
 pub(crate) struct Engine {
     /// Operations over it.
     pub(crate) api: Api,
-    /// The suggestion service's side of its pipe; ends with the engine.
-    _search: JoinSet<()>,
 }
 
 impl Engine {
@@ -45,23 +42,16 @@ impl Engine {
         let executor = LocalExecutor::open(local, collect).with_context(|| {
             format!("folder {} cannot be used; choose another with --dir", config.dir.display())
         })?;
-        let (search, served) = suggest::in_memory().await;
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            if let Err(error) = served.await {
-                tracing::error!(%error, "the suggestion service of this process has ended");
-            }
-        });
         let world = World {
             store,
             executor: Arc::new(executor),
-            search,
+            search: suggest::in_process(),
             clock: Arc::new(SystemClock::start()),
             wake: Arc::new(Notify::new()),
             holder: format!("{} (process {})", host(), std::process::id()),
         };
         let runs = config.dir.join("trials");
-        Ok(Self { api: Api { world, runs, watches: PushWatches::default() }, _search: tasks })
+        Ok(Self { api: Api { world, runs, watches: PushWatches::default() } })
     }
 }
 

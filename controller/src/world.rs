@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use controller_core::ports::{Executor, Store};
 use controller_core::time::{Clock, Timestamp};
+use suggest::SearchLine;
 use tokio::sync::Notify;
-use tonic::transport::Channel;
 
 /// One of each port. Cheap to clone.
 #[derive(Clone)]
@@ -16,7 +16,7 @@ pub(crate) struct World {
     /// Runs trials.
     pub(crate) executor: Arc<dyn Executor>,
     /// The suggestion service, in process or elsewhere.
-    pub(crate) search: Channel,
+    pub(crate) search: SearchLine,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
     /// Says "look again" to the drivers of this process, after a wish or a new experiment.

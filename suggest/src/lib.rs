@@ -1,7 +1,7 @@
 //! The suggestion service: `cairn.v1.Search` over a registry of algorithms, and Katib's services in front of the same.
 //!
 //! It proposes and judges; it runs nothing and stores nothing. What it holds between calls is a cache that any caller
-//! can fill again. Entry points: [`routes`], [`serve`], [`in_memory`], and [`registry`] for what there is.
+//! can fill again. Entry points: [`routes`], [`serve`], [`in_process`], and [`registry`] for what there is.
 
 pub mod convert;
 mod katib;
@@ -11,5 +11,5 @@ mod service;
 mod session;
 
 pub use katib::{EarlyStoppingService, SuggestionService, TrialStatus};
-pub use server::{in_memory, routes, serve};
+pub use server::{SearchLine, in_process, routes, serve};
 pub use service::SearchService;

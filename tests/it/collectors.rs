@@ -380,7 +380,7 @@ fn nothing_is_lost_or_doubled(kind: &str, path: &str, collector: &Value, text: i
     let mut controller = cairn.start(["run", "experiment.yaml"]);
     // What was written so far is seen while the trial runs.
     until("half of the rows are there", || (seen(&cairn)?.len() == 100).then_some(()));
-    assert_eq!(cairn.trials("story")[0]["state"], "Running");
+    until("the trial is known to run", || (cairn.trials("story")[0]["state"] == "Running").then_some(()));
     controller.kill();
     cairn.write("go", "");
     let output = cairn.run(["run", "experiment.yaml"]);

@@ -102,7 +102,7 @@ fn a_job_of_katib_runs_here_unchanged() {
 fn pytorch_goes_on_at_its_checkpoint() {
     let python = Path::new("python3");
     if !python::can_import(python, "torch") {
-        eprintln!("SKIPPED: `python3` cannot import torch; `python3 -m pip install torch` installs it");
+        e2e::skipped("pytorch: `python3` cannot import torch; `python3 -m pip install torch` installs it");
         return;
     }
     let cairn = Cairn::new();

@@ -22,10 +22,10 @@ pub fn binary() -> PathBuf {
         if let Some(given) = std::env::var_os("CAIRN_BIN") {
             return PathBuf::from(given);
         }
-        // With the tests, so that what they have been built with serves here too.
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--workspace", "--bins", "--tests"]).current_dir(crate::workspace());
-        cargo.args(crate::target().ends_with("release").then_some("--release"));
+        cargo.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(crate::workspace());
+        // With the tests, where those run, so that what they were built with serves here too.
+        cargo.arg(if crate::target().ends_with("release") { "--release" } else { "--tests" });
         assert!(cargo.status().expect("cargo is there").success(), "the binary cannot be built");
         crate::target().join("cairn")
     };

@@ -8,6 +8,7 @@ pub mod http;
 pub mod postgres;
 pub mod python;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,13 @@ pub fn target() -> PathBuf {
         .and_then(Path::parent)
         .expect("built by cargo")
         .into()
+}
+
+/// Says that a story is passed over, and what would let it run. Written past what the test program captures, which is
+/// shown of stories that fail alone.
+pub fn skipped(why: &str) {
+    // If nobody can be told, the story is passed over all the same.
+    writeln!(std::io::stderr(), "SKIPPED: {why}").ok();
 }
 
 /// Waits for a state of the world; panics with `what` if it does not come.

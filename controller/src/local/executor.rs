@@ -204,7 +204,7 @@ impl LocalExecutor {
         let unavailable = |error: io::Error| {
             ExecutorError::Unavailable(format!("cannot prepare {}: {error}", folder.path().display()))
         };
-        prepare::folders(folder).map_err(unavailable)?;
+        prepare::folders(run, folder).map_err(unavailable)?;
         if let Some(parent) = run.start_from.filter(|parent| parent.trial != run.id.trial) {
             let from = self.folder(&parent).ok_or_else(|| {
                 ExecutorError::Refused(format!(

@@ -82,10 +82,11 @@ fn free_port() -> Option<u16> {
         .map(|at| at.port())
 }
 
-/// The folders of a run.
-pub(super) fn folders(folder: &RunFolder) -> io::Result<()> {
-    fs::create_dir_all(folder.model())?;
-    for dir in [folder.metrics(), folder.checkpoint()] {
+/// The folders of a run; one for its metrics where they are read from files.
+pub(super) fn folders(run: &Run, folder: &RunFolder) -> io::Result<()> {
+    fs::create_dir_all(folder.path())?;
+    let metrics = process::shared_path(&run.collector).map(|_| folder.metrics());
+    for dir in [folder.model(), folder.checkpoint()].into_iter().chain(metrics) {
         match fs::create_dir(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}

@@ -146,7 +146,7 @@ impl Limits {
             RunView::Running { since, slots } => Some(self.price(now.since(*since).as_secs_f64(), slots)),
             _ => None,
         });
-        running.fold(snapshot.status.spent, super::super::experiment::Spent::plus)
+        running.fold(snapshot.status.spent, Spent::plus)
     }
 
     fn price(&self, seconds: f64, slots: &[String]) -> Spent {

@@ -9,8 +9,7 @@ use controller_core::ports::{AskRecord, Store};
 use proto::cairn as wire;
 use proto::cairn::search_client::SearchClient;
 use study::{HistoryEvent, Prefix, Suggestion, Trial};
-use suggest::convert;
-use tonic::transport::Channel;
+use suggest::{SearchLine, convert};
 use tonic::{Code, Status};
 
 use super::{AskError, MAX_MESSAGE, TIMEOUT};
@@ -20,7 +19,7 @@ use crate::world::World;
 const CHUNK: u64 = 1000;
 /// What is known of the suggestion service's side of one study.
 pub(in crate::driver) struct Asker {
-    client: SearchClient<Channel>,
+    client: SearchClient<SearchLine>,
     study: wire::Study,
     /// What the service holds, as far as we know.
     held: Prefix,
@@ -73,16 +72,17 @@ impl Asker {
         let events: Vec<HistoryEvent> =
             self.untold.iter().take(known).flat_map(|(_, told)| told.clone()).collect();
         let running = self.running(snapshot, ask);
-        let mut request = tonic::Request::new(wire::AskRequest {
+        let request = wire::AskRequest {
             study: Some(self.study.clone()),
             prefix: Some(convert::prefix_to_proto(&self.held)),
             events: events.iter().map(convert::event_to_proto).collect(),
             running: running.iter().map(convert::trial_to_proto).collect(),
             first_idx: ask.first_idx.0,
             n: ask.n,
-        });
-        request.set_timeout(TIMEOUT);
-        let reply = self.client.ask(request).await?.into_inner();
+        };
+        let reply = tokio::time::timeout(TIMEOUT, self.client.ask(request)).await;
+        let reply = reply.map_err(|_| Status::deadline_exceeded(format!("nothing within {TIMEOUT:?}")))?;
+        let reply = reply?.into_inner();
         self.held = self.held.extend(&events);
         self.untold.drain(..known);
         let suggestions: Result<Vec<Suggestion>, _> =

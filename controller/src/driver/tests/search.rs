@@ -4,11 +4,15 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use hyper_util::rt::TokioIo;
+use suggest::SearchLine;
 use tokio::io::{DuplexStream, copy_bidirectional, duplex};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::Status;
+use tonic::transport::{Endpoint, Server};
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
 
 /// Bytes on their way.
 const PIPE: usize = 1 << 16;
@@ -44,14 +48,15 @@ impl Search {
         line.tasks.abort_all();
     }
 
-    /// A channel to whatever service is up.
-    pub(super) fn channel(&self) -> Channel {
+    /// The line to whatever service is up.
+    pub(super) fn line(&self) -> SearchLine {
         let search = self.clone();
         let connector = tower::service_fn(move |_| {
             let connected = search.connect();
             async move { connected.map(TokioIo::new) }
         });
-        Endpoint::from_static("http://simulated").connect_with_connector_lazy(connector)
+        let channel = Endpoint::from_static("http://simulated").connect_with_connector_lazy(connector);
+        BoxCloneSyncService::new(channel.map_err(|error| Status::from_error(Box::new(error))))
     }
 
     fn connect(&self) -> io::Result<DuplexStream> {

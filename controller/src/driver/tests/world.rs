@@ -104,7 +104,7 @@ impl Story {
         let world = World {
             store: store.clone(),
             executor: executor.clone(),
-            search: search.channel(),
+            search: search.line(),
             clock,
             wake: Arc::new(Notify::new()),
             holder: "story".into(),
