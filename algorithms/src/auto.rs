@@ -24,7 +24,7 @@ const MAX_PARALLEL: u32 = 64;
 
 /// Hands every question to the algorithm that suits the space, the budget and the history so far.
 pub struct Auto {
-    first: Choice,
+    now: Choice,
     /// Takes over after [`MAX_FITTED`] ended trials.
     later: Option<Choice>,
     n_ended: usize,
@@ -48,7 +48,7 @@ impl Auto {
     /// If there are settings beside `random_state`.
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         Reader::new(&study.algorithm).finish()?;
-        let alone = |choice| Ok(Self { first: choice, later: None, n_ended: 0 });
+        let alone = |choice| Ok(Self { now: choice, later: None, n_ended: 0 });
         let points = Encoder::new(&study.space).cardinality();
         if let (Some(points), Some(budget)) = (points, study.max_trials)
             && points <= budget
@@ -61,7 +61,7 @@ impl Auto {
         }
         let later = format!("after {MAX_FITTED} trials a fit is worth less than it costs");
         Ok(Self {
-            first: Choice::new(Gp::new(study)?, "few parameters, mostly numbers"),
+            now: Choice::new(Gp::new(study)?, "few parameters, mostly numbers"),
             later: Some(Choice::new(Tpe::univariate(study)?, later)),
             n_ended: 0,
         })
@@ -90,18 +90,22 @@ impl Sampler for Auto {
     fn tell(&mut self, events: &[HistoryEvent]) {
         let ended = |event: &&HistoryEvent| matches!(event, HistoryEvent::Ended { .. });
         self.n_ended += events.iter().filter(ended).count();
-        self.first.sampler.tell(events);
+        self.now.sampler.tell(events);
         if let Some(later) = &mut self.later {
             later.sampler.tell(events);
+        }
+        // A history only grows: whoever was asked so far is not asked again.
+        if self.n_ended >= MAX_FITTED
+            && let Some(later) = self.later.take()
+        {
+            self.now = later;
         }
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        let later = self.later.as_ref().filter(|_| self.n_ended >= MAX_FITTED);
-        let choice = later.unwrap_or(&self.first);
-        let mut suggestions = choice.sampler.ask(slots, running, streams);
+        let mut suggestions = self.now.sampler.ask(slots, running, streams);
         for suggestion in &mut suggestions {
-            suggestion.notes.insert("auto".into(), choice.why.clone());
+            suggestion.notes.insert("auto".into(), self.now.why.clone());
         }
         suggestions
     }

@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use e2e::Cairn;
 
@@ -15,6 +15,8 @@ use e2e::Cairn;
 const TRIALS: usize = 2000;
 /// At once.
 const PARALLEL: usize = 8;
+/// For all of them.
+const PATIENCE: Duration = Duration::from_mins(20);
 
 fn experiment(name: &str, trials: usize, command: &[&str], collector: &str) -> String {
     let command = serde_json::json!(command);
@@ -78,7 +80,7 @@ fn measure(what: &str, trials: usize, command: &[&str], collector: &str) -> Opti
     cairn.write("experiment.yaml", experiment("bench", trials, command, collector));
     let bare = bare(&cairn, trials, command);
     let begun = Instant::now();
-    let run = cairn.run(["run", "experiment.yaml"]);
+    let run = cairn.start(["run", "experiment.yaml"]).end_within(PATIENCE);
     let own = begun.elapsed().as_secs_f64();
     assert_eq!(cairn.get("bench")["cairn"]["counters"]["total"], trials, "{run}");
     let each = |seconds: f64| seconds * 1e3 / trials as f64;

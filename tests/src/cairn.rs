@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -308,18 +308,26 @@ impl Running {
     ///
     /// # Panics
     /// If it does not end within twice [`PATIENCE`].
-    pub fn end(mut self) -> Output {
+    pub fn end(self) -> Output {
+        self.end_within(2 * PATIENCE)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// If it does not end within this time.
+    pub fn end_within(mut self, patience: Duration) -> Output {
         let begun = Instant::now();
         let status = loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 break status;
             }
-            if begun.elapsed() > 2 * PATIENCE {
+            if begun.elapsed() > patience {
                 let mut said = String::new();
                 write!(said, "{}\n{}", self.stdout(), self.stderr()).ok();
                 panic!("it does not end: {said}");
             }
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
         };
         Output { code: status.code(), stdout: self.stdout(), stderr: self.stderr() }
     }
