@@ -11,8 +11,11 @@ use study::{Assignment, Domain, Space};
 use super::matrix::{Lower, add_scaled};
 use crate::encode::encode_value;
 
-/// A point as the kernel sees it: a coordinate for each active parameter.
-pub(super) type Point = Vec<Option<f64>>;
+/// A point as the kernel sees it: coordinates in the unit cube, NaN where a parameter is inactive.
+pub(super) type Point = Vec<f64>;
+
+/// Least noise variance, in units of the standardised cost.
+pub(super) const LEAST_NOISE: f64 = 1e-6;
 
 /// Square root of 5.
 const ROOT_5: f64 = 2.236_067_977_499_79;
@@ -38,19 +41,21 @@ pub(super) fn measures(space: &Space) -> Vec<Measure> {
 /// An assignment as the kernel sees it. Values are those of the space, so integers and steps count as rounded.
 pub(super) fn point(space: &Space, assignment: &Assignment) -> Point {
     let parameters = space.parameters().iter().enumerate();
-    parameters.map(|(i, p)| assignment.get(i).map(|value| encode_value(&p.domain, value))).collect()
+    parameters
+        .map(|(i, p)| assignment.get(i).map_or(f64::NAN, |value| encode_value(&p.domain, value)))
+        .collect()
 }
 
 /// The squared difference along a parameter. A parameter that only one of the points has makes them differ by 1, one
 /// that neither has by nothing.
-fn squared(measure: Measure, a: Option<f64>, b: Option<f64>) -> f64 {
-    match (a, b) {
-        (Some(a), Some(b)) => match measure {
-            Measure::Distance => (a - b) * (a - b),
-            Measure::Identity => f64::from(u8::from((a - b).abs() > 1e-12)),
-        },
-        (None, None) => 0.0,
-        _ => 1.0,
+fn squared(measure: Measure, a: f64, b: f64) -> f64 {
+    let difference = a - b;
+    if difference.is_nan() {
+        return f64::from(u8::from(a.is_nan() != b.is_nan()));
+    }
+    match measure {
+        Measure::Distance => difference * difference,
+        Measure::Identity => f64::from(u8::from(difference.abs() > 1e-12)),
     }
 }
 
@@ -62,15 +67,6 @@ pub(super) fn differences(measures: &[Measure], points: &[Point]) -> Vec<Lower> 
     measures.iter().enumerate().map(of).collect()
 }
 
-/// Matern 5/2 at a squared scaled distance, `(1 + q + q^2 / 3) exp(-q)` with `q = sqrt(5 r2)` (Rasmussen and Williams
-/// 2006, eq. 4.17), and its slope: the derivative by `ln l_j` is the slope times `d2 / l_j^2` for a squared difference
-/// `d2` along j, `5/3 (1 + q) exp(-q) d2 / l_j^2`.
-pub(super) fn matern(r2: f64) -> (f64, f64) {
-    let q = ROOT_5 * r2.sqrt();
-    let decay = (-q).exp();
-    ((1.0 + q + q * q / 3.0) * decay, 5.0 / 3.0 * (1.0 + q) * decay)
-}
-
 /// Sums `D_j / l_j^2` over the parameters; entries of the triangle.
 pub(super) fn scaled(differences: &[Lower], theta: &[f64]) -> Vec<f64> {
     let mut r2 = vec![0.0; differences.first().map_or(0, |first| first.entries().len())];
@@ -80,13 +76,67 @@ pub(super) fn scaled(differences: &[Lower], theta: &[f64]) -> Vec<f64> {
     r2
 }
 
-/// Covariances of one point with others, without noise.
-pub(super) fn covariances(measures: &[Measure], theta: &[f64], x: &Point, points: &[Point]) -> Vec<f64> {
-    let weights: Vec<f64> = theta.iter().take(measures.len()).map(|l| (-2.0 * l).exp()).collect();
-    let signal = theta[measures.len()].exp();
-    let of = |other: &Point| {
-        let parts = measures.iter().zip(&weights).zip(x.iter().zip(other));
-        signal * matern(parts.map(|((measure, weight), (a, b))| weight * squared(*measure, *a, *b)).sum()).0
-    };
-    points.iter().map(of).collect()
+/// Matern 5/2 at a squared scaled distance, `(1 + q + q^2 / 3) exp(-q)` with `q = sqrt(5 r2)` (Rasmussen and Williams
+/// 2006, eq. 4.17), and its slope: the derivative by `ln l_j` is the slope times `d2 / l_j^2` for a squared difference
+/// `d2` along j, `5/3 (1 + q) exp(-q) d2 / l_j^2`.
+pub(super) fn matern(r2: f64) -> (f64, f64) {
+    let q = ROOT_5 * r2.sqrt();
+    let decay = (-q).exp();
+    ((1.0 + q + q * q / 3.0) * decay, 5.0 / 3.0 * (1.0 + q) * decay)
+}
+
+/// The covariance function with its hyperparameters.
+#[derive(Clone, Debug)]
+pub(super) struct Kernel {
+    measures: Vec<Measure>,
+    /// `1 / l_j^2`.
+    weights: Vec<f64>,
+    signal: f64,
+    /// Variance of the noise.
+    pub(super) noise: f64,
+}
+
+impl Kernel {
+    pub(super) fn new(measures: &[Measure], theta: &[f64]) -> Self {
+        let d = measures.len();
+        Self {
+            measures: measures.to_vec(),
+            weights: theta[..d].iter().map(|l| (-2.0 * l).exp()).collect(),
+            signal: theta[d].exp(),
+            noise: theta[d + 1].exp() + LEAST_NOISE,
+        }
+    }
+
+    /// Length scales.
+    pub(super) fn scales(&self) -> Vec<f64> {
+        self.weights.iter().map(|weight| weight.sqrt().recip()).collect()
+    }
+
+    /// The prior variance at any point, without noise.
+    pub(super) fn variance(&self) -> f64 {
+        self.signal
+    }
+
+    fn r2(&self, a: &[f64], b: &[f64]) -> f64 {
+        let parts = self.measures.iter().zip(&self.weights).zip(a.iter().zip(b));
+        parts.map(|((measure, weight), (a, b))| weight * squared(*measure, *a, *b)).sum()
+    }
+
+    /// Covariances of a point with others, without noise.
+    pub(super) fn covariances(&self, x: &[f64], points: &[Point]) -> Vec<f64> {
+        points.iter().map(|other| self.signal * matern(self.r2(x, other)).0).collect()
+    }
+
+    /// The slope along `axes` of `sum_i w_i k(x, x_i)`, added to `slope`.
+    pub(super) fn slope(&self, x: &[f64], points: &[Point], w: &[f64], axes: &[usize], slope: &mut [f64]) {
+        for (other, w) in points.iter().zip(w) {
+            let steep = -w * self.signal * matern(self.r2(x, other)).1;
+            for (slope, &j) in slope.iter_mut().zip(axes) {
+                let difference = x[j] - other[j];
+                if !difference.is_nan() {
+                    *slope += steep * self.weights[j] * difference;
+                }
+            }
+        }
+    }
 }

@@ -1,36 +1,42 @@
 //! Bayesian optimisation with a Gaussian process: a model of the cost, and the point that promises most under it.
 //!
 //! Jones, Schonlau and Welch 1998, J. Glob. Optim. 13:455, with a Matern 5/2 kernel, most probable hyperparameters
-//! under dimension-scaled priors, and the logarithm of the expected improvement. Names differ or not; a parameter that
-//! only one of two points has makes them differ. Trials that run are taken to end as expected of them.
+//! under dimension-scaled priors, costs on the scale that foretells best, and the logarithm of the expected improvement,
+//! climbed along gradients and over levels. Names differ or not; a parameter that only one of two points has makes them
+//! differ. Trials that run are taken to end as expected of them.
 
 mod acquisition;
+mod ascent;
+mod candidates;
 mod fit;
 mod kernel;
 mod matrix;
-mod scale;
+mod model;
+mod posterior;
+mod search;
+#[cfg(test)]
+mod testing;
+mod warp;
 
 use std::cell::RefCell;
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use rand::RngExt as _;
-use rand_chacha::ChaCha8Rng;
-use statrs::distribution::{ContinuousCDF as _, Normal};
 use study::{Assignment, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
 use crate::encode::Encoder;
-use crate::past::{Begun, Past, Tried, noted, one_by_one, suggestion};
+use crate::past::{Past, Tried, noted, one_by_one, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
 
 use acquisition::Acquisition;
-use fit::{Posterior, fit};
-use kernel::{Measure, measures, point};
-use scale::standardised;
+use candidates::Candidates;
+use kernel::{Measure, Point, measures, point};
+use model::{Data, Models};
+use posterior::Posterior;
+use search::{Axes, Landscape, Search};
 
 /// What it is called in notes.
 const NAME: &str = "bayesianoptimization";
@@ -38,19 +44,14 @@ const NAME: &str = "bayesianoptimization";
 const MAX_POINTS: usize = 200;
 /// Of which best.
 const MAX_BEST: usize = 100;
-/// Points of the whole space that are looked at for each proposal.
-const GLOBAL: usize = 512;
-/// The most promising of them, and the best trials, are improved upon by random steps.
-const LOCAL: usize = 5;
-/// Steps from each, for each of the step sizes.
-const STEPS: usize = 24;
-/// Step sizes in units of the unit cube.
-const STEP_SIZES: [f64; 4] = [0.1, 0.03, 0.01, 0.003];
+/// Least and most trials of the start design, unless it is set.
+const START: (usize, usize) = (5, 12);
 
 /// What may be set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GpSettings {
-    /// Trials of a Sobol design before the first fit; 10 as in scikit-optimize.
+    /// Trials of the start design before the first fit; by default half the dimension and 3, at most a fifth of the
+    /// budget, at least as many as run at once.
     pub n_initial_points: usize,
     acquisition: Acquisition,
 }
@@ -58,7 +59,8 @@ pub struct GpSettings {
 impl GpSettings {
     fn read(study: &Study) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(&study.algorithm);
-        let n_initial_points = reader.get("n_initial_points", 10, "a whole number", |_| true)?;
+        let n_initial_points =
+            reader.get("n_initial_points", start_size(study), "a whole number", |_| true)?;
         let one_of = |names: &'static [&'static str]| move |name: &String| names.contains(&name.as_str());
         // Other estimators than the Gaussian process, other optimizers and hedging are accepted and not used.
         reader.get(
@@ -86,17 +88,48 @@ impl GpSettings {
     }
 }
 
+/// Trials of the start design of a study.
+fn start_size(study: &Study) -> usize {
+    let dims = study.space.parameters().len();
+    let budget = study.max_trials.map_or(usize::MAX, |budget| usize::try_from(budget).unwrap_or(usize::MAX));
+    (dims / 2 + 3).clamp(START.0, START.1).min((budget / 5).max(2)).max(study.parallel as usize)
+}
+
 /// Proposes what promises most under a Gaussian process.
 #[derive(Debug)]
 pub struct Gp {
     settings: GpSettings,
     encoder: Encoder,
     measures: Vec<Measure>,
+    axes: Axes,
     start: Sequence,
+    global: Sequence,
     past: Past,
     tried: Tried,
-    /// The fit to as many ended trials; a cache and nothing else.
+    models: Models,
+    /// The posterior of as many ended trials; a cache and nothing else.
     fitted: RefCell<Option<(usize, Option<Posterior>)>>,
+}
+
+/// What points promise under a posterior.
+struct Promises<'a> {
+    posterior: &'a Posterior,
+    acquisition: Acquisition,
+    best: f64,
+}
+
+impl Landscape for Promises<'_> {
+    fn value(&self, x: &Point) -> f64 {
+        let (mean, std) = self.posterior.at(x);
+        self.acquisition.of(mean, std, self.best).value
+    }
+
+    fn slopes(&self, x: &Point, axes: &[usize]) -> (f64, Vec<f64>) {
+        let at = self.posterior.slopes(x, axes);
+        let promise = self.acquisition.of(at.mean, at.std, self.best);
+        let parts = at.by_mean.iter().zip(&at.by_std);
+        (promise.value, parts.map(|(m, s)| promise.by_mean * m + promise.by_std * s).collect())
+    }
 }
 
 impl Gp {
@@ -106,12 +139,16 @@ impl Gp {
     /// If a setting is unknown or out of range.
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         let encoder = Encoder::new(&study.space);
+        let (measures, streams) = (measures(&study.space), Streams::new(study.seed));
         Ok(Self {
             settings: GpSettings::read(study)?,
-            measures: measures(&study.space),
-            start: Sequence::new(encoder.dims(), &Streams::new(study.seed), "gp/start"),
+            axes: Axes::new(&encoder, &measures),
+            measures,
+            start: Sequence::new(encoder.dims(), &streams, "gp/start"),
+            global: Sequence::new(encoder.dims(), &streams, "gp/global"),
             past: Past::default(),
             tried: Tried::everywhere(),
+            models: Models::default(),
             fitted: RefCell::new(None),
             encoder,
         })
@@ -129,33 +166,21 @@ impl Gp {
         {
             return posterior.clone();
         }
-        let posterior = self.fit();
+        let posterior = self.models.posterior(&self.measures, n, &|n| self.data(n));
         *self.fitted.borrow_mut() = Some((n, posterior.clone()));
         posterior
     }
 
-    fn fit(&self) -> Option<Posterior> {
-        let (mut points, mut costs) = (Vec::new(), Vec::new());
-        let worst = self.past.measured().map(|(_, cost)| cost).fold(f64::NEG_INFINITY, f64::max);
-        for ended in self.kept() {
-            points.push(point(self.space(), &self.past.ended[ended].suggestion.assignment));
+    /// What the first `n` ends tell the model.
+    fn data(&self, n: usize) -> Data {
+        let ended = &self.past.ended[..n];
+        let worst = ended.iter().filter_map(|ended| ended.cost).fold(f64::NEG_INFINITY, f64::max);
+        let kept = kept(&ended.iter().map(|ended| ended.cost.unwrap_or(worst)).collect::<Vec<_>>());
+        Data {
+            points: kept.iter().map(|i| point(self.space(), &ended[*i].suggestion.assignment)).collect(),
             // What failed is as bad as the worst: the model then keeps away from it.
-            costs.push(self.past.ended[ended].cost.unwrap_or(worst));
+            costs: kept.iter().map(|i| ended[*i].cost.unwrap_or(worst)).collect(),
         }
-        fit(&self.measures, points, standardised(&costs))
-    }
-
-    /// Positions of the trials in a fit, in the order of their ends.
-    fn kept(&self) -> Vec<usize> {
-        let ended = &self.past.ended;
-        if ended.len() <= MAX_POINTS {
-            return (0..ended.len()).collect();
-        }
-        let newest = ended.len() - (MAX_POINTS - MAX_BEST)..ended.len();
-        let best = self.past.ranked().iter().copied().filter(|i| !newest.contains(i)).take(MAX_BEST);
-        let mut kept: Vec<usize> = best.chain(newest.clone()).collect();
-        kept.sort_unstable();
-        kept
     }
 
     fn ask_one(
@@ -167,7 +192,7 @@ impl Gp {
         let begun = self.tried.with(running.values());
         let mut rng = streams.stream("gp", slot);
         if self.past.n_measured() < self.settings.n_initial_points.max(2) {
-            let start = design(&self.encoder, &self.start, slot, streams, NAME)?;
+            let start = self.start(slot, streams)?;
             if begun.is_new(&start.assignment) {
                 return Some(noted(start, "start design"));
             }
@@ -178,79 +203,59 @@ impl Gp {
             believed.believe(&point(self.space(), &trial.assignment));
         }
         let best = believed.incumbent();
-        let chosen = self.promising(&believed, best, &begun, &mut rng)?;
+        let candidates = Candidates {
+            measures: &self.measures,
+            axes: &self.axes,
+            sequence: &self.global,
+            best: self.past.best().map(|ended| ended.x.as_slice()).take(candidates::BEST).collect(),
+            scales: believed.scales(),
+        };
+        let landscape = Promises { posterior: &believed, acquisition: self.settings.acquisition, best };
+        let search = Search { encoder: &self.encoder, axes: &self.axes, landscape: &landscape };
+        let found = search.run(candidates.all(slot, &mut rng), &mut rng);
+        // A point again tells little; only when there is no other it is taken.
+        let new = found.iter().find(|candidate| begun.is_new(&candidate.assignment));
+        let chosen = match new {
+            Some(candidate) => candidate.assignment.clone(),
+            None => begun.uniform(&self.encoder, &mut rng)?,
+        };
         let (mean, std) = believed.at(&point(self.space(), &chosen));
         let why = format!("expected {:.3} below the best, deviation {std:.3}", best - mean);
         Some(noted(suggestion(chosen, NAME), &why))
     }
 
-    /// The point that promises most, among points of the whole space and steps from the best ones.
-    fn promising(
-        &self,
-        posterior: &Posterior,
-        best: f64,
-        begun: &Begun<'_>,
-        rng: &mut ChaCha8Rng,
-    ) -> Option<Assignment> {
-        let promise = |assignment: &Assignment| {
-            let (mean, std) = posterior.at(&point(self.space(), assignment));
-            // A point again tells little; only when there is no other it is taken.
-            let again = if begun.is_new(assignment) { 0.0 } else { 1e6 };
-            self.settings.acquisition.value(mean, std, best) - again
-        };
-        let mut ranked: Vec<(f64, Assignment)> = Vec::new();
-        for _ in 0..GLOBAL {
-            let assignment = self.encoder.uniform(rng)?;
-            ranked.push((promise(&assignment), assignment));
+    /// The point of a slot in the start design: the centre, then a Sobol sequence.
+    fn start(&self, slot: TrialIdx, streams: Streams) -> Option<Suggestion> {
+        let centre = self.centre();
+        if slot.0 == 0 && self.space().is_feasible(&centre) {
+            return Some(suggestion(centre, NAME));
         }
-        for ended in self.past.best().take(LOCAL) {
-            let assignment = ended.suggestion.assignment.clone();
-            ranked.push((promise(&assignment), assignment));
-        }
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-        ranked.truncate(2 * LOCAL);
-        let scales = posterior.scales();
-        for (value, assignment) in &mut ranked {
-            for size in STEP_SIZES {
-                for _ in 0..STEPS {
-                    let next = self.step(assignment, size, &scales, rng);
-                    if self.space().is_feasible(&next) {
-                        let promised = promise(&next);
-                        if promised > *value {
-                            (*value, *assignment) = (promised, next);
-                        }
-                    }
-                }
-            }
-        }
-        let best = ranked
-            .into_iter()
-            .enumerate()
-            .max_by(|(i, a), (j, b)| a.0.total_cmp(&b.0).then(Reverse(i).cmp(&Reverse(j))));
-        best.map(|(_, (_, assignment))| assignment)
+        design(&self.encoder, &self.start, slot, streams, NAME)
     }
 
-    /// A step from a point along some of the parameters, longer where the model is smooth; names are drawn anew.
-    fn step(&self, from: &Assignment, size: f64, scales: &[f64], rng: &mut ChaCha8Rng) -> Assignment {
-        let mut x = self.encoder.encode(from);
-        let dims = x.len();
-        let chance = (2.0 / dims as f64).min(1.0);
-        let forced = rng.random_range(0..dims);
-        for (i, x) in x.iter_mut().enumerate() {
-            let (moves, u) = (rng.random::<f64>() < chance, rng.random::<f64>());
-            if !moves && i != forced {
-                continue;
-            }
-            *x = match self.measures[i] {
-                Measure::Identity => u,
-                Measure::Distance => {
-                    let z = Normal::standard().inverse_cdf(u.clamp(1e-9, 1.0 - 1e-9));
-                    (*x + size * scales[i].clamp(0.1, 3.0) * z).clamp(0.0, 1.0)
-                }
-            };
-        }
+    /// The middle of every number, by its prior, and the first of every list of names.
+    fn centre(&self) -> Assignment {
+        let coordinate = |(axis, measure): (usize, &Measure)| match (measure, self.axes.levels(axis)) {
+            (Measure::Identity, Some(levels)) => levels[0],
+            _ => 0.5,
+        };
+        let x: Vec<f64> = self.measures.iter().enumerate().map(coordinate).collect();
         self.encoder.decode(&x)
     }
+}
+
+/// Positions of the trials in a fit, in the order of their ends: all, or the best and the newest.
+fn kept(costs: &[f64]) -> Vec<usize> {
+    if costs.len() <= MAX_POINTS {
+        return (0..costs.len()).collect();
+    }
+    let newest = costs.len() - (MAX_POINTS - MAX_BEST)..costs.len();
+    let mut older: Vec<usize> = (0..newest.start).collect();
+    older.sort_by(|a, b| costs[*a].total_cmp(&costs[*b]));
+    older.truncate(MAX_BEST);
+    older.sort_unstable();
+    older.extend(newest);
+    older
 }
 
 impl Sampler for Gp {
