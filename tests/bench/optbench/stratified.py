@@ -16,7 +16,7 @@ NAMES = frozenset(
         "mixed/select-5",
         "mixed/offsets-7",
         "mixed/interactions-10",
-        "hpo/svm-digits-error",
+        "hpo/svm-digits-loss",
         "hpo/adam-wine-loss",
         "hpo/knn-diabetes-mse",
         "hpo/boost-breast-loss",

@@ -22,5 +22,5 @@ def problems() -> list[Problem]:
         replace(
             levels("batch/levels-schwefel-6", "schwefel", floats=3, ints=[10, 30], ordered=[6]), budget=64, batch=AT_ONCE
         ),
-        replace(hpo.named("svm-digits-error"), name="batch/svm-digits-error", budget=64, batch=AT_ONCE),
+        replace(hpo.named("svm-digits-loss"), name="batch/svm-digits-loss", budget=64, batch=AT_ONCE),
     ]

@@ -32,7 +32,7 @@ def cash_digits() -> Problem:
         Float("min_samples_leaf", 0.001, 0.3, log=True, when={"model": ["tree"]}),
         Float("logistic_C", 1e-4, 1e2, log=True, when={"model": ["logistic"]}),
     ]
-    return _cash("conditional/cash-digits", "digits", "error", parameters)
+    return _cash("conditional/cash-digits", "digits", "loss", parameters)
 
 
 def cash_breast() -> Problem:
