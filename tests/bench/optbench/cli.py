@@ -29,6 +29,8 @@ def main() -> None:
         from optbench import selftest
 
         return selftest.run()
+    if options.check_invariance:
+        return check_invariance(options)
     if options.list:
         return list_problems()
     names = options.optimizers or ["random"]
@@ -40,7 +42,9 @@ def main() -> None:
 
 def run_parser() -> argparse.ArgumentParser:
     """Arguments of a run."""
-    parser = argparse.ArgumentParser("tests/bench/run", description=ABOUT, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "tests/bench/run", description=ABOUT, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--optimizers", type=_words, metavar="A,B", help=f"any of {', '.join(PEERS)}")
     parser.add_argument("--suite", type=_words, default=[], metavar="A,B", help=", ".join(problems.SUITES))
     parser.add_argument("--problems", type=_words, default=[], metavar="GLOBS", help="such as 'bbob/sphere-*,hpo/*'")
@@ -48,10 +52,13 @@ def run_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=["development", "holdout", "all"], default="development")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes")
     parser.add_argument("--tag", metavar="NAME", help="keeps the results of a build of Cairn apart")
-    parser.add_argument("--setting", type=_setting, action="append", default=[], metavar="K=V", help="of Cairn's algorithm")
+    parser.add_argument(
+        "--setting", type=_setting, action="append", default=[], metavar="K=V", help="of Cairn's algorithm"
+    )
     parser.add_argument("--publish", action="store_true", help="keeps Cairn's results beside those of its peers")
     parser.add_argument("--stratified", action="store_true", help="only what slow optimizers get too")
     parser.add_argument("--self-test", action="store_true", help="checks the benchmark itself")
+    parser.add_argument("--check-invariance", action="store_true", help="whether what must not matter does")
     parser.add_argument("--list", action="store_true", help="lists the problems")
     return parser
 
@@ -65,6 +72,7 @@ def report_parser() -> argparse.ArgumentParser:
     parser.add_argument("--against", metavar="A", help="compare this one with each other one")
     parser.add_argument("--split", choices=["development", "holdout", "all"], default="all")
     parser.add_argument("--stratified", action="store_true", help="the problems and evaluations that slow ones get")
+    parser.add_argument("--write", action="store_true", help="keeps tables and curves of committed results")
     return parser
 
 
@@ -96,15 +104,32 @@ def prepare_cairn(label: str, side: str) -> None:
     cairn_.serve()
 
 
+def check_invariance(options: argparse.Namespace) -> None:
+    """Prints how much mirroring, moving and renaming matter to the optimizers that are named."""
+    from optbench import invariance
+
+    for name in options.optimizers or []:
+        if PEERS[name].ours:
+            from optbench.peers import cairn_
+
+            cairn_.serve()
+        print(invariance.check(name, dict(options.setting)))
+
+
 def report(options: argparse.Namespace) -> None:
     """Prints a report."""
-    from optbench.report import compare, tables
+    from optbench.report import compare, readme, tables
 
     if options.compare:
-        print(compare.compare(*options.compare, options.split, options.every))
+        first, second = options.compare
+        print(compare.compare(first, second, options.split, options.every))
         return
+    if options.write:
+        there = [file.stem for file in sorted(results.COMMITTED.glob("*.jsonl"))]
+        fast, slow = ([name for name in there if is_slow(name) == wanted] for wanted in (False, True))
+        return readme.write(fast, slow, options.against)
     labels = options.labels or [name for name in results.labels() if options.stratified or not is_slow(name)]
-    print(tables.tables(labels, options.against, options.split, options.stratified))
+    print(tables.tables(tables.comparable(labels, options.split, options.stratified), options.against))
 
 
 def is_slow(label: str) -> bool:
@@ -117,7 +142,9 @@ def list_problems() -> None:
     """Prints the problems."""
     for problem in problems.everything():
         marks = " ".join(mark for mark in ("noisy" if problem.noise else "", f"by {problem.batch}") if mark)
-        print(f"{problem.name:34} {split.side(problem):12} {len(problem.space):3} parameters {problem.budget:4}  {marks}")
+        print(
+            f"{problem.name:34} {split.side(problem):12} {len(problem.space):3} parameters {problem.budget:4}  {marks}"
+        )
 
 
 def _words(text: str) -> list[str]:

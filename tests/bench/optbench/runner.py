@@ -59,8 +59,19 @@ def _carried_out(plan: Plan, cells: Sequence[tuple[str, int]], version: str, job
 
 
 def run_cell(name: str, problem_name: str, seed: int, version: str, most: int, settings: dict[str, str]) -> Run:
+    """One optimizer on one problem with one seed, all by name."""
+    return run_problem(PEERS[name], problems.by_name(problem_name), seed, version, most, settings)
+
+
+def run_problem(
+    peer: Peer,
+    problem: Problem,
+    seed: int,
+    version: str = "",
+    most: int = 10**9,
+    settings: dict[str, str] | None = None,
+) -> Run:
     """One optimizer on one problem with one seed."""
-    peer, problem = PEERS[name], problems.by_name(problem_name)
     budget = min(problem.budget, most)
     asking: list[float] = []
     telling = 0.0
@@ -88,7 +99,7 @@ def run_cell(name: str, problem_name: str, seed: int, version: str, most: int, s
         if not points:
             break  # the space is exhausted
     late = statistics.median(asking[-LATE:])
-    return Run(problem_name, seed, version, budget, path, rounded(sum(asking) + telling), rounded(late))
+    return Run(problem.name, seed, version, budget, path, rounded(sum(asking) + telling), rounded(late))
 
 
 def version_of(peer: Peer) -> str:

@@ -104,7 +104,7 @@ class Space:
 
     def sample(self, rng: np.random.Generator) -> Point:
         """A point drawn from the prior."""
-        return self.decode(rng.random(len(self.parameters)))
+        return self.decode(list(rng.random(len(self.parameters))))
 
 
 def is_active(parameter: Parameter, point: Mapping[str, Value]) -> bool:

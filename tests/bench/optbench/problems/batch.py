@@ -20,7 +20,9 @@ def problems() -> list[Problem]:
         make("batch/rastrigin-10", "rastrigin", 10, budget=80, batch=AT_ONCE),
         make("batch/sharp-ridge-5", "sharp-ridge", 5, budget=80, batch=AT_ONCE),
         replace(
-            levels("batch/levels-schwefel-6", "schwefel", floats=3, ints=[10, 30], ordered=[6]), budget=64, batch=AT_ONCE
+            levels("batch/levels-schwefel-6", "schwefel", floats=3, ints=[10, 30], ordered=[6]),
+            budget=64,
+            batch=AT_ONCE,
         ),
         replace(hpo.named("svm-digits-loss"), name="batch/svm-digits-loss", budget=64, batch=AT_ONCE),
     ]

@@ -73,7 +73,8 @@ def layers() -> Problem:
     def truth(point: Point) -> float:
         n = int(point["layers"])
         misfit = sum(
-            (np.log2(float(point[f"width{i}"])) - 8 + i) ** 2 / 8 + 4 * (float(point[f"dropout{i}"]) - 0.2 - 0.1 * i) ** 2
+            (np.log2(float(point[f"width{i}"])) - 8 + i) ** 2 / 8
+            + 4 * (float(point[f"dropout{i}"]) - 0.2 - 0.1 * i) ** 2
             for i in range(n)
         )
         return float(2.0 / n + misfit / n**0.5 + 0.4 * (np.log10(float(point["rate"])) + 2 + 0.3 * n) ** 2 + 0.05 * n)
@@ -83,7 +84,12 @@ def layers() -> Problem:
 
 def switch() -> Problem:
     """One of four functions, each with numbers of its own."""
-    names = {"sphere": (2, 1.0, 4.0), "rosenbrock": (3, 0.01, 0.0), "rastrigin": (2, 0.2, 1.0), "ellipsoid": (4, 1e-4, 2.0)}
+    names = {
+        "sphere": (2, 1.0, 4.0),
+        "rosenbrock": (3, 0.01, 0.0),
+        "rastrigin": (2, 0.2, 1.0),
+        "ellipsoid": (4, 1e-4, 2.0),
+    }
     functions = {name: bbob.instance(name, d, "switch").function for name, (d, _, _) in names.items()}
     parameters: list[Parameter] = [Choice("which", list(names))]
     for name, (d, _, _) in names.items():
@@ -118,7 +124,7 @@ def nested() -> Problem:
             return shared + 1.5 + (float(point["left"]) - 0.2) ** 2
         penalty = 0.0 if point["b"] == "right" else 0.8
         if point["c"] == "on":
-            return shared + penalty + 0.7 * (np.log10(float(point["on"])) + 1.5) ** 2
+            return float(shared + penalty + 0.7 * (np.log10(float(point["on"])) + 1.5) ** 2)
         return shared + penalty + 0.5 + 0.01 * (int(point["off"]) - 7) ** 2
 
     return Problem("conditional/nested", "nested", Space(parameters), truth, BUDGET, optimum=0.0)
@@ -127,7 +133,8 @@ def nested() -> Problem:
 def tree() -> Problem:
     """A tree of two levels with four leaves; its least value is 0.1.
 
-    Jenatton, Archambeau, Gonzalez and Seeger 2017, "Bayesian Optimization with Tree-structured Dependencies", section 5.1.
+    Jenatton, Archambeau, Gonzalez and Seeger 2017, "Bayesian Optimization with Tree-structured Dependencies",
+    section 5.1.
     """
     parameters: list[Parameter] = [
         Choice("x1", ["0", "1"]),

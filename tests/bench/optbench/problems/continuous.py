@@ -46,9 +46,9 @@ def problems() -> list[Problem]:
     return [make(f"bbob/{name}-{d}", name, d) for name, d in CHOSEN]
 
 
-def make(title: str, name: str, d: int, **more: object) -> Problem:
-    """A function of BBOB with 10 d evaluations, at least 40 and at most 100."""
-    function = bbob.instance(name, d).function
+def make(title: str, name: str, d: int, key: str = "", **more: object) -> Problem:
+    """A function of BBOB with 10 d evaluations, at least 40 and at most 100. `key`: another instance."""
+    function = bbob.instance(name, d, key).function
     space = Space([Float(f"x{i}", -5.0, 5.0) for i in range(d)])
 
     def truth(point: Point) -> float:

@@ -87,8 +87,7 @@ def load(data: str) -> tuple[Any, Any, list[tuple[Any, Any]]]:
     from sklearn import datasets
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    loaders = {"breast": datasets.load_breast_cancer}
-    x, y = loaders.get(data, getattr(datasets, f"load_{data}", None))(return_X_y=True)
+    x, y = getattr(datasets, {"breast": "load_breast_cancer"}.get(data, f"load_{data}"))(return_X_y=True)
     chosen = np.random.default_rng(0).permutation(len(y))[:300]
     x, y = x[chosen], y[chosen]
     x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-9)

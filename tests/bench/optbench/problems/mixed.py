@@ -35,7 +35,10 @@ def problems() -> list[Problem]:
 
 
 def levels(title: str, name: str, floats: int, ints: Sequence[int], ordered: Sequence[int]) -> Problem:
-    """A BBOB function some of whose coordinates are whole numbers, or levels with names. Lists hold numbers of values."""
+    """A BBOB function some of whose coordinates are whole numbers, or levels with names.
+
+    `ints` and `ordered` hold the number of values of each.
+    """
     parameters: list[Parameter] = [Float(f"x{i}", -5.0, 5.0) for i in range(floats)]
     parameters += [Int(f"n{i}", 0, n - 1) for i, n in enumerate(ints)]
     parameters += [Choice(f"level{i}", [f"l{j}" for j in range(n)], ordered=True) for i, n in enumerate(ordered)]
@@ -131,7 +134,8 @@ def pest_control() -> Problem:
 def autocorrelation() -> Problem:
     """Low autocorrelation of a binary sequence of length 20; its least energy is 26.
 
-    Packebusch and Mertens 2016, J. Phys. A 49:165001, table 1. It has eight symmetries, and no slope leads to an optimum.
+    Packebusch and Mertens 2016, J. Phys. A 49:165001, table 1. It has eight symmetries, and no slope leads to its
+    optima.
     """
     n = 20
     parameters = [Choice(f"b{i:02}", ["down", "up"]) for i in range(n)]

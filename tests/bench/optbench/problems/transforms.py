@@ -30,7 +30,8 @@ def oscillate(x: Array) -> Array:
         xhat = np.where(x == 0, 0.0, np.log(np.abs(x)))
     c1 = np.where(x > 0, 10.0, 5.5)
     c2 = np.where(x > 0, 7.9, 3.1)
-    return np.sign(x) * np.exp(xhat + 0.049 * (np.sin(c1 * xhat) + np.sin(c2 * xhat)))
+    bent: Array = np.sign(x) * np.exp(xhat + 0.049 * (np.sin(c1 * xhat) + np.sin(c2 * xhat)))
+    return bent
 
 
 def skew(x: Array, beta: float) -> Array:
@@ -42,4 +43,5 @@ def skew(x: Array, beta: float) -> Array:
 def rotation(d: int, rng: np.random.Generator) -> Array:
     """An orthogonal matrix, uniformly distributed. Shape (d, d)."""
     q, r = np.linalg.qr(rng.standard_normal((d, d)))
-    return q * np.sign(np.diag(r))
+    turned: Array = q * np.sign(np.diag(r))
+    return turned

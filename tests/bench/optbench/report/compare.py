@@ -33,8 +33,8 @@ def compare(first: str, second: str, wanted: str, every: bool) -> str:
     if not cells:
         raise SystemExit(f"`{first}` and `{second}` have no problem and seed in common")
     lines = [
-        f"{len({p for p, _ in cells})} problems, {len(cells)} paired runs ({wanted}). Normalised regret, less is better;",
-        "`difference`: first minus second with its standard error over problems; `wins`: ties count half.",
+        f"{len({p for p, _ in cells})} problems, {len(cells)} paired runs ({wanted}). Normalised regret, less is",
+        "better; `difference`: first minus second with its standard error over problems; `wins`: ties count half.",
         "",
         f"| suite | share | {first} | {second} | difference | error | wins | problems |",
         "|---|---|---|---|---|---|---|---|",

@@ -14,8 +14,16 @@ from optbench.scores import SHARES, Scale, Scores, common, mean_of_means, scores
 from optbench.stratified import BUDGET, NAMES
 
 
-def tables(labels: Sequence[str], against: str | None, wanted: str, stratified: bool) -> str:
-    """All tables for these optimizers, on the runs that all of them have."""
+def tables(chosen: Sequence[Scores], against: str | None) -> str:
+    """All tables for these optimizers, the best first."""
+    parts = [_about(chosen), _overall(chosen), _suites(chosen)]
+    if against:
+        parts.append(_against(chosen, against))
+    return "\n\n".join(parts)
+
+
+def comparable(labels: Sequence[str], wanted: str, stratified: bool) -> list[Scores]:
+    """The scores of these optimizers on the runs that all of them have, the best first."""
     most = BUDGET if stratified else 10**9
     scale = Scale.measured(most)
     chosen = [scores(label, scale, wanted, most) for label in labels]
@@ -25,17 +33,14 @@ def tables(labels: Sequence[str], against: str | None, wanted: str, stratified: 
     if not cells:
         raise SystemExit(f"{', '.join(labels)} have no problem and seed in common")
     chosen = [Scores(s.label, {cell: s.runs[cell] for cell in cells}, scale, most) for s in chosen]
-    chosen.sort(key=lambda each: mean_of_means(each.at(1.0)) or 0.0)
-    parts = [_about(cells, scale), _overall(chosen), _suites(chosen)]
-    if against:
-        parts.append(_against(chosen, against))
-    return "\n\n".join(parts)
+    return sorted(chosen, key=lambda each: mean_of_means(each.at(1.0)) or 0.0)
 
 
-def _about(cells: set[tuple[str, int]], scale: Scale) -> str:
+def _about(chosen: Sequence[Scores]) -> str:
+    cells, scale = set(chosen[0].runs), chosen[0].scale
     names = {name for name, _ in cells}
     left_out = [p.name for p in everything() if p.name in scale.best and p.name not in scale.random]
-    text = f"{len(names)} problems, {len(cells)} runs each."
+    text = f"{len(names)} problems, {len(cells)} runs of each optimizer."
     if left_out:
         text += f" Left out, since random search finds the best value in half of its runs: {', '.join(left_out)}."
     return text
