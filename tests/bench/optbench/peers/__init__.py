@@ -62,6 +62,7 @@ PEERS = {
         Peer("optuna-tpe-univariate", "optuna_", "univariate_tpe", package="optuna"),
         Peer("optuna-cmaes", "optuna_", "cmaes", package="optuna"),
         Peer("optuna-gp", "optuna_", "gp", package="optuna", slow=True),
+        Peer("optuna-auto", "optuna_", "auto", package="optuna", slow=True),
         Peer("pycma", "pycma", "Pycma", package="cma"),
         Peer("hyperopt", "hyperopt_", "Hyperopt", package="hyperopt"),
         Peer("hebo", "hebo_", "Hebo", package="HEBO", slow=True),
