@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from hebo.design_space.design_space import DesignSpace
 from hebo.optimizers.hebo import HEBO
 
@@ -18,6 +19,7 @@ class Hebo:
 
     def __init__(self, problem: Problem, seed: int) -> None:
         np.random.seed(seed)
+        torch.manual_seed(seed)
         self.space = problem.space
         described = DesignSpace().parse([_described(parameter) for parameter in problem.space.parameters])
         self.optimizer = HEBO(described, scramble_seed=seed)
