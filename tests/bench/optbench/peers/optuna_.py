@@ -76,10 +76,10 @@ def cmaes(problem: Problem, seed: int) -> Optuna:
 def auto(problem: Problem, seed: int) -> Optuna:
     """The rule of OptunaHub's AutoSampler for one objective and fewer than 250 trials.
 
-    The sampler itself is loaded from the network when it runs, so its rule is written here (MIT, version for Optuna 4.1):
-    TPE where there are categories or conditions, else the Gaussian process.
+    The sampler itself is loaded from the network when it runs, so its rule is written here (as of its version for
+    Optuna 4.1): TPE where there are categories or conditions, else the Gaussian process.
     """
-    named = any(isinstance(p, Choice) and not p.ordered or p.when for p in problem.space.parameters)
+    named = any((isinstance(p, Choice) and not p.ordered) or p.when for p in problem.space.parameters)
     return tpe(problem, seed) if named else gp(problem, seed)
 
 

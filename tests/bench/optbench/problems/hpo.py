@@ -19,7 +19,7 @@ from optbench.space import Choice, Float, Int, Parameter, Point, Space
 
 #: Values are kept in these bounds: a diverged model is bad, not infinitely bad.
 WORST = {"error": 1.0, "loss": 20.0, "mse": 10.0, "mae": 10.0}
-#: Model, data set and score of each problem.
+#: Model, data set and score of each problem. `ridge` is the elastic net, `adam` and `sgd` are networks.
 CHOSEN = (
     ("tree", "digits", "error"),
     ("forest", "digits", "loss"),

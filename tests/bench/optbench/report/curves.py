@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from html import escape
 
 from optbench.problems import SUITES
-from optbench.scores import Scores, mean_of_means
+from optbench.scores import CLIP, Scores, mean_of_means
 
 #: Shares of the budget at which curves have points.
 POINTS = [i / 25 for i in range(1, 26)]
 #: Colours that people with common colour blindness can tell apart (Okabe and Ito 2008), the darkest first.
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#7f3f00")
 WIDTH, HEIGHT, LEFT, TOP = 260, 170, 40, 26
-#: Regret at the top of a panel: random search is above it at the very beginning only.
-HIGHEST = 1.6
+#: Regret at the top of a panel.
+HIGHEST = CLIP
 
 
 def curves(chosen: Sequence[Scores], first: str | None = None) -> str:
@@ -39,7 +39,7 @@ def curves(chosen: Sequence[Scores], first: str | None = None) -> str:
 def _panel(title: str, lines: Sequence[Sequence[float | None]], at: int) -> str:
     x, y = at % 3 * (WIDTH + LEFT + 14) + LEFT, at // 3 * (HEIGHT + TOP + 30) + TOP
     parts = [f'<g transform="translate({x},{y})">', f'<text x="0" y="-8" font-weight="bold">{escape(title)}</text>']
-    for tick in (0.0, 0.5, 1.0, 1.5):
+    for tick in (0.0, 0.5, 1.0, 1.5, 2.0):
         height = _y(tick)
         parts.append(f'<path d="M0,{height:.1f}H{WIDTH}" stroke="#ddd"/>')
         parts.append(f'<text x="-5" y="{height + 4:.1f}" text-anchor="end">{tick:g}</text>')
