@@ -69,10 +69,10 @@ def write(path: Path, runs: Iterable[Run]) -> None:
     path.write_text("".join(run.line() + "\n" for run in ordered))
 
 
-def labels() -> dict[str, Path]:
-    """All that have results: `name`, or `name@tag` for a build under development."""
-    files = [*COMMITTED.glob("*.jsonl"), *OWN.glob("*.jsonl")]
-    return {file.stem: file for file in sorted(files)}
+def labels(committed: bool = False) -> dict[str, Path]:
+    """All that have results: `name`, or `name@tag` for a build under development. `committed`: only what is kept."""
+    folders = [COMMITTED] if committed else [OWN, COMMITTED]
+    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.jsonl"))}
 
 
 def runs_of(label: str) -> list[Run]:

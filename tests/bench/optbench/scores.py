@@ -29,11 +29,11 @@ class Scale:
     random: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
-    def measured(most: int = 10**9) -> Scale:
-        """From all results that there are; 1 is random search after at most so many evaluations."""
+    def measured(most: int = 10**9, committed: bool = False) -> Scale:
+        """From all results, or all committed ones; 1 is random search after at most so many evaluations."""
         scale = Scale()
-        for label in results.labels():
-            for run in results.runs_of(label):
+        for file in results.labels(committed).values():
+            for run in results.read(file):
                 least = min(value for _, value in run.path)
                 scale.best[run.problem] = min(scale.best.get(run.problem, least), least)
         for problem in problems.everything():

@@ -14,11 +14,11 @@ BEGIN, END = "<!-- written by report --write -->", "<!-- end -->"
 
 def write(fast: list[str], slow: list[str], against: str | None) -> None:
     """Tables and curves of the committed results: all problems, then the few that slow optimizers get too."""
-    chosen = comparable(fast, "all", stratified=False)
+    chosen = comparable(fast, "all", stratified=False, committed=True)
     parts = ["### All problems", tables(chosen, against), "![Regret over the budget](results/curves.svg)"]
     (results.COMMITTED / "curves.svg").write_text(curves(chosen, against))
     if slow:
-        few = comparable(fast + slow, "all", stratified=True)
+        few = comparable(fast + slow, "all", stratified=True, committed=True)
         parts += ["### With slow optimizers", tables(few, against), "![The same, with slow ones](results/few.svg)"]
         (results.COMMITTED / "few.svg").write_text(curves(few, against))
     readme = FOLDER / "README.md"

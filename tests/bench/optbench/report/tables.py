@@ -22,10 +22,10 @@ def tables(chosen: Sequence[Scores], against: str | None) -> str:
     return "\n\n".join(parts)
 
 
-def comparable(labels: Sequence[str], wanted: str, stratified: bool) -> list[Scores]:
+def comparable(labels: Sequence[str], wanted: str, stratified: bool, committed: bool = False) -> list[Scores]:
     """The scores of these optimizers on the runs that all of them have, the best first."""
     most = BUDGET if stratified else 10**9
-    scale = Scale.measured(most)
+    scale = Scale.measured(most, committed)
     chosen = [scores(label, scale, wanted, most) for label in labels]
     cells = common(chosen)
     if stratified:
