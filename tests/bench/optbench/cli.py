@@ -9,6 +9,7 @@ from dataclasses import replace
 from optbench import problems, results, split, stratified
 from optbench.peers import PEERS, Peer
 from optbench.runner import Plan, run
+from optbench.scores import comparable
 
 ABOUT = """Runs optimizers on problems; what is there already is not run again.
 
@@ -122,14 +123,14 @@ def report(options: argparse.Namespace) -> None:
 
     if options.compare:
         first, second = options.compare
-        print(compare.compare(first, second, options.split, options.every))
+        print(compare.compare(first, second, options.split, options.every, options.stratified))
         return
     if options.write:
         there = [file.stem for file in sorted(results.COMMITTED.glob("*.jsonl"))]
         fast, slow = ([name for name in there if is_slow(name) == wanted] for wanted in (False, True))
         return readme.write(fast, slow, options.against)
     labels = options.labels or [name for name in results.labels() if options.stratified or not is_slow(name)]
-    print(tables.tables(tables.comparable(labels, options.split, options.stratified), options.against))
+    print(tables.tables(comparable(labels, options.split, options.stratified), options.against))
 
 
 def is_slow(label: str) -> bool:

@@ -7,12 +7,13 @@ of what random search has at the end. Values above 2 count as 2.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from optbench import problems, results
 from optbench.results import Run
 from optbench.split import side
+from optbench.stratified import BUDGET, NAMES
 
 CLIP = 2.0
 #: Shares of the budget that are told of.
@@ -89,6 +90,22 @@ def scores(label: str, scale: Scale, wanted: str = "all", most: int = 10**9) -> 
     return Scores(label, runs, scale, most)
 
 
+def comparable(labels: Sequence[str], wanted: str, stratified: bool, committed: bool = False) -> list[Scores]:
+    """The scores of these optimizers, in this order, on the runs that all of them have.
+
+    `stratified`: on the problems that slow ones get, with as many evaluations.
+    """
+    most = BUDGET if stratified else 10**9
+    scale = Scale.measured(most, committed)
+    chosen = [scores(label, scale, wanted, most) for label in labels]
+    cells = set.intersection(*(set(each.runs) for each in chosen))
+    if stratified:
+        cells = {cell for cell in cells if cell[0] in NAMES}
+    if not cells:
+        raise SystemExit(f"{', '.join(labels)} have no problem and seed in common")
+    return [Scores(each.label, {cell: each.runs[cell] for cell in cells}, scale, most) for each in chosen]
+
+
 def by_problem(values: dict[Cell, float]) -> dict[str, dict[int, float]]:
     """Values of seeds, by problem."""
     grouped: dict[str, dict[int, float]] = {}
@@ -107,8 +124,3 @@ def mean_of_means(values: dict[Cell, float], suite: str | None = None) -> float 
 def suite_of(name: str) -> str:
     """The suite of a problem."""
     return name.partition("/")[0]
-
-
-def common(all_scores: Iterable[Scores]) -> set[Cell]:
-    """The runs that everybody has."""
-    return set.intersection(*(set(each.runs) for each in all_scores))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from optbench.problems import SUITES
-from optbench.scores import Cell, Scale, Scores, by_problem, common, scores, suite_of
+from optbench.scores import Cell, Scores, by_problem, comparable, suite_of
 
 #: Resamples of the bootstrap.
 RESAMPLES = 2000
@@ -25,13 +25,10 @@ class Difference:
     n: int
 
 
-def compare(first: str, second: str, wanted: str, every: bool) -> str:
+def compare(first: str, second: str, wanted: str, every: bool, stratified: bool) -> str:
     """A table by suite: what was reached, the paired difference with its standard error, and who wins how often."""
-    scale = Scale.measured()
-    one, two = scores(first, scale, wanted), scores(second, scale, wanted)
-    cells = common([one, two])
-    if not cells:
-        raise SystemExit(f"`{first}` and `{second}` have no problem and seed in common")
+    one, two = comparable([first, second], wanted, stratified)
+    cells = set(one.runs)
     lines = [
         f"{len({p for p, _ in cells})} problems, {len(cells)} paired runs ({wanted}). Normalised regret, less is",
         "better; `difference`: first minus second with its standard error over problems; `wins`: ties count half.",

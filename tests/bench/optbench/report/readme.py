@@ -6,7 +6,8 @@ from pathlib import Path
 
 from optbench import results
 from optbench.report.curves import curves
-from optbench.report.tables import comparable, tables
+from optbench.report.tables import tables
+from optbench.scores import comparable
 
 FOLDER = Path("tests/bench")
 BEGIN, END = "<!-- written by report --write -->", "<!-- end -->"

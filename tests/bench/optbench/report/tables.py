@@ -10,30 +10,16 @@ from scipy.stats import rankdata
 
 from optbench.problems import SUITES, everything
 from optbench.report.compare import difference, interval, win_rate
-from optbench.scores import SHARES, Scale, Scores, common, mean_of_means, scores
-from optbench.stratified import BUDGET, NAMES
+from optbench.scores import SHARES, Scores, mean_of_means
 
 
 def tables(chosen: Sequence[Scores], against: str | None) -> str:
     """All tables for these optimizers, the best first."""
+    chosen = sorted(chosen, key=lambda each: mean_of_means(each.at(1.0)) or 0.0)
     parts = [_about(chosen), _overall(chosen), _suites(chosen)]
     if against:
         parts.append(_against(chosen, against))
     return "\n\n".join(parts)
-
-
-def comparable(labels: Sequence[str], wanted: str, stratified: bool, committed: bool = False) -> list[Scores]:
-    """The scores of these optimizers on the runs that all of them have, the best first."""
-    most = BUDGET if stratified else 10**9
-    scale = Scale.measured(most, committed)
-    chosen = [scores(label, scale, wanted, most) for label in labels]
-    cells = common(chosen)
-    if stratified:
-        cells = {cell for cell in cells if cell[0] in NAMES}
-    if not cells:
-        raise SystemExit(f"{', '.join(labels)} have no problem and seed in common")
-    chosen = [Scores(s.label, {cell: s.runs[cell] for cell in cells}, scale, most) for s in chosen]
-    return sorted(chosen, key=lambda each: mean_of_means(each.at(1.0)) or 0.0)
 
 
 def _about(chosen: Sequence[Scores]) -> str:
