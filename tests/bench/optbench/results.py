@@ -1,8 +1,8 @@
 """Results: a file of JSON lines for each optimizer.
 
-A line is a run: `problem`, `seed`, `version` of the optimizer, `budget`; `path` holds [evaluation, value] wherever the
-value that is judged has changed, counted from 1, with the optimum taken off where it is known; `seconds` were spent in
-asking and telling, and `late` is the median question among the last ten.
+A line is a run: `problem`, `seed`, `version` of the optimizer with its settings, `budget`; `path` holds
+[evaluation, value] wherever the value that is judged has changed, counted from 1, with the optimum taken off where it
+is known; `seconds` were spent in asking and telling, and `late` is the median question among the last ten.
 """
 
 from __future__ import annotations

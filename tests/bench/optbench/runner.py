@@ -36,7 +36,7 @@ class Plan:
 
 def run(plan: Plan, jobs: int) -> None:
     """Runs what is not in the file yet, and says how far it is."""
-    version = version_of(plan.peer)
+    version = " ".join([version_of(plan.peer), *(f"{k}={v}" for k, v in sorted(plan.settings.items()))])
     there = {(run.problem, run.seed) for run in results.read(plan.file) if run.version == version}
     cells = [(p.name, seed) for seed in plan.seeds for p in plan.problems if (p.name, seed) not in there]
     began = time.monotonic()
