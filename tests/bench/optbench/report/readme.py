@@ -18,12 +18,22 @@ def write(fast: list[str], slow: list[str], against: str | None) -> None:
     chosen = comparable(fast, "all", stratified=False, committed=True)
     parts = ["### All problems", tables(chosen, against), "![Regret over the budget](results/curves.svg)"]
     (results.COMMITTED / "curves.svg").write_text(curves(chosen, against))
-    if slow:
-        few = comparable(fast + slow, "all", stratified=True, committed=True)
-        parts += ["### With slow optimizers", tables(few, against), "![The same, with slow ones](results/few.svg)"]
-        (results.COMMITTED / "few.svg").write_text(curves(few, against))
+    for group in alike(slow):
+        few = comparable(fast + group, "all", stratified=True, committed=True)
+        names = " and ".join(group)
+        parts += [f"### With {names}", tables(few, against), f"![The same, with {names}](results/{group[0]}.svg)"]
+        (results.COMMITTED / f"{group[0]}.svg").write_text(curves(few, against))
     readme = FOLDER / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     text = "\n\n".join(parts)
     readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+
+
+def alike(labels: list[str]) -> list[list[str]]:
+    """Optimizers grouped by the runs that they have: one with few does not take others' away."""
+    groups: dict[frozenset[tuple[str, int]], list[str]] = {}
+    for label in labels:
+        cells = frozenset((run.problem, run.seed) for run in results.runs_of(label))
+        groups.setdefault(cells, []).append(label)
+    return sorted(groups.values())
