@@ -1,0 +1,1 @@
+"""How well Cairn and its peers optimise problems whose answers are known, or cheap to find."""
