@@ -1,7 +1,8 @@
 //! The model of a study: which warp of the costs, which hyperparameters, and the posterior that follows.
 //!
-//! Hyperparameters are fitted after each end, but only from fixed starts: the mode of the priors, and what was fitted at
-//! the last checkpoint. So a model is a function of the history alone, and a cold start needs the checkpoints only.
+//! Hyperparameters are fitted after each end, later after every twentieth more, but only from fixed starts: the mode of
+//! the priors, and what was fitted at the last checkpoint. So a model is a function of the history alone, and a cold
+//! start needs the checkpoints only.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,8 +12,12 @@ use super::kernel::{Measure, Point};
 use super::posterior::Posterior;
 use super::warp::{Warp, better_half};
 
-/// The smallest checkpoint.
-const FIRST: usize = 4;
+/// The smallest and the largest checkpoint.
+const CHECKPOINTS: (usize, usize) = (4, 192);
+/// Ends up to which each is followed by a fit.
+const EACH: usize = 100;
+/// How many more ends are needed for the next fit after that.
+const MORE: f64 = 1.05;
 
 /// Points with costs; what failed has the cost of the worst.
 pub(super) struct Data {
@@ -29,16 +34,31 @@ struct Checkpoint {
     chosen: usize,
 }
 
-/// A cache of checkpoints and nothing else.
+/// A cache of fits and nothing else.
 #[derive(Debug, Default)]
-pub(super) struct Models(RefCell<BTreeMap<usize, Checkpoint>>);
+pub(super) struct Models {
+    checkpoints: RefCell<BTreeMap<usize, Checkpoint>>,
+    /// The last fit: after how many ends, under which warp.
+    last: RefCell<Option<(usize, Warp, Vec<f64>)>>,
+}
 
-/// The last of 4, 6, 8, 12, 16, 24, ... up to `n`.
+/// The last of 4, 6, 8, 12, 16, 24, ... 192 up to `n`.
 fn checkpoint(n: usize) -> Option<usize> {
+    let n = n.min(CHECKPOINTS.1);
     let power = 1 << n.checked_ilog2()?;
     let between = power + power / 2;
     let last = if n >= between { between } else { power };
-    (last >= FIRST).then_some(last)
+    (last >= CHECKPOINTS.0).then_some(last)
+}
+
+/// The last number of ends up to `n` that is followed by a fit.
+fn fitted_at(n: usize) -> usize {
+    let (mut last, mut next) = (EACH.min(n), EACH as f64);
+    while next <= n as f64 {
+        last = next as usize;
+        next = (next * MORE).ceil();
+    }
+    last
 }
 
 impl Models {
@@ -49,28 +69,38 @@ impl Models {
         n: usize,
         data: &dyn Fn(usize) -> Data,
     ) -> Option<Posterior> {
+        let (warp, theta) = self.fitted(measures, fitted_at(n), data);
         let now = data(n);
-        let (warp, theta) = match checkpoint(n) {
-            None => (
-                Warp::Tail,
-                fit(measures, &now.points, &Warp::Tail.of(&now.costs).y, &[mode(measures.len())]),
-            ),
-            Some(at) => {
-                let base = self.at(measures, at, data);
-                let (warp, theta) = (Warp::ALL[base.chosen], base.thetas[base.chosen].clone());
-                if at == n {
-                    (warp, theta)
-                } else {
-                    (warp, fit(measures, &now.points, &warp.of(&now.costs).y, &[theta]))
-                }
-            }
-        };
         let y = warp.of(&now.costs).y;
         Posterior::new(measures, &theta, now.points, y)
     }
 
+    /// Warp and hyperparameters fitted to the first `n` ends.
+    fn fitted(&self, measures: &[Measure], n: usize, data: &dyn Fn(usize) -> Data) -> (Warp, Vec<f64>) {
+        if let Some((at, warp, theta)) = &*self.last.borrow()
+            && *at == n
+        {
+            return (*warp, theta.clone());
+        }
+        let (warp, start) = match checkpoint(n) {
+            None => (Warp::Tail, mode(measures.len())),
+            Some(at) => {
+                let base = self.at(measures, at, data);
+                (Warp::ALL[base.chosen], base.thetas[base.chosen].clone())
+            }
+        };
+        let theta = if checkpoint(n) == Some(n) {
+            start
+        } else {
+            let now = data(n);
+            fit(measures, &now.points, &warp.of(&now.costs).y, &[start])
+        };
+        *self.last.borrow_mut() = Some((n, warp, theta.clone()));
+        (warp, theta)
+    }
+
     fn at(&self, measures: &[Measure], at: usize, data: &dyn Fn(usize) -> Data) -> Checkpoint {
-        if let Some(known) = self.0.borrow().get(&at) {
+        if let Some(known) = self.checkpoints.borrow().get(&at) {
             return known.clone();
         }
         let before = checkpoint(at - 1).map(|before| self.at(measures, before, data));
@@ -89,7 +119,7 @@ impl Models {
             thetas.push(theta);
         }
         let made = Checkpoint { thetas, chosen: best.1 };
-        self.0.borrow_mut().insert(at, made.clone());
+        self.checkpoints.borrow_mut().insert(at, made.clone());
         made
     }
 }
@@ -104,4 +134,20 @@ fn score(measures: &[Measure], theta: &[f64], data: &Data, warp: Warp) -> f64 {
     let better: Vec<f64> =
         densities.filter(|(_, better)| *better).map(|((density, slope), _)| density + slope).collect();
     better.iter().sum::<f64>() / better.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fits_get_rarer_and_checkpoints_end() {
+        assert_eq!([3, 4, 5, 6, 11, 12, 191, 192, 5000].map(checkpoint), {
+            let at = [4, 4, 6, 8, 12, 128, 192, 192].map(Some);
+            [None, at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7]]
+        });
+        assert_eq!([0, 3, 100, 104, 105, 110, 111].map(fitted_at), [0, 3, 100, 100, 105, 105, 111]);
+        let fits = (100..10_000).map(fitted_at).collect::<std::collections::BTreeSet<_>>();
+        assert!(fits.len() < 110, "{}", fits.len());
+    }
 }
