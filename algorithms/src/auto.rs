@@ -1,11 +1,11 @@
 //! The algorithm of those who name none: a plain rule that picks one of the others.
 //!
-//! What can be tried wholly is tried wholly. Numbers in few dimensions go to the Gaussian process, which learns most
+//! What can be tried wholly is tried wholly. Few dimensions go to the Gaussian process, which learns most
 //! from each trial, until a fit is worth less than it costs; everything else goes to the Parzen estimator.
 
 use std::ops::Range;
 
-use study::{Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
+use study::{HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
 use crate::encode::Encoder;
@@ -61,7 +61,7 @@ impl Auto {
         }
         let later = format!("after {MAX_FITTED} trials a fit is worth less than it costs");
         Ok(Self {
-            now: Choice::new(Gp::new(study)?, "few parameters, mostly numbers"),
+            now: Choice::new(Gp::new(study)?, "few parameters, few trials"),
             later: Some(Choice::new(Tpe::univariate(study)?, later)),
             n_ended: 0,
         })
@@ -71,12 +71,8 @@ impl Auto {
 /// Why the Gaussian process is not the first choice for a study.
 fn unsuited_for_gp(study: &Study) -> Option<String> {
     let parameters = study.space.parameters();
-    let is_name = |domain: &Domain| matches!(domain, Domain::Categorical { ordered: false, .. });
-    let names = parameters.iter().filter(|parameter| is_name(&parameter.domain)).count();
     if study.space.is_conditional() {
         Some("parameters under conditions".into())
-    } else if 2 * names > parameters.len() {
-        Some("mostly names".into())
     } else if parameters.len() > MAX_DIMS {
         Some(format!("more than {MAX_DIMS} parameters"))
     } else if study.parallel > MAX_PARALLEL {
