@@ -1,7 +1,7 @@
 //! The algorithm of those who name none: a plain rule that picks one of the others.
 //!
-//! What can be tried wholly is tried wholly. Few dimensions go to the Gaussian process, which learns most
-//! from each trial, until a fit is worth less than it costs; everything else goes to the Parzen estimator.
+//! What can be tried wholly is tried wholly. Few dimensions go to the Gaussian process, which learns most from each trial,
+//! until a fit is worth less than it costs; everything else goes to the Parzen estimator.
 
 use std::ops::Range;
 
