@@ -1,7 +1,8 @@
 //! The algorithm of those who name none: a plain rule that picks one of the others.
 //!
 //! What can be tried wholly is tried wholly. Few dimensions go to the Gaussian process, which learns most from each trial,
-//! until a fit is worth less than it costs; everything else goes to the Parzen estimator.
+//! until a fit is worth less than it costs; everything else goes to the Parzen estimator. That is also asked for every
+//! second trial while the process finds nothing better: what it takes for certain may be wrong.
 
 use std::ops::Range;
 
@@ -19,16 +20,26 @@ use crate::tpe::Tpe;
 const MAX_DIMS: usize = 20;
 /// Ended trials after which it hands over.
 const MAX_FITTED: usize = 300;
+/// Ended trials in a row without anything better after which a second opinion is asked.
+const STALLED: usize = 6;
+/// Ended trials before which none is.
+const LEAST_ENDED: usize = 15;
+/// Share of the distance between the best and the median cost below which one is no better.
+const NO_BETTER: f64 = 0.001;
 /// Most trials at once: each one that runs widens the model for the next.
 const MAX_PARALLEL: u32 = 64;
 
 /// Hands every question to the algorithm that suits the space, the budget and the history so far.
 pub struct Auto {
     now: Choice,
-    /// Takes over after [`MAX_FITTED`] ended trials.
-    later: Option<Choice>,
-    n_ended: usize,
+    /// Gives second opinions, and takes over after [`MAX_FITTED`] ended trials.
+    second: Option<Choice>,
+    /// Of ended trials, in the order of their ends; infinite where one failed.
+    costs: Vec<f64>,
 }
+
+/// Why the second is asked before it takes over.
+const SECOND: &str = "a second opinion, since the last trials brought nothing better";
 
 struct Choice {
     sampler: Box<dyn Sampler>,
@@ -48,7 +59,7 @@ impl Auto {
     /// If there are settings beside `random_state`.
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         Reader::new(&study.algorithm).finish()?;
-        let alone = |choice| Ok(Self { now: choice, later: None, n_ended: 0 });
+        let alone = |choice| Ok(Self { now: choice, second: None, costs: Vec::new() });
         let points = Encoder::new(&study.space).cardinality();
         if let (Some(points), Some(budget)) = (points, study.max_trials)
             && points <= budget
@@ -59,21 +70,37 @@ impl Auto {
         if let Some(why) = unsuited_for_gp(study) {
             return alone(Choice::new(Tpe::univariate(study)?, why));
         }
-        let later = format!("after {MAX_FITTED} trials a fit is worth less than it costs");
         Ok(Self {
             now: Choice::new(Gp::new(study)?, "few parameters, few trials"),
-            later: Some(Choice::new(Tpe::univariate(study)?, later)),
-            n_ended: 0,
+            second: Some(Choice::new(Tpe::univariate(study)?, SECOND)),
+            costs: Vec::new(),
         })
+    }
+
+    /// Whether the last trials brought nothing better.
+    fn is_stalled(&self) -> bool {
+        let mut sorted = self.costs.clone();
+        sorted.sort_by(f64::total_cmp);
+        let (Some(best), Some(median)) = (sorted.first(), sorted.get(sorted.len() / 2)) else { return false };
+        let least = if median.is_finite() { NO_BETTER * (median - best) } else { 0.0 };
+        let (mut lowest, mut since) = (f64::INFINITY, 0);
+        for cost in &self.costs {
+            let better = *cost < lowest - least;
+            (lowest, since) = if better { (*cost, 0) } else { (lowest, since + 1) };
+        }
+        self.costs.len() >= LEAST_ENDED && since >= STALLED
+    }
+
+    /// Whom to ask for a trial.
+    fn choice(&self, slot: TrialIdx) -> &Choice {
+        self.second.as_ref().filter(|_| slot.0.is_multiple_of(2) && self.is_stalled()).unwrap_or(&self.now)
     }
 }
 
 /// Why the Gaussian process is not the first choice for a study.
 fn unsuited_for_gp(study: &Study) -> Option<String> {
     let parameters = study.space.parameters();
-    if study.space.is_conditional() {
-        Some("parameters under conditions".into())
-    } else if parameters.len() > MAX_DIMS {
+    if parameters.len() > MAX_DIMS {
         Some(format!("more than {MAX_DIMS} parameters"))
     } else if study.parallel > MAX_PARALLEL {
         Some(format!("more than {MAX_PARALLEL} trials at once"))
@@ -84,24 +111,34 @@ fn unsuited_for_gp(study: &Study) -> Option<String> {
 
 impl Sampler for Auto {
     fn tell(&mut self, events: &[HistoryEvent]) {
-        let ended = |event: &&HistoryEvent| matches!(event, HistoryEvent::Ended { .. });
-        self.n_ended += events.iter().filter(ended).count();
+        let cost = |event: &HistoryEvent| match event {
+            HistoryEvent::Ended { outcome, .. } => Some(outcome.cost().unwrap_or(f64::INFINITY)),
+            _ => None,
+        };
+        self.costs.extend(events.iter().filter_map(cost));
         self.now.sampler.tell(events);
-        if let Some(later) = &mut self.later {
-            later.sampler.tell(events);
+        if let Some(second) = &mut self.second {
+            second.sampler.tell(events);
         }
         // A history only grows: whoever was asked so far is not asked again.
-        if self.n_ended >= MAX_FITTED
-            && let Some(later) = self.later.take()
+        if self.costs.len() >= MAX_FITTED
+            && let Some(second) = self.second.take()
         {
-            self.now = later;
+            let why = format!("after {MAX_FITTED} trials a fit is worth less than it costs");
+            self.now = Choice { why, ..second };
         }
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        let mut suggestions = self.now.sampler.ask(slots, running, streams);
-        for suggestion in &mut suggestions {
-            suggestion.notes.insert("auto".into(), self.now.why.clone());
+        let mut running = running.to_vec();
+        let mut suggestions = Vec::new();
+        for idx in (slots.start.0..slots.end.0).map(TrialIdx) {
+            let choice = self.choice(idx);
+            let asked = choice.sampler.ask(idx..TrialIdx(idx.0 + 1), &running, streams);
+            let Some(mut suggestion) = asked.into_iter().next() else { break };
+            suggestion.notes.insert("auto".into(), choice.why.clone());
+            running.push(Trial { idx, suggestion: suggestion.clone() });
+            suggestions.push(suggestion);
         }
         suggestions
     }
@@ -136,14 +173,34 @@ mod tests {
         let of = |space| chosen(&testing::study("auto", space), &[]);
         assert_eq!(of(testing::tiny()), "grid");
         assert_eq!(of(testing::numeric()), "bayesianoptimization");
-        assert_eq!(of(testing::conditional()), "tpe");
+        assert_eq!(of(testing::conditional()), "bayesianoptimization");
         let unlimited = Study { max_trials: None, ..testing::study("auto", testing::tiny()) };
         assert_eq!(chosen(&unlimited, &[]), "bayesianoptimization");
     }
 
     #[test]
+    fn a_search_that_stalls_gets_a_second_opinion_for_every_other_trial() {
+        let study = testing::study("auto", testing::numeric());
+        let mut auto = Auto::new(&study).unwrap();
+        let streams = Streams::new(1);
+        let mut by = Vec::new();
+        for idx in (0..30).map(TrialIdx) {
+            let suggestion = auto.ask(idx..TrialIdx(idx.0 + 1), &[], &streams).remove(0);
+            by.push(suggestion.notes["by"].clone());
+            let costs = vec![if idx.0 < 20 { -(idx.0 as f64) } else { 0.0 }];
+            auto.tell(&[
+                HistoryEvent::Started(Trial { idx, suggestion }),
+                HistoryEvent::Ended { trial: idx, outcome: Outcome::Succeeded { costs } },
+            ]);
+        }
+        assert!(by[..26].iter().all(|by| by == "bayesianoptimization"), "{by:?}");
+        assert_eq!(by[26..], ["tpe", "bayesianoptimization", "tpe", "bayesianoptimization"]);
+    }
+
+    #[test]
     fn a_long_history_goes_to_the_parzen_estimator() {
-        let ended = |idx| HistoryEvent::Ended { trial: TrialIdx(idx), outcome: Outcome::Failed };
+        let better = |idx| Outcome::Succeeded { costs: vec![-(idx as f64)] };
+        let ended = |idx| HistoryEvent::Ended { trial: TrialIdx(idx), outcome: better(idx) };
         let events: Vec<HistoryEvent> = (0..300).map(ended).collect();
         let study = testing::study("auto", testing::numeric());
         assert_eq!(chosen(&study, &events[..299]), "bayesianoptimization");

@@ -328,6 +328,17 @@ pub(crate) fn in_any_order(make: Make<'_>) {
 
 /// The best cost of a search on a function over the unit cube of `dims` floats, one trial at a time.
 pub(crate) fn best_of(make: Make<'_>, dims: usize, seed: u64, n: u64, f: &dyn Fn(&[f64]) -> f64) -> f64 {
+    best_of_failing(make, dims, seed, n, &|x| Some(f(x))).0
+}
+
+/// The same where trials may fail, and how many did.
+pub(crate) fn best_of_failing(
+    make: Make<'_>,
+    dims: usize,
+    seed: u64,
+    n: u64,
+    f: &dyn Fn(&[f64]) -> Option<f64>,
+) -> (f64, usize) {
     let unit = |i: usize| {
         let domain = Domain::Float { min: 0.0, max: 1.0, step: None, distribution: Distribution::Uniform };
         with(&format!("x{i}"), domain)
@@ -336,7 +347,7 @@ pub(crate) fn best_of(make: Make<'_>, dims: usize, seed: u64, n: u64, f: &dyn Fn
     let study = Study { seed, max_trials: Some(n), parallel: 1, ..study("test", space) };
     let streams = Streams::new(seed);
     let mut sampler = make(&study).unwrap();
-    let mut best = f64::INFINITY;
+    let (mut best, mut failures) = (f64::INFINITY, 0);
     for idx in 0..n {
         let suggestion = sampler.ask(TrialIdx(idx)..TrialIdx(idx + 1), &[], &streams).remove(0);
         let x = suggestion.assignment.0.iter().map(|value| match value {
@@ -344,14 +355,16 @@ pub(crate) fn best_of(make: Make<'_>, dims: usize, seed: u64, n: u64, f: &dyn Fn
             _ => 0.0,
         });
         let cost = f(&x.collect::<Vec<f64>>());
-        best = best.min(cost);
+        failures += usize::from(cost.is_none());
+        best = cost.map_or(best, |cost| best.min(cost));
         let idx = TrialIdx(idx);
+        let outcome = cost.map_or(Outcome::Failed, |cost| Outcome::Succeeded { costs: vec![cost] });
         sampler.tell(&[
             HistoryEvent::Started(Trial { idx, suggestion }),
-            HistoryEvent::Ended { trial: idx, outcome: Outcome::Succeeded { costs: vec![cost] } },
+            HistoryEvent::Ended { trial: idx, outcome },
         ]);
     }
-    best
+    (best, failures)
 }
 
 /// Branin's function on the unit square; its minimum is 0.397887 (Dixon and Szegö 1978).

@@ -8,7 +8,7 @@ use statrs::function::erf::erfc;
 pub(super) enum Acquisition {
     /// Logarithm of the expected improvement.
     LogEi,
-    /// Probability of improvement.
+    /// Logarithm of the probability of improvement.
     Pi,
     /// Lower confidence bound, turned around.
     Lcb,
@@ -27,15 +27,28 @@ const KAPPA: f64 = 1.96;
 /// Least improvement that counts for its probability, in units of the standardised cost, as in scikit-optimize.
 const XI: f64 = 0.01;
 
+/// Least probability of improvement that is told from none.
+const LEAST_PROBABILITY: f64 = 1e-300;
+
 impl Acquisition {
+    /// What it is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::LogEi => "expected improvement",
+            Self::Pi => "probability of improvement",
+            Self::Lcb => "confidence bound",
+        }
+    }
+
     /// What a point with this posterior promises below the incumbent `best`; `std` above 0.
     pub(super) fn of(self, mean: f64, std: f64, best: f64) -> Promise {
         match self {
             Self::LogEi => log_expected_improvement(mean, std, best),
             Self::Pi => {
                 let z = (best - XI - mean) / std;
-                let slope = Normal::standard().pdf(z) / std;
-                Promise { value: Normal::standard().cdf(z), by_mean: -slope, by_std: -z * slope }
+                let probability = Normal::standard().cdf(z).max(LEAST_PROBABILITY);
+                let slope = Normal::standard().pdf(z) / (std * probability);
+                Promise { value: probability.ln(), by_mean: -slope, by_std: -z * slope }
             }
             Self::Lcb => Promise { value: KAPPA * std - mean, by_mean: -1.0, by_std: KAPPA },
         }

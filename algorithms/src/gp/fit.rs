@@ -7,13 +7,13 @@ use argmin::core::{CostFunction, Executor, Gradient, State as _};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 
-use super::kernel::{LEAST_NOISE, Measure, Point, differences, matern, scaled};
+use super::kernel::{LEAST_NOISE, MEAN_VARIANCE, Measure, Point, differences, matern, scaled};
 use super::matrix::{Lower, cholesky, dot, inverse, solve_lower, solve_upper};
 
 /// Steps of the optimizer.
 const MAX_ITERATIONS: u64 = 40;
 /// Bounds of all logarithms of hyperparameters: beyond them nothing changes but rounding.
-const BOUND: f64 = 12.0;
+pub(super) const BOUND: f64 = 12.0;
 /// Share of the shift from the mean of a logarithm to the most probable value of what it is the logarithm of.
 const SHORTER: f64 = 0.5;
 
@@ -22,7 +22,7 @@ const SHORTER: f64 = 0.5;
 ///
 /// Theirs is a prior of the length scale itself, whose most probable value lies [`SHORTER`] deviations squared below the
 /// mean of its logarithm; half of that shift did best.
-fn priors(dims: usize) -> Vec<(f64, f64)> {
+pub(super) fn priors(dims: usize) -> Vec<(f64, f64)> {
     let scale = (2.0_f64.sqrt() - SHORTER * 3.0 + 0.5 * (dims as f64).ln(), 3.0_f64.sqrt());
     let mut priors = vec![scale; dims];
     priors.extend([(0.0, 0.5), (-10.0, 3.0)]);
@@ -35,7 +35,7 @@ pub(super) fn mode(dims: usize) -> Vec<f64> {
 }
 
 /// Negative logarithm of the posterior of the hyperparameters (Rasmussen and Williams 2006, eq. 5.8 and 5.9).
-struct Problem<'a> {
+pub(super) struct Problem<'a> {
     differences: &'a [Lower],
     y: &'a [f64],
     priors: &'a [(f64, f64)],
@@ -48,7 +48,7 @@ type Asked = (Vec<f64>, Option<Rc<Evaluation>>);
 
 /// What value and slope have in common.
 struct Evaluation {
-    /// Covariances without noise.
+    /// Covariances without noise and mean.
     signal: Vec<f64>,
     /// Their slopes, see [`matern`].
     slopes: Vec<f64>,
@@ -56,7 +56,7 @@ struct Evaluation {
 }
 
 impl<'a> Problem<'a> {
-    fn new(differences: &'a [Lower], y: &'a [f64], priors: &'a [(f64, f64)]) -> Self {
+    pub(super) fn new(differences: &'a [Lower], y: &'a [f64], priors: &'a [(f64, f64)]) -> Self {
         Self { differences, y, priors, last: RefCell::new(None) }
     }
 
@@ -84,7 +84,8 @@ impl<'a> Problem<'a> {
             })
             .unzip();
         let noise = theta[d + 1].exp() + LEAST_NOISE;
-        let factor = cholesky(&Lower::new(self.y.len(), signal.clone()).plus_diagonal(noise))?;
+        let function = signal.iter().map(|signal| signal + MEAN_VARIANCE).collect();
+        let factor = cholesky(&Lower::new(self.y.len(), function).plus_diagonal(noise))?;
         Some(Evaluation { signal, slopes, factor })
     }
 
@@ -93,7 +94,7 @@ impl<'a> Problem<'a> {
         theta.iter().zip(self.priors).map(square).sum()
     }
 
-    fn value(&self, theta: &[f64]) -> f64 {
+    pub(super) fn value(&self, theta: &[f64]) -> f64 {
         if theta.iter().any(|t| t.abs() > BOUND) {
             return f64::INFINITY;
         }
@@ -104,7 +105,7 @@ impl<'a> Problem<'a> {
         0.5 * dot(&z, &z) + log_determinant + self.penalty(theta)
     }
 
-    fn slope(&self, theta: &[f64]) -> Vec<f64> {
+    pub(super) fn slope(&self, theta: &[f64]) -> Vec<f64> {
         let d = self.differences.len();
         let Some(evaluation) = self.at(theta) else { return vec![0.0; theta.len()] };
         let alpha = solve_upper(&evaluation.factor, &solve_lower(&evaluation.factor, self.y));

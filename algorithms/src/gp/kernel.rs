@@ -1,4 +1,4 @@
-//! Covariance: Matern 5/2 with a length scale for each parameter.
+//! Covariance: Matern 5/2 with a length scale for each parameter, and a constant for the mean that is not known.
 //!
 //! | symbol | meaning |
 //! |---|---|
@@ -16,6 +16,12 @@ pub(super) type Point = Vec<f64>;
 
 /// Least noise variance, in units of the standardised cost.
 pub(super) const LEAST_NOISE: f64 = 1e-6;
+
+/// Variance of the mean of the process, which is normal about that of the costs: where the search has settled, the told
+/// points say little of what lies elsewhere (Rasmussen and Williams 2006, section 2.7).
+pub(super) const MEAN_VARIANCE: f64 = 1.0;
+/// Square of the difference between an inactive name and any other.
+const NAME_FROM_NONE: f64 = 0.5;
 
 /// Square root of 5.
 const ROOT_5: f64 = 2.236_067_977_499_79;
@@ -46,16 +52,20 @@ pub(super) fn point(space: &Space, assignment: &Assignment) -> Point {
         .collect()
 }
 
-/// The squared difference along a parameter. A parameter that only one of the points has makes them differ by 1, one
-/// that neither has by nothing.
+/// The difference of `a` from `b` along a number; what is inactive lies in the middle, and the parameter that its
+/// condition names tells the points apart.
+fn distance(a: f64, b: f64) -> f64 {
+    let placed = |x: f64| if x.is_nan() { 0.5 } else { x };
+    placed(a) - placed(b)
+}
+
+/// The squared difference along a parameter.
 fn squared(measure: Measure, a: f64, b: f64) -> f64 {
-    let difference = a - b;
-    if difference.is_nan() {
-        return f64::from(u8::from(a.is_nan() != b.is_nan()));
-    }
     match measure {
-        Measure::Distance => difference * difference,
-        Measure::Identity => f64::from(u8::from(difference.abs() > 1e-12)),
+        Measure::Distance => distance(a, b).powi(2),
+        Measure::Identity if a.is_nan() && b.is_nan() => 0.0,
+        Measure::Identity if a.is_nan() || b.is_nan() => NAME_FROM_NONE,
+        Measure::Identity => f64::from(u8::from((a - b).abs() > 1e-12)),
     }
 }
 
@@ -114,7 +124,7 @@ impl Kernel {
 
     /// The prior variance at any point, without noise.
     pub(super) fn variance(&self) -> f64 {
-        self.signal
+        self.signal + MEAN_VARIANCE
     }
 
     fn r2(&self, a: &[f64], b: &[f64]) -> f64 {
@@ -124,7 +134,7 @@ impl Kernel {
 
     /// Covariances of a point with others, without noise.
     pub(super) fn covariances(&self, x: &[f64], points: &[Point]) -> Vec<f64> {
-        points.iter().map(|other| self.signal * matern(self.r2(x, other)).0).collect()
+        points.iter().map(|other| self.signal * matern(self.r2(x, other)).0 + MEAN_VARIANCE).collect()
     }
 
     /// The slope along `axes` of `sum_i w_i k(x, x_i)`, added to `slope`.
@@ -132,10 +142,7 @@ impl Kernel {
         for (other, w) in points.iter().zip(w) {
             let steep = -w * self.signal * matern(self.r2(x, other)).1;
             for (slope, &j) in slope.iter_mut().zip(axes) {
-                let difference = x[j] - other[j];
-                if !difference.is_nan() {
-                    *slope += steep * self.weights[j] * difference;
-                }
+                *slope += steep * self.weights[j] * distance(x[j], other[j]);
             }
         }
     }

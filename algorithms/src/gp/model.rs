@@ -7,10 +7,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use super::ensemble::Ensemble;
+use super::feasibility::{self, Feasibility};
 use super::fit::{fit, mode};
 use super::kernel::{Measure, Point};
+use super::laplace::draws;
 use super::posterior::Posterior;
-use super::warp::{Warp, better_half};
+use super::warp::{Back, Warp, better_half};
 
 /// The smallest and the largest checkpoint.
 const CHECKPOINTS: (usize, usize) = (4, 192);
@@ -18,11 +21,48 @@ const CHECKPOINTS: (usize, usize) = (4, 192);
 const EACH: usize = 100;
 /// How many more ends are needed for the next fit after that.
 const MORE: f64 = 1.05;
+/// Ends up to which hyperparameters are averaged over.
+const AVERAGED: usize = 150;
 
-/// Points with costs; what failed has the cost of the worst.
+/// Ended trials.
 pub(super) struct Data {
     pub(super) points: Vec<Point>,
-    pub(super) costs: Vec<f64>,
+    /// `None` where a trial failed.
+    pub(super) costs: Vec<Option<f64>>,
+}
+
+impl Data {
+    /// Points that have costs, and their costs.
+    fn measured(&self) -> (Vec<Point>, Vec<f64>) {
+        let both = self.points.iter().zip(&self.costs);
+        both.filter_map(|(point, cost)| Some((point.clone(), (*cost)?))).unzip()
+    }
+
+    /// Which points failed; `None` if none did, or all.
+    fn failed(&self) -> Option<Vec<bool>> {
+        let failed: Vec<bool> = self.costs.iter().map(Option::is_none).collect();
+        (failed.contains(&true) && failed.contains(&false)).then_some(failed)
+    }
+}
+
+/// What a study's ends say of points.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub(super) ensemble: Ensemble,
+    /// Where trials fail, if any has.
+    pub(super) feasibility: Option<Feasibility>,
+    /// From its scale to costs.
+    pub(super) back: Option<Back>,
+}
+
+/// What is fitted to ends.
+#[derive(Clone, Debug)]
+struct Fitted {
+    warp: Warp,
+    /// Hyperparameters with their weights, the most probable first.
+    thetas: Vec<(f64, Vec<f64>)>,
+    /// Those of the process of failures, if there are any.
+    failures: Option<Vec<f64>>,
 }
 
 /// What was fitted at a checkpoint.
@@ -38,8 +78,8 @@ struct Checkpoint {
 #[derive(Debug, Default)]
 pub(super) struct Models {
     checkpoints: RefCell<BTreeMap<usize, Checkpoint>>,
-    /// The last fit: after how many ends, under which warp.
-    last: RefCell<Option<(usize, Warp, Vec<f64>)>>,
+    /// The last fit, and after how many ends it was made.
+    last: RefCell<Option<(usize, Fitted)>>,
 }
 
 /// The last of 4, 6, 8, 12, 16, 24, ... 192 up to `n`.
@@ -62,25 +102,34 @@ fn fitted_at(n: usize) -> usize {
 }
 
 impl Models {
-    /// The posterior of the first `n` ends; `data` gives the points of the first so many.
-    pub(super) fn posterior(
+    /// The model of the first `n` ends; `data` gives the points of the first so many.
+    pub(super) fn model(
         &self,
         measures: &[Measure],
         n: usize,
         data: &dyn Fn(usize) -> Data,
-    ) -> Option<Posterior> {
-        let (warp, theta) = self.fitted(measures, fitted_at(n), data);
+    ) -> Option<Model> {
+        let Fitted { warp, thetas, failures } = self.fitted(measures, fitted_at(n), data);
         let now = data(n);
-        let y = warp.of(&now.costs).y;
-        Posterior::new(measures, &theta, now.points, y)
+        let (points, costs) = now.measured();
+        let warped = warp.of(&costs);
+        let posterior = |(weight, theta): (f64, Vec<f64>)| {
+            Some((weight, Posterior::new(measures, &theta, points.clone(), warped.y.clone())?))
+        };
+        let ensemble = Ensemble::new(thetas.into_iter().filter_map(posterior).collect())?;
+        let feasibility = now.failed().and_then(|failed| {
+            let theta = failures.unwrap_or_else(|| mode(measures.len()));
+            Feasibility::new(measures, &theta, now.points, &failed)
+        });
+        Some(Model { ensemble, feasibility, back: warped.back })
     }
 
-    /// Warp and hyperparameters fitted to the first `n` ends.
-    fn fitted(&self, measures: &[Measure], n: usize, data: &dyn Fn(usize) -> Data) -> (Warp, Vec<f64>) {
-        if let Some((at, warp, theta)) = &*self.last.borrow()
+    /// What is fitted to the first `n` ends.
+    fn fitted(&self, measures: &[Measure], n: usize, data: &dyn Fn(usize) -> Data) -> Fitted {
+        if let Some((at, fitted)) = &*self.last.borrow()
             && *at == n
         {
-            return (*warp, theta.clone());
+            return fitted.clone();
         }
         let (warp, start) = match checkpoint(n) {
             None => (Warp::Tail, mode(measures.len())),
@@ -89,14 +138,15 @@ impl Models {
                 (Warp::ALL[base.chosen], base.thetas[base.chosen].clone())
             }
         };
-        let theta = if checkpoint(n) == Some(n) {
-            start
-        } else {
-            let now = data(n);
-            fit(measures, &now.points, &warp.of(&now.costs).y, &[start])
-        };
-        *self.last.borrow_mut() = Some((n, warp, theta.clone()));
-        (warp, theta)
+        let now = data(n);
+        let (points, costs) = now.measured();
+        let y = warp.of(&costs).y;
+        let theta = if checkpoint(n) == Some(n) { start } else { fit(measures, &points, &y, &[start]) };
+        let thetas = if n > AVERAGED { vec![(1.0, theta)] } else { draws(measures, &points, &y, &theta) };
+        let failures = now.failed().map(|failed| feasibility::fitted(measures, &now.points, &failed));
+        let fitted = Fitted { warp, thetas, failures };
+        *self.last.borrow_mut() = Some((n, fitted.clone()));
+        fitted
     }
 
     fn at(&self, measures: &[Measure], at: usize, data: &dyn Fn(usize) -> Data) -> Checkpoint {
@@ -104,15 +154,14 @@ impl Models {
             return known.clone();
         }
         let before = checkpoint(at - 1).map(|before| self.at(measures, before, data));
-        let now = data(at);
+        let (points, costs) = data(at).measured();
         let mut thetas = Vec::new();
         let mut best = (f64::NEG_INFINITY, 0);
         for (i, warp) in Warp::ALL.into_iter().enumerate() {
             let mut starts = vec![mode(measures.len())];
             starts.extend(before.as_ref().map(|before| before.thetas[i].clone()));
-            let y = warp.of(&now.costs).y;
-            let theta = fit(measures, &now.points, &y, &starts);
-            let score = score(measures, &theta, &now, warp);
+            let theta = fit(measures, &points, &warp.of(&costs).y, &starts);
+            let score = score(measures, &theta, &points, &costs, warp);
             if score > best.0 {
                 best = (score, i);
             }
@@ -125,12 +174,12 @@ impl Models {
 }
 
 /// How well each of the better costs is foretold from the others: mean logarithm of its density, on the scale of costs.
-fn score(measures: &[Measure], theta: &[f64], data: &Data, warp: Warp) -> f64 {
-    let warped = warp.of(&data.costs);
-    let Some(posterior) = Posterior::new(measures, theta, data.points.clone(), warped.y) else {
+fn score(measures: &[Measure], theta: &[f64], points: &[Point], costs: &[f64], warp: Warp) -> f64 {
+    let warped = warp.of(costs);
+    let Some(posterior) = Posterior::new(measures, theta, points.to_vec(), warped.y) else {
         return f64::NEG_INFINITY;
     };
-    let densities = posterior.left_out().into_iter().zip(warped.log_slopes).zip(better_half(&data.costs));
+    let densities = posterior.left_out().into_iter().zip(warped.log_slopes).zip(better_half(costs));
     let better: Vec<f64> =
         densities.filter(|(_, better)| *better).map(|((density, slope), _)| density + slope).collect();
     better.iter().sum::<f64>() / better.len().max(1) as f64

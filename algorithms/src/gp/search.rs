@@ -13,12 +13,17 @@ use crate::encode::{Encoder, encode_value};
 const MAX_LEVELS: u64 = 24;
 /// Most names that are swept over wholly; of more, as many by chance.
 const MAX_NAMES: usize = 48;
-/// Candidates that are climbed from.
+/// Candidates that are looked at closely: the best of each view, to each of which a share of all is shown.
+const CLOSE: usize = 40;
+/// Of these, how many are climbed from.
 const CLIMBS: usize = 10;
 /// Rounds of gradient steps and sweeps.
 const ROUNDS: usize = 4;
 /// Gradient steps of a round.
 const STEPS: usize = 25;
+/// Difference along a number, as a share of its range, below which values count as the same: where costs have steps, a
+/// model without noise would otherwise go on for ever around the best.
+const SAME: f64 = 0.003;
 /// A round that gains less is the last.
 const LEAST_GAIN: f64 = 1e-4;
 
@@ -35,6 +40,10 @@ enum Axis {
 
 /// What is maximised over points.
 pub(super) trait Landscape {
+    /// How many quick views of it there are.
+    fn views(&self) -> usize;
+    /// Value at a point in one of the views.
+    fn glance(&self, view: usize, x: &Point) -> f64;
     /// Value at a point.
     fn value(&self, x: &Point) -> f64;
     /// Value and slopes along some axes.
@@ -48,7 +57,7 @@ pub(super) struct Candidate {
     pub(super) assignment: Assignment,
     /// Coordinates of all parameters, inactive ones too.
     x: Vec<f64>,
-    point: Point,
+    pub(super) point: Point,
 }
 
 /// The axes of a space.
@@ -64,6 +73,16 @@ impl Axes {
         };
         let domains = encoder.space().parameters().iter().map(|parameter| &parameter.domain);
         Self(domains.zip(measures).map(of).collect())
+    }
+
+    /// Whether two points are as good as the same.
+    pub(super) fn alike(&self, a: &Point, b: &Point) -> bool {
+        let along = |(axis, (a, b)): (&Axis, (&f64, &f64))| match axis {
+            _ if a.is_nan() || b.is_nan() => a.is_nan() && b.is_nan(),
+            Axis::Levels(_) => (a - b).abs() < 1e-12,
+            Axis::Smooth | Axis::Fine { .. } => (a - b).abs() < SAME,
+        };
+        self.0.iter().zip(a.iter().zip(b)).all(along)
     }
 
     /// Whether a coordinate has levels of its own.
@@ -98,19 +117,37 @@ impl<L: Landscape> Surface for Section<'_, L> {
 }
 
 impl<L: Landscape> Search<'_, L> {
-    /// All candidates with what was found by climbing from the best of them, the most promising first.
-    pub(super) fn run(&self, candidates: Vec<Vec<f64>>, rng: &mut ChaCha8Rng) -> Vec<Candidate> {
-        let mut ranked: Vec<Candidate> = candidates.into_iter().filter_map(|x| self.candidate(x)).collect();
-        sort(&mut ranked);
-        let climbed: Vec<Candidate> =
-            ranked.iter().take(CLIMBS).map(|candidate| self.climb(candidate.clone(), rng)).collect();
-        ranked.extend(climbed);
-        sort(&mut ranked);
-        ranked
+    /// The new point that promises most, among candidates and what was found by climbing from the best of them; `None`
+    /// if no candidate is new.
+    pub(super) fn run(
+        &self,
+        candidates: Vec<Vec<f64>>,
+        is_new: &dyn Fn(&Point) -> bool,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Candidate> {
+        let views = self.landscape.views();
+        let mut shares = vec![Vec::new(); views];
+        for (i, x) in candidates.into_iter().enumerate() {
+            let view = i % views;
+            shares[view].extend(self.candidate(x, &|point| self.landscape.glance(view, point)));
+        }
+        let mut close: Vec<Candidate> = Vec::new();
+        for mut share in shares {
+            sort(&mut share);
+            share.dedup_by(|a, b| a.point == b.point);
+            close.extend(share.into_iter().filter(|seen| is_new(&seen.point)).take(CLOSE.div_ceil(views)));
+        }
+        close.iter_mut().for_each(|candidate| candidate.value = self.landscape.value(&candidate.point));
+        sort(&mut close);
+        let climbs = close.iter().take(CLIMBS).map(|candidate| self.climb(candidate.clone(), rng));
+        let climbed: Vec<Candidate> = climbs.filter(|candidate| is_new(&candidate.point)).collect();
+        close.extend(climbed);
+        sort(&mut close);
+        close.into_iter().next()
     }
 
     /// The candidate at a place, if it meets the constraints.
-    fn candidate(&self, mut x: Vec<f64>) -> Option<Candidate> {
+    fn candidate(&self, mut x: Vec<f64>, value: &dyn Fn(&Point) -> f64) -> Option<Candidate> {
         let space = self.encoder.space();
         let assignment = self.encoder.decode(&x);
         if !space.is_feasible(&assignment) {
@@ -118,7 +155,7 @@ impl<L: Landscape> Search<'_, L> {
         }
         let point = point(space, &assignment);
         x.iter_mut().zip(&point).filter(|(_, p)| !p.is_nan()).for_each(|(x, p)| *x = *p);
-        Some(Candidate { value: self.landscape.value(&point), assignment, x, point })
+        Some(Candidate { value: value(&point), assignment, x, point })
     }
 
     fn climb(&self, mut from: Candidate, rng: &mut ChaCha8Rng) -> Candidate {
@@ -191,7 +228,7 @@ impl<L: Landscape> Search<'_, L> {
 
     /// Goes to a place if it promises more.
     fn go(&self, from: &mut Candidate, x: Vec<f64>) {
-        if let Some(next) = self.candidate(x)
+        if let Some(next) = self.candidate(x, &|point| self.landscape.value(point))
             && next.value > from.value
         {
             *from = next;
