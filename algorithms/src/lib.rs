@@ -13,6 +13,7 @@ pub mod grid;
 pub mod halving;
 pub mod median;
 mod past;
+pub mod prior;
 pub mod random;
 pub mod rng;
 pub mod settings;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proto::cairn as wire;
 use study::{
     Algorithm, Assignment, Comparison, Condition, Constraint, Digest, Direction, Distribution, Domain,
-    HistoryEvent, Objective, Outcome, Parameter, Prefix, Requirement, Rule, Space, Study, Suggestion, Trial,
-    TrialIdx, Value,
+    HistoryEvent, Objective, Outcome, Parameter, Prefix, Prior, Requirement, Rule, Space, Study, Suggestion,
+    Trial, TrialIdx, Value,
 };
 use thiserror::Error;
 
@@ -140,7 +140,32 @@ fn parameter_from_proto(parameter: &wire::Parameter) -> Result<Parameter, Conver
         },
     };
     let when = parameter.when.iter().map(condition_from_proto).collect();
-    Ok(Parameter { name: name.clone(), domain, when, default })
+    let prior = parameter.prior.as_ref().map(|prior| prior_from_proto(prior, &domain)).transpose();
+    let prior = prior.map_err(|problem| ConvertError::one(format!("`{name}`: its prior: {problem}")))?;
+    Ok(Parameter { name: name.clone(), domain, when, default, prior })
+}
+
+fn prior_from_proto(prior: &wire::Prior, domain: &Domain) -> Result<Prior, String> {
+    match (prior.mean, prior.std) {
+        (Some(mean), Some(std)) if prior.weights.is_empty() => Ok(Prior::Normal { mean, std }),
+        (None, None) => {
+            Prior::weighted(domain, prior.weights.iter().map(|(text, weight)| (text.as_str(), *weight)))
+        }
+        _ => Err("it has mean and std, or weights".into()),
+    }
+}
+
+fn prior_to_proto(prior: &Prior, domain: &Domain) -> wire::Prior {
+    match prior {
+        Prior::Normal { mean, std } => {
+            wire::Prior { mean: Some(*mean), std: Some(*std), ..wire::Prior::default() }
+        }
+        Prior::Weighted { weights } => {
+            let text = |i| domain.text(Value::Choice(i));
+            let weights = weights.iter().enumerate().map(|(i, weight)| (text(i), *weight));
+            wire::Prior { weights: weights.collect(), ..wire::Prior::default() }
+        }
+    }
 }
 
 fn parameter_to_proto(parameter: &Parameter) -> wire::Parameter {
@@ -168,6 +193,7 @@ fn parameter_to_proto(parameter: &Parameter) -> wire::Parameter {
         domain: Some(domain),
         when: parameter.when.iter().map(condition_to_proto).collect(),
         default: parameter.default.map(|value| parameter.domain.text(value)),
+        prior: parameter.prior.as_ref().map(|prior| prior_to_proto(prior, &parameter.domain)),
     }
 }
 

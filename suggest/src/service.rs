@@ -186,7 +186,7 @@ mod tests {
 
     fn study(seed: u64) -> wire::Study {
         let domain = Domain::Float { min: 0.0, max: 1.0, step: None, distribution: Distribution::Uniform };
-        let parameter = Parameter { name: "x".into(), domain, when: vec![], default: None };
+        let parameter = Parameter { name: "x".into(), domain, when: vec![], default: None, prior: None };
         convert::study_to_proto(&Study {
             name: "s".into(),
             space: Space::new(vec![parameter], vec![]).unwrap(),

@@ -2,6 +2,7 @@
 
 mod domain;
 mod error;
+mod prior;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use crate::{Assignment, Constraint, Value};
 
 pub use domain::{Distribution, Domain};
 pub use error::SpaceError;
+pub use prior::Prior;
 
 /// What a condition demands of its parent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,9 @@ pub struct Parameter {
     /// A value worth trying first; also what an inactive parameter's placeholder becomes.
     #[serde(default)]
     pub default: Option<Value>,
+    /// Where its best value is believed to lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<Prior>,
 }
 
 /// A search space whose parameters, conditions and constraints have been checked against each other.
@@ -113,6 +118,9 @@ impl Space {
                 errors.push(SpaceError::DuplicateName(parameter.name.clone()));
             }
             errors.extend(parameter.domain.check(&parameter.name).err());
+            let believed = parameter.prior.as_ref().and_then(|prior| prior.check(&parameter.domain).err());
+            errors
+                .extend(believed.map(|problem| SpaceError::Prior { name: parameter.name.clone(), problem }));
         }
         for parameter in &parameters {
             errors.extend(parameter.when.iter().filter_map(|condition| {
@@ -292,7 +300,7 @@ mod tests {
     }
 
     fn parameter(name: &str, domain: Domain) -> Parameter {
-        Parameter { name: name.into(), domain, when: vec![], default: None }
+        Parameter { name: name.into(), domain, when: vec![], default: None, prior: None }
     }
 
     fn optimizers() -> Space {

@@ -33,6 +33,9 @@ pub struct Parameter {
     /// Text of the value tried first.
     #[prost(string, optional, tag = "7")]
     pub default: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where its best value is believed to lie.
+    #[prost(message, optional, tag = "8")]
+    pub prior: ::core::option::Option<Prior>,
     #[prost(oneof = "parameter::Domain", tags = "2, 3, 4, 5")]
     pub domain: ::core::option::Option<parameter::Domain>,
 }
@@ -49,6 +52,22 @@ pub mod parameter {
         #[prost(message, tag = "5")]
         Categorical(super::CategoricalDomain),
     }
+}
+/// A belief that leads the search and forbids nothing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Prior {
+    /// Of a float or int parameter: centre and width of a normal distribution. The width is in the parameter's own unit,
+    /// in powers of ten under a distribution in the logarithm.
+    #[prost(double, optional, tag = "1")]
+    pub mean: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "2")]
+    pub std: ::core::option::Option<f64>,
+    /// Of a list: how likely each value is against the others, by text; 1 for those left out.
+    #[prost(btree_map = "string, double", tag = "3")]
+    pub weights: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        f64,
+    >,
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct FloatDomain {

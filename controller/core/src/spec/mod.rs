@@ -9,7 +9,7 @@ mod template;
 use serde::{Deserialize, Serialize};
 
 pub use objective::{MetricStrategy, ObjectiveSpec};
-pub use parameter::{FeasibleSpace, GraphConfig, NasConfig, Operation, ParameterSpec};
+pub use parameter::{FeasibleSpace, GraphConfig, NasConfig, Operation, ParameterSpec, PriorSpec};
 pub use template::{
     ConfigMapSource, FileSystemPath, Filter, HttpGet, MetricsCollector, MetricsCollectorSpec, Source,
     TrialParameter, TrialTemplate,

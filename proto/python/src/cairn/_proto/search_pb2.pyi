@@ -54,7 +54,7 @@ class Study(_message.Message):
     def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., algorithm: _Optional[_Union[Algorithm, _Mapping]] = ..., early_stopping: _Optional[_Union[Algorithm, _Mapping]] = ..., seed: _Optional[int] = ..., max_trials: _Optional[int] = ..., parallel: _Optional[int] = ...) -> None: ...
 
 class Parameter(_message.Message):
-    __slots__ = ("name", "float", "int", "discrete", "categorical", "when", "default")
+    __slots__ = ("name", "float", "int", "discrete", "categorical", "when", "default", "prior")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FLOAT_FIELD_NUMBER: _ClassVar[int]
     INT_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class Parameter(_message.Message):
     CATEGORICAL_FIELD_NUMBER: _ClassVar[int]
     WHEN_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    PRIOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     float: FloatDomain
     int: IntDomain
@@ -69,7 +70,25 @@ class Parameter(_message.Message):
     categorical: CategoricalDomain
     when: _containers.RepeatedCompositeFieldContainer[Condition]
     default: str
-    def __init__(self, name: _Optional[str] = ..., float: _Optional[_Union[FloatDomain, _Mapping]] = ..., int: _Optional[_Union[IntDomain, _Mapping]] = ..., discrete: _Optional[_Union[DiscreteDomain, _Mapping]] = ..., categorical: _Optional[_Union[CategoricalDomain, _Mapping]] = ..., when: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., default: _Optional[str] = ...) -> None: ...
+    prior: Prior
+    def __init__(self, name: _Optional[str] = ..., float: _Optional[_Union[FloatDomain, _Mapping]] = ..., int: _Optional[_Union[IntDomain, _Mapping]] = ..., discrete: _Optional[_Union[DiscreteDomain, _Mapping]] = ..., categorical: _Optional[_Union[CategoricalDomain, _Mapping]] = ..., when: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., default: _Optional[str] = ..., prior: _Optional[_Union[Prior, _Mapping]] = ...) -> None: ...
+
+class Prior(_message.Message):
+    __slots__ = ("mean", "std", "weights")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    std: float
+    weights: _containers.ScalarMap[str, float]
+    def __init__(self, mean: _Optional[float] = ..., std: _Optional[float] = ..., weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class FloatDomain(_message.Message):
     __slots__ = ("min", "max", "step", "distribution")
