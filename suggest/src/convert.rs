@@ -311,16 +311,8 @@ pub fn trial_to_proto(trial: &Trial) -> wire::Trial {
 /// # Errors
 /// If a number is not finite.
 pub fn suggestion_from_proto(suggestion: &wire::Suggestion) -> Result<Suggestion, ConvertError> {
-    use wire::value::Kind;
-    let value = |value: &wire::Value| match value.kind {
-        None => Ok(None),
-        Some(Kind::Float(x)) if !x.is_finite() => Err(ConvertError::one(format!("value {x} is not finite"))),
-        Some(Kind::Float(x)) => Ok(Some(Value::Float(x))),
-        Some(Kind::Int(x)) => Ok(Some(Value::Int(x))),
-        Some(Kind::Choice(i)) => Ok(Some(Value::Choice(i as usize))),
-    };
     Ok(Suggestion {
-        assignment: Assignment(suggestion.values.iter().map(value).collect::<Result<_, _>>()?),
+        assignment: assignment_from_proto(&suggestion.values)?,
         fidelity: suggestion.fidelity,
         parent: suggestion.parent.map(TrialIdx),
         notes: suggestion.notes.clone(),
@@ -329,6 +321,32 @@ pub fn suggestion_from_proto(suggestion: &wire::Suggestion) -> Result<Suggestion
 
 /// The message of a suggestion.
 pub fn suggestion_to_proto(suggestion: &Suggestion) -> wire::Suggestion {
+    wire::Suggestion {
+        values: assignment_to_proto(&suggestion.assignment),
+        fidelity: suggestion.fidelity,
+        parent: suggestion.parent.map(|parent| parent.0),
+        notes: suggestion.notes.clone(),
+    }
+}
+
+/// The assignment of a message's values.
+///
+/// # Errors
+/// If a number is not finite.
+pub fn assignment_from_proto(values: &[wire::Value]) -> Result<Assignment, ConvertError> {
+    use wire::value::Kind;
+    let value = |value: &wire::Value| match value.kind {
+        None => Ok(None),
+        Some(Kind::Float(x)) if !x.is_finite() => Err(ConvertError::one(format!("value {x} is not finite"))),
+        Some(Kind::Float(x)) => Ok(Some(Value::Float(x))),
+        Some(Kind::Int(x)) => Ok(Some(Value::Int(x))),
+        Some(Kind::Choice(i)) => Ok(Some(Value::Choice(i as usize))),
+    };
+    values.iter().map(value).collect::<Result<_, _>>().map(Assignment)
+}
+
+/// The values of an assignment as a message has them.
+pub fn assignment_to_proto(assignment: &Assignment) -> Vec<wire::Value> {
     use wire::value::Kind;
     let value = |value: &Option<Value>| wire::Value {
         kind: value.map(|value| match value {
@@ -337,12 +355,7 @@ pub fn suggestion_to_proto(suggestion: &Suggestion) -> wire::Suggestion {
             Value::Choice(i) => Kind::Choice(i as u32),
         }),
     };
-    wire::Suggestion {
-        values: suggestion.assignment.0.iter().map(value).collect(),
-        fidelity: suggestion.fidelity,
-        parent: suggestion.parent.map(|parent| parent.0),
-        notes: suggestion.notes.clone(),
-    }
+    assignment.0.iter().map(value).collect()
 }
 
 /// The prefix of a message; a digest of another length is taken for none that is held.

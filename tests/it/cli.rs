@@ -58,6 +58,12 @@ fn trials_are_filtered_sorted_compared_and_exported() {
     assert_eq!(sorted["items"][0]["name"], best["name"]);
     let yaml = cairn.run(["best", "knob", "-o", "yaml"]).ok().stdout;
     assert!(yaml.contains(best["name"].as_str().unwrap()), "{yaml}");
+    // Sobol search has no model: nothing is believed, only seen.
+    assert_eq!(best.get("predictedBest"), None);
+    let shown = cairn.run(["best", "knob"]).ok().stdout;
+    assert!(shown.contains("value") && !shown.contains("predicted"), "{shown}");
+    let why = cairn.run(["explain", "knob", best["name"].as_str().unwrap()]).ok().stdout;
+    assert!(why.contains("proposed by: sobol") && !why.contains("predicted"), "{why}");
     let other = sorted["items"][1]["name"].as_str().unwrap();
     let compared = cairn.run(["compare", "knob", best["name"].as_str().unwrap(), other]).ok().stdout;
     assert!(compared.lines().any(|line| line.starts_with('*') && line.contains("lr")), "{compared}");

@@ -12,6 +12,7 @@ mod floats;
 pub mod metrics;
 pub mod plan;
 pub mod ports;
+pub mod prediction;
 pub mod process;
 pub mod quantity;
 pub mod render;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use study::{
-    Algorithm, Condition, Constraint, Direction, Distribution, Domain, Objective, Parameter, Prior,
-    Requirement, Space, SpaceError, Study,
+    Algorithm, Condition, Constraint, Distribution, Domain, Objective, Parameter, Prior, Requirement, Space,
+    SpaceError, Study,
 };
 
 use crate::report::{Problem, Report};
@@ -52,7 +52,7 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
         space,
         objectives: vec![Objective {
             metric: objective.objective_metric_name.clone(),
-            direction: if objective.is_maximize() { Direction::Maximize } else { Direction::Minimize },
+            direction: objective.direction(),
             goal: objective.goal,
         }],
         algorithm,

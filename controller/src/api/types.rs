@@ -259,6 +259,24 @@ pub(crate) struct Explanation {
     pub(crate) subject: String,
     /// One fact a line.
     pub(crate) lines: Vec<String>,
+    /// Of an experiment: how well its algorithm's predictions have met what came, if it has made any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) calibration: Option<Calibration>,
+}
+
+/// How well predictions have met what came.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Calibration {
+    /// Ended trials of which something was predicted.
+    pub(crate) trials: u64,
+    /// Share of values within the predicted interval that should hold 50 of 100.
+    pub(crate) within50: f64,
+    /// Share of values within the predicted interval that should hold 90 of 100.
+    pub(crate) within90: f64,
+    /// Root of the mean squared distance between seen and predicted, in predicted standard deviations: 1 is right, more
+    /// says that the model was too sure, less that it was not sure enough.
+    pub(crate) rms_z: f64,
 }
 
 /// Trials side by side.

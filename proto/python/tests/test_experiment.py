@@ -21,6 +21,7 @@ def test_a_dict_is_submitted_and_its_best_trial_is_found(server: Served) -> None
     exp = cairn.submit(experiment("best", PRINT_LOSS))
     assert exp.wait(60, progress=False) is exp and exp.state == "Succeeded"
     best = exp.best()
+    assert exp.predicted_best() is None  # random search has no model
     assert best is not None
     values = exp.trials()["value"]
     assert best.value == values.min() and best.params["x"] == best.value

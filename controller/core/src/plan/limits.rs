@@ -65,7 +65,7 @@ impl Limits {
             max_trials: count(spec.max_trial_count),
             max_failed: count(spec.max_failed_trial_count),
             goal: objective.goal,
-            direction: if objective.is_maximize() { Direction::Maximize } else { Direction::Minimize },
+            direction: objective.direction(),
             max_duration: spec.max_duration.as_deref().and_then(duration::parse),
             max_gpu_seconds: spec.max_gpu_hours.map(|hours| hours * 3600.0),
             max_cost: spec.max_cost,

@@ -49,6 +49,7 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         trials::list,
         trials::get,
         trials::best,
+        trials::predicted_best,
         trials::enqueue,
         trials::stop,
         trials::retry,
@@ -81,6 +82,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/{name}/events", get(experiments::events))
         .route("/{name}/changes", get(experiments::changes))
         .route("/{name}/best", get(trials::best))
+        .route("/{name}/best/predicted", get(trials::predicted_best))
         .route("/{name}/trials", get(trials::list).post(trials::enqueue))
         .route("/{name}/trials/{trial}", get(trials::get))
         .route("/{name}/trials/{trial}/stop", post(trials::stop))

@@ -3,10 +3,10 @@
 use controller_core::experiment::ExperimentRecord;
 use controller_core::ports::Wish;
 use controller_core::report::Problem;
-use controller_core::{duration, study, validate};
+use controller_core::{duration, validate};
 
 use super::error::{ApiError, Code};
-use super::view;
+use super::{search, view};
 use crate::api::Api;
 use crate::api::types::{Budgets, Experiment, Experiments, Wished, called};
 
@@ -140,9 +140,7 @@ pub(crate) async fn enqueue(
     point: &std::collections::BTreeMap<String, String>,
 ) -> Result<Wished, ApiError> {
     let record = find(api, namespace, name).await?;
-    let (study, _) = study::of_spec(&record.spec, &record.name, record.seed);
-    let study =
-        study.map_err(|problems| ApiError::invalid("the stored spec has no search space").with(problems))?;
+    let study = search::study(&record)?;
     let mut point = point.clone();
     for parameter in &record.spec.parameters {
         if let Some(default) = &parameter.default_value {

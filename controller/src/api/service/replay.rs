@@ -5,20 +5,15 @@ use std::collections::BTreeMap;
 use ::study::{HistoryEvent, Prefix, Trial, TrialIdx};
 use controller_core::experiment::ExperimentRecord;
 use controller_core::ports::TrialQuery;
-use controller_core::study;
 use controller_core::trial::Origin;
 use proto::cairn as wire;
-use proto::cairn::search_client::SearchClient;
 use suggest::convert;
-use tonic::Status;
 
 use super::error::{ApiError, Code};
-use super::find;
+use super::{find, search};
 use crate::api::Api;
 use crate::api::types::Replay;
 
-/// Largest message in bytes.
-const MAX_MESSAGE: usize = 256 << 20;
 /// Most differences told.
 const MAX_TOLD: usize = 20;
 
@@ -31,16 +26,10 @@ pub(crate) async fn replay(api: &Api, namespace: &str, name: &str) -> Result<Rep
         );
         return Err(ApiError::invalid(message));
     }
-    let (study, _) = study::of_spec(&record.spec, &record.name, record.seed);
-    let study =
-        study.map_err(|problems| ApiError::invalid("the stored spec has no search space").with(problems))?;
+    let study = search::study(&record)?;
     let log = Log::read(api, &record).await?;
-    let mut client = SearchClient::new(api.world.search.clone())
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
-    // Another name is another session, so the one of a running search stays as it is.
-    let mut study_again = convert::study_to_proto(&study);
-    study_again.name = format!("{}-replay", study_again.name);
+    let mut client = search::client(api);
+    let study_again = search::told(&study, "replay");
     let (mut result, mut held, mut told) = (Replay::default(), Prefix::default(), 0);
     client
         .load(tokio_stream::iter([wire::LoadRequest {
@@ -48,7 +37,7 @@ pub(crate) async fn replay(api: &Api, namespace: &str, name: &str) -> Result<Rep
             events: Vec::new(),
         }]))
         .await
-        .map_err(failed)?;
+        .map_err(search::failed)?;
     for ask in api.world.store.asks(record.id, TrialIdx(0)).await? {
         let known = log.events.partition_point(|(seq, _)| *seq <= ask.history_seq);
         let events: Vec<HistoryEvent> =
@@ -63,7 +52,7 @@ pub(crate) async fn replay(api: &Api, namespace: &str, name: &str) -> Result<Rep
             first_idx: ask.first_idx.0,
             n: ask.n,
         };
-        let reply = client.ask(request).await.map_err(failed)?.into_inner();
+        let reply = client.ask(request).await.map_err(search::failed)?.into_inner();
         held = held.extend(&events);
         for (i, suggestion) in reply.suggestions.iter().enumerate() {
             let idx = TrialIdx(ask.first_idx.0 + i as u64);
@@ -88,11 +77,6 @@ pub(crate) async fn replay(api: &Api, namespace: &str, name: &str) -> Result<Rep
         }
     }
     Ok(result)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
-fn failed(status: Status) -> ApiError {
-    ApiError::new(Code::Unavailable, format!("the suggestion service did not answer: {}", status.message()))
 }
 
 /// What the store knows of the search.

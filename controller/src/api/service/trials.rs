@@ -58,7 +58,10 @@ pub(crate) async fn trials(
     let stored =
         TrialQuery { order, descending, offset: query.offset, limit: query.limit, ..TrialQuery::default() };
     let page = api.world.store.trials(record.id, &stored).await?;
-    Ok(Trials { items: page.items.iter().map(|trial| view::trial(trial, now)).collect(), total: page.total })
+    Ok(Trials {
+        items: page.items.iter().map(|trial| view::trial(&record, trial, now)).collect(),
+        total: page.total,
+    })
 }
 
 /// What the store cannot sort or filter is sorted and filtered here, over all trials.
@@ -80,7 +83,7 @@ async fn sorted_here(
     let all = api.world.store.trials(record.id, &stored).await?.items;
     let mut items: Vec<Trial> = all
         .iter()
-        .map(|trial| view::trial(trial, now))
+        .map(|trial| view::trial(record, trial, now))
         .filter(|trial| filter.is_none_or(|filter| filter.holds(trial)))
         .collect();
     if order.is_none() {
@@ -141,8 +144,9 @@ pub(crate) async fn trial(api: &Api, namespace: &str, name: &str, trial: &str) -
     Ok(placed(api, &record, &trial))
 }
 
-fn placed(api: &Api, record: &ExperimentRecord, trial: &TrialRecord) -> Trial {
-    let mut view = view::trial(trial, api.world.clock.now());
+/// A trial with the place of its newest run.
+pub(super) fn placed(api: &Api, record: &ExperimentRecord, trial: &TrialRecord) -> Trial {
+    let mut view = view::trial(record, trial, api.world.clock.now());
     let run = RunId { experiment: record.id, trial: trial.idx, attempt: trial.attempt };
     view.place = api.world.executor.place(&run);
     view

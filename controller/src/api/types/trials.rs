@@ -35,6 +35,15 @@ pub(crate) struct Trial {
     /// What the algorithm wrote beside it.
     #[schema(value_type = Object)]
     pub(crate) notes: Value,
+    /// Who proposed it, of the algorithms behind the one that was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proposed_by: Option<String>,
+    /// What was predicted of its objective before it ran, where the algorithm has a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) predicted: Option<Predicted>,
+    /// How promising the algorithm took it to be, in a unit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) acquisition: Option<f64>,
     /// Share of the budget it gets, where the algorithm gives shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fidelity: Option<f64>,
@@ -52,6 +61,24 @@ pub(crate) struct Trial {
     pub(crate) ended: Option<String>,
     /// Seconds from its start to its end, or to now.
     pub(crate) seconds: Option<f64>,
+}
+
+/// What is predicted of an objective, in its own unit.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Predicted {
+    /// Expected value.
+    pub(crate) mean: f64,
+    /// Standard deviation.
+    pub(crate) std: f64,
+}
+
+/// The trial that the algorithm believes the best.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PredictedBest {
+    /// The trial; null where the algorithm has no model.
+    pub(crate) trial: Option<Trial>,
+    /// What it believes of its point now, with all that is known.
+    pub(crate) predicted: Option<Predicted>,
 }
 
 /// A metric of a trial, reduced; texts as the trial wrote them.

@@ -34,7 +34,7 @@ from ._plot import Plots
 from .search import text as _written
 from ._server import connect
 from ._text import Text, number, to_yaml
-from ._trial import BestTrial, Trial
+from ._trial import BestTrial, Prediction, Trial
 from ._watch import Change, changes
 
 if TYPE_CHECKING:
@@ -158,6 +158,13 @@ class Experiment:
         best = _trial.read(data, self._kinds(), BestTrial)
         assert isinstance(best, BestTrial)
         return best
+
+    def predicted_best(self) -> tuple[Trial, Prediction] | None:
+        """The trial that the algorithm believes the best, with what it expects there: noise misleads it less than the best
+        value seen. `None` where the algorithm has no model."""
+        data = self._client.get(self._path("/best/predicted"), self._query())
+        expected = Prediction.read(data["predicted"])
+        return (_trial.read(data["trial"], self._kinds()), expected) if expected else None
 
     def trial(self, trial: str | int) -> Trial:
         """One trial by name or number."""

@@ -23,6 +23,19 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What an algorithm expects of an objective, in its own unit."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def read(cls, data: Mapping[str, float] | None) -> Prediction | None:
+        """A prediction as the server tells it, if it does."""
+        return cls(data["mean"], data["std"]) if data else None
+
+
+@dataclass(frozen=True)
 class Trial:
     """One evaluation of one point."""
 
@@ -38,6 +51,8 @@ class Trial:
     attempt: int = 0
     origin: str = "search"
     notes: dict[str, str] = field(default_factory=dict)
+    #: What was predicted of it before it ran, where the algorithm has a model.
+    predicted: Prediction | None = None
     model: Model | None = None
     #: Folder of its newest run, on the server's machine.
     folder: Path | None = None
@@ -81,6 +96,7 @@ def read(data: Mapping[str, Any], kinds: Mapping[str, str], kind: type[Trial] = 
         attempt=data["attempt"],
         origin=data["origin"],
         notes=dict(data["notes"] or {}),
+        predicted=Prediction.read(data.get("predicted")),
         model=Model(**{name: model[name] for name in ("uri", "digest", "bytes", "format")}) if model else None,
         folder=Path(place) if place else None,
         created=parse_time(data["created"]),

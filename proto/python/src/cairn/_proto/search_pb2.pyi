@@ -357,6 +357,40 @@ class Decision(_message.Message):
     reason: str
     def __init__(self, trial: _Optional[int] = ..., verdict: _Optional[_Union[Decision.Verdict, str]] = ..., reason: _Optional[str] = ..., **kwargs) -> None: ...
 
+class PredictRequest(_message.Message):
+    __slots__ = ("study", "prefix", "events", "points")
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    study: Study
+    prefix: Prefix
+    events: _containers.RepeatedCompositeFieldContainer[HistoryEvent]
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ..., prefix: _Optional[_Union[Prefix, _Mapping]] = ..., events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedCompositeFieldContainer[Value]
+    def __init__(self, values: _Optional[_Iterable[_Union[Value, _Mapping]]] = ...) -> None: ...
+
+class PredictReply(_message.Message):
+    __slots__ = ("predictions", "prefix")
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    predictions: _containers.RepeatedCompositeFieldContainer[Prediction]
+    prefix: Prefix
+    def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., prefix: _Optional[_Union[Prefix, _Mapping]] = ...) -> None: ...
+
+class Prediction(_message.Message):
+    __slots__ = ("mean", "std")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    std: float
+    def __init__(self, mean: _Optional[float] = ..., std: _Optional[float] = ...) -> None: ...
+
 class ListAlgorithmsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
