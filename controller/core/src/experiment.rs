@@ -128,6 +128,16 @@ pub struct Best {
     /// Its objective; `None` if it is a text, such as a genotype.
     #[serde(with = "crate::floats::option")]
     pub value: Option<f64>,
+    /// Runs of its point that were measured; of more than one `value` is the mean, and the trial the one nearest to it.
+    #[serde(default = "one")]
+    pub runs: u32,
+    /// Standard error of that mean.
+    #[serde(default)]
+    pub std_error: Option<f64>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// What an experiment has spent.

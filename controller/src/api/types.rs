@@ -129,8 +129,14 @@ pub(crate) struct CairnBlock {
     pub(crate) objective: String,
     /// Trials by state.
     pub(crate) counters: Counters,
-    /// Objective of the best trial so far.
+    /// Objective of the best trial so far; the mean of its point's runs where points are run again.
     pub(crate) best_value: Option<f64>,
+    /// Runs of the best point that were measured.
+    #[serde(default)]
+    pub(crate) best_runs: Option<u32>,
+    /// Standard error of their mean.
+    #[serde(default)]
+    pub(crate) best_std_error: Option<f64>,
     /// Name of the best trial so far.
     pub(crate) best_trial: Option<String>,
     /// What runs that have ended have spent.

@@ -70,10 +70,19 @@ pub(super) fn table(trial: &Trial) -> String {
         let digest = if model.digest.is_empty() { "unverified" } else { &model.digest };
         format!("{} ({}, {} bytes, sha256 {digest})", model.uri, model.format, model.bytes)
     });
+    let repeated = trial.repeated.map(|all| {
+        format!(
+            "{} over {} runs, standard error {}",
+            number(Some(all.mean)),
+            all.runs,
+            number(Some(all.std_error))
+        )
+    });
     output::pairs(&[
         ("trial", format!("{} ({})", trial.name, trial.idx)),
         ("state", trial.state.clone()),
         ("value", number(trial.value)),
+        ("mean", repeated.unwrap_or_default()),
         ("parameters", parameters(trial)),
         ("metrics", trial.metrics.iter().map(metric).collect::<Vec<_>>().join(", ")),
         ("time", trial.seconds.map(seconds).unwrap_or_default()),

@@ -1,8 +1,10 @@
 //! Loading a snapshot: what is active, counted and open; never the whole history.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use controller_core::plan::{Limits, RunView, Snapshot};
+use controller_core::experiment::ExperimentId;
+use controller_core::plan::{Limits, Points, RunView, Snapshot};
 use controller_core::ports::{Lease, TrialQuery};
 use controller_core::trial::TrialState;
 use study::TrialIdx;
@@ -29,9 +31,10 @@ pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Aske
         let unended = open.iter().any(|run| run.id.attempt == trial.attempt && run.end.is_none());
         runs.insert(trial.idx, if unended { RunView::Intended } else { RunView::Unborn });
     }
+    let limits = Limits::of_spec(&record.spec);
+    let points = points(world, id, &limits).await?;
     let asks = world.store.asks(id, TrialIdx(status.counters.total())).await?;
     let asker = Asker::new(world, &record, &study);
-    let limits = Limits::of_spec(&record.spec);
     let snapshot = Snapshot {
         record,
         study,
@@ -40,10 +43,20 @@ pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Aske
         active,
         runs,
         asks,
+        points: Arc::new(points),
         exhausted: false,
         wishes: Vec::new(),
         repeats: BTreeMap::new(),
         finished: Vec::new(),
     };
     Ok((snapshot, asker))
+}
+
+/// Points with all their runs, where they are run again.
+async fn points(world: &World, id: ExperimentId, limits: &Limits) -> Result<Points, DriverError> {
+    if limits.repeats < 2 {
+        return Ok(Points::new(limits.repeats));
+    }
+    let trials = world.store.trials(id, &TrialQuery::default()).await?.items;
+    Ok(Points::of_trials(limits.repeats, &trials, |value| limits.direction.cost(value)))
 }

@@ -30,6 +30,17 @@ def test_a_dict_is_submitted_and_its_best_trial_is_found(server: Served) -> None
     assert best.folder is not None and (best.folder / "command.sh").exists()
 
 
+def test_the_best_point_is_run_again_and_its_mean_counts(server: Served) -> None:
+    noisy = "tr -dc 1-9 < /dev/urandom | head -c 6 | sed 's/^/loss=0./'; echo"
+    exp = cairn.submit(experiment("noisy", noisy, repeats=2, maxTrialCount=8, parallelTrialCount=1)).wait(60, progress=False)
+    best = exp.best()
+    assert best is not None and best.repeated is not None and best.repeated.runs == 2
+    trials = exp.trials()
+    runs = trials[trials["x"] == best.params["x"]]["value"]
+    assert len(runs) == 2 and abs(runs.mean() - best.repeated.mean) < 1e-12
+    assert "repeat" in set(trials["origin"])
+
+
 def test_a_file_and_its_text_are_the_same_experiment(server: Served, tmp_path: Path) -> None:
     path = tmp_path / "experiment.json"
     path.write_text(json.dumps(experiment("of-a-file", PRINT_LOSS)))

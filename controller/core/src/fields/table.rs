@@ -4,14 +4,13 @@ use super::Field;
 use super::Shape::{self, Any, Bool, Int, List, Map, Number, NumberMap, Text, TextMap};
 
 /// Words that belong to Cairn's language and whose feature is not in this build: refused, never passed over.
-pub const UNBUILT: [&str; 7] = [
+pub const UNBUILT: [&str; 6] = [
     "spec.objectives",
     "spec.outcomeConstraints",
     "spec.artifacts",
     "spec.promotion",
     "spec.schedule",
     "spec.warmStart",
-    "spec.repeats",
 ];
 
 const fn f(path: &'static str, shape: Shape, doc: &'static str) -> Field {
@@ -180,6 +179,11 @@ pub const FIELDS: &[Field] = &[
         "spec.queuedPoints",
         List,
         "Assignments that are tried first, in order, before the algorithm is asked: texts by parameter name, one for each parameter that is active. They run whole: early stopping passes them over.",
+    ),
+    f(
+        "spec.repeats",
+        Int,
+        "For objectives with noise: how often a point that does best is run, in all, before it is trusted; its mean counts then. The point of the lowest mean is run again, one run at a time beside the search, until it has had so many or another is lower. Each run is a trial and counts as one in `maxTrialCount`. A program that seeds its chance should seed each run differently. Unset: 1, every result is taken as it is.",
     ),
     f(
         "spec.seed",

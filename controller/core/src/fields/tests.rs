@@ -103,6 +103,7 @@ fn full() -> ExperimentDocument {
         seed: Some(1),
         parameter_constraints: vec![text("a < 1")],
         queued_points: vec![map()],
+        repeats: Some(3),
         max_duration: Some(text("1h")),
         max_gpu_hours: Some(1.0),
         max_cost: Some(1.0),

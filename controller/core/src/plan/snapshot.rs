@@ -1,10 +1,12 @@
 //! What a plan looks at: active trials, their runs, counters and wishes; never the whole history.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use study::{Curve, Study, TrialIdx};
 
 use super::limits::Limits;
+use super::points::{Point, Points};
 use crate::experiment::{ExperimentRecord, ExperimentStatus};
 use crate::ports::{AskRecord, StoredWish};
 use crate::run::{RunEnd, RunId};
@@ -66,6 +68,8 @@ pub struct Snapshot {
     pub runs: BTreeMap<TrialIdx, RunView>,
     /// Questions written down and not answered.
     pub asks: Vec<AskRecord>,
+    /// Points with all their runs, where they are run again.
+    pub points: Arc<Points>,
     /// Whether the algorithm has nothing more to propose.
     pub exhausted: bool,
     /// Wishes not carried out, oldest first.
@@ -81,6 +85,14 @@ impl Snapshot {
     pub fn next_idx(&self) -> TrialIdx {
         let asked: u64 = self.asks.iter().map(|ask| u64::from(ask.n)).sum();
         TrialIdx(self.status.counters.total() + asked)
+    }
+
+    /// The point that is to be run once more before it is trusted, if it lies in the space.
+    pub fn to_repeat(&self) -> Option<&Point> {
+        let space = &self.study.space;
+        self.points.challenger(|texts| {
+            space.contains(&space.parse(texts.iter().map(|(name, text)| (name.as_str(), text.as_str()))))
+        })
     }
 
     /// Name of the newest run of a trial.

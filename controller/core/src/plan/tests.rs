@@ -1,12 +1,13 @@
 //! Plans from random snapshots: those that a random walk through runs, wishes and answers comes to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::json;
 use study::{Assignment, Suggestion, TrialIdx, Value};
 
-use super::{Action, Answer, Effect, Limits, Measured, RunView, Snapshot, effects, plan};
+use super::{Action, Answer, Effect, Limits, Measured, Points, RunView, Snapshot, effects, plan};
 use crate::experiment::{Counters, ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
 use crate::ports::{Batch, StoredWish, Wish};
 use crate::run::{Exit, RunEnd};
@@ -79,12 +80,13 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn snapshot(trials: i32, parallel: i32, failed: Option<i32>) -> Snapshot {
+fn snapshot(trials: i32, parallel: i32, failed: Option<i32>, repeats: i32) -> Snapshot {
     let spec = serde_json::from_value(json!({
         "parameters": [{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}],
         "objective": {"type": "minimize", "objectiveMetricName": "loss", "goal": 0.05},
         "algorithm": {"algorithmName": "random"},
         "maxTrialCount": trials, "parallelTrialCount": parallel, "maxFailedTrialCount": failed,
+        "repeats": repeats,
     }));
     let record = ExperimentRecord {
         id: ExperimentId(1),
@@ -109,6 +111,7 @@ fn snapshot(trials: i32, parallel: i32, failed: Option<i32>) -> Snapshot {
         active: BTreeMap::new(),
         runs: BTreeMap::new(),
         asks: Vec::new(),
+        points: Arc::new(Points::new(repeats as u32)),
         exhausted: false,
         wishes: Vec::new(),
         repeats: BTreeMap::new(),
@@ -267,9 +270,10 @@ proptest! {
         trials in 1..10,
         parallel in 1..5,
         failed in proptest::option::of(1..4),
+        repeats in 1..4,
         steps in proptest::collection::vec(steps(), 0..120),
     ) {
-        let snapshot = snapshot(trials, parallel, failed);
+        let snapshot = snapshot(trials, parallel, failed, repeats);
         let mut walk = Walk { now: Timestamp(0), snapshot, ended: BTreeSet::new(), wish_no: 0 };
         walk.plan();
         for step in steps {

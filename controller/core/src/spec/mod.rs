@@ -87,6 +87,9 @@ pub struct ExperimentSpec {
     /// Assignments tried before the algorithm is asked: texts by parameter name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub queued_points: Vec<std::collections::BTreeMap<String, String>>,
+    /// Runs of a point that does best, in all; its mean counts. 1 where unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<i32>,
     /// Longest time from start to end, such as `2h30m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<String>,

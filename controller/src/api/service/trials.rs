@@ -13,7 +13,7 @@ use super::error::{ApiError, Code};
 use super::filter::{self, Filter};
 use super::{find, view};
 use crate::api::Api;
-use crate::api::types::{Observation, Observations, Trial, Trials};
+use crate::api::types::{Observation, Observations, Repeated, Trial, Trials};
 
 /// Which trials are wanted, as the API takes it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -163,7 +163,11 @@ pub(crate) async fn best(api: &Api, namespace: &str, name: &str) -> Result<Trial
     };
     let trial = api.world.store.trial(record.id, best.idx).await?;
     let trial = trial.ok_or_else(|| ApiError::not_found(format!("trial `{}` not found", best.name)))?;
-    Ok(placed(api, &record, &trial))
+    let mut view = placed(api, &record, &trial);
+    if let (Some(mean), Some(std_error)) = (best.value, best.std_error) {
+        view.repeated = Some(Repeated { runs: best.runs, mean, std_error });
+    }
+    Ok(view)
 }
 
 /// What was measured of a trial, in the order of writing.

@@ -145,6 +145,8 @@ fn block(record: &ExperimentRecord, status: &ExperimentStatus) -> CairnBlock {
             metrics_unavailable: counters.metrics_unavailable,
         },
         best_value: status.best.as_ref().and_then(|best| best.value),
+        best_runs: status.best.as_ref().map(|best| best.runs),
+        best_std_error: status.best.as_ref().and_then(|best| best.std_error),
         best_trial: status.best.as_ref().map(|best| best.name.clone()),
         spent: Spent {
             run_seconds: status.spent.run_seconds,
@@ -195,6 +197,7 @@ pub(crate) fn trial(experiment: &ExperimentRecord, trial: &TrialRecord, now: Tim
     let (origin, retry_of) = match trial.origin {
         Origin::Search => ("search", None),
         Origin::Enqueued => ("enqueued", None),
+        Origin::Repeat { of } => ("repeat", Some(of.0)),
         Origin::Retry { of } => ("retry", Some(of.0)),
     };
     let notes = &trial.suggestion.notes;
@@ -208,6 +211,7 @@ pub(crate) fn trial(experiment: &ExperimentRecord, trial: &TrialRecord, now: Tim
         message: trial.message.clone(),
         parameters: parameters.collect(),
         value: trial.objectives.first().copied().filter(|value| value.is_finite()),
+        repeated: None,
         metrics: trial.observation.iter().map(metric).collect(),
         attempt: trial.attempt,
         origin: origin.into(),

@@ -23,13 +23,16 @@ pub(crate) struct Trial {
     pub(crate) parameters: serde_json::Map<String, Value>,
     /// Its objective; null if it has none, or no number.
     pub(crate) value: Option<f64>,
+    /// Of the best: all runs of its point, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) repeated: Option<Repeated>,
     /// Metrics reduced.
     pub(crate) metrics: Vec<Metric>,
     /// Newest attempt, from 1; 0 before the first.
     pub(crate) attempt: u32,
-    /// How it came about: `search`, `enqueued` or `retry`.
+    /// How it came about: `search`, `enqueued`, `repeat` (a point that did best is run again) or `retry`.
     pub(crate) origin: String,
-    /// The trial it repeats.
+    /// The trial whose point it runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) retry_of: Option<u64>,
     /// What the algorithm wrote beside it.
@@ -79,6 +82,18 @@ pub(crate) struct PredictedBest {
     pub(crate) trial: Option<Trial>,
     /// What it believes of its point now, with all that is known.
     pub(crate) predicted: Option<Predicted>,
+}
+
+/// Several runs of one point.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Repeated {
+    /// How many were measured.
+    pub(crate) runs: u32,
+    /// Mean of their objectives.
+    pub(crate) mean: f64,
+    /// Standard error of the mean.
+    pub(crate) std_error: f64,
 }
 
 /// A metric of a trial, reduced; texts as the trial wrote them.
