@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use study::TrialIdx;
+use study::{Study, TrialIdx};
 
 use crate::spec::{ExperimentSpec, Setting};
 use crate::time::Timestamp;
@@ -42,6 +42,21 @@ pub struct ExperimentRecord {
     pub base_dir: Option<String>,
     /// When it was created.
     pub created: Timestamp,
+    /// The studies that it had before edits, oldest first: what was asked then is asked again of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Earlier>,
+}
+
+/// A study that an edit has replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Earlier {
+    /// Number of the last event of its time.
+    pub until: u64,
+    /// Trials that there were at its end.
+    pub n_trials: u64,
+    /// What its algorithm saw.
+    pub study: Study,
 }
 
 /// A condition as Kubernetes resources have it.

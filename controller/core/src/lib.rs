@@ -20,6 +20,7 @@ pub mod report;
 pub mod run;
 pub mod spec;
 pub mod study;
+pub mod telling;
 pub mod time;
 pub mod trial;
 pub mod validate;

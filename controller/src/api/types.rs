@@ -210,7 +210,7 @@ pub(crate) struct Submitted {
 }
 
 /// New budgets; what is left out stays.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Budgets {
     /// Trials at all.
@@ -231,6 +231,13 @@ pub(crate) struct Budgets {
     /// Most money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_cost: Option<f64>,
+}
+
+impl Budgets {
+    /// Whether all of them stay.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How to stop.

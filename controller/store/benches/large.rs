@@ -116,6 +116,7 @@ async fn fill(url: &str, algorithm: &str, trials: u64) {
         annotations: BTreeMap::new(),
         spec: document.spec,
         spec_digest: String::new(),
+        earlier: Vec::new(),
         seed: 1,
         base_dir: None,
         created: Timestamp(1),

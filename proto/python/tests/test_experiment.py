@@ -41,6 +41,19 @@ def test_the_best_point_is_run_again_and_its_mean_counts(server: Served) -> None
     assert "repeat" in set(trials["origin"])
 
 
+def test_the_space_is_edited_and_what_was_found_stays(server: Served) -> None:
+    exp = cairn.submit(experiment("edited", PRINT_LOSS)).wait(60, progress=False)
+    other = experiment("edited", PRINT_LOSS)
+    other["spec"]["parameters"][0]["feasibleSpace"]["min"] = "0.5"
+    exp.edit_space(other)
+    exp.edit(max_trials=9)
+    exp.wait(60, progress=False)
+    trials = exp.trials()
+    assert len(trials) == 9 and (trials["x"][6:] >= 0.5).all() and (trials["x"][:6] < 0.5).any()
+    with pytest.raises(cairn.InvalidError, match="cannot be edited"):
+        exp.edit_space(other)
+
+
 def test_a_file_and_its_text_are_the_same_experiment(server: Served, tmp_path: Path) -> None:
     path = tmp_path / "experiment.json"
     path.write_text(json.dumps(experiment("of-a-file", PRINT_LOSS)))

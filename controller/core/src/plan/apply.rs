@@ -57,13 +57,14 @@ impl Snapshot {
             }
             Action::Complete(reached) => self.complete(now, &reached, batch),
             Action::Create { assignments, origin, wish_no } => {
-                let assignment =
-                    self.study.space.parse(assignments.iter().map(|(n, t)| (n.as_str(), t.as_str())));
-                let suggestion =
-                    Suggestion { assignment: self.study.space.deactivate(assignment), ..Default::default() };
-                self.create(now, suggestion, origin, Vec::new(), batch);
                 batch.taken_wishes.extend(wish_no);
                 self.wishes.retain(|stored| Some(stored.wish_no) != wish_no);
+                let space = &self.study.space;
+                let texts = || assignments.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+                let assignment = space.project(texts());
+                let assignment = assignment.unwrap_or_else(|| space.deactivate(space.parse(texts())));
+                let suggestion = Suggestion { assignment, ..Default::default() };
+                self.create(now, suggestion, origin, Vec::new(), batch);
             }
             Action::Ask(ask) => {
                 self.asks.push(ask);

@@ -132,14 +132,17 @@ fn plan_before_ends(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if created.is_empty() { next_runs(snapshot) } else { created }
 }
 
-/// The wish to be taken now, if one. Those about points wait for a free place; once the experiment is over for good they
-/// are taken to be refused, after every other wish, which may be for more budget.
+/// The wish to be taken now, if one. Those about points wait for a free place; once the experiment is over for good, or
+/// the space was edited and they lie outside, they are taken to be refused, after every other wish, which may be for more
+/// budget or another space.
 fn next_wish(now: Timestamp, snapshot: &Snapshot) -> Option<&StoredWish> {
     let is_point = |stored: &&StoredWish| stored.wish.is_point();
     let over =
         snapshot.status.hold == Hold::Deleting || snapshot.status.is_completed() && !may_go_on(now, snapshot);
     let other = snapshot.wishes.iter().find(|stored| !is_point(stored));
-    other.or_else(|| snapshot.wishes.iter().find(is_point).filter(|_| over))
+    other.or_else(|| {
+        snapshot.wishes.iter().find(|stored| is_point(stored) && (over || snapshot.is_outside(&stored.wish)))
+    })
 }
 
 /// Whether a completed experiment is to be taken up again: its budgets allow more.

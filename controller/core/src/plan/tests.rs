@@ -11,6 +11,7 @@ use super::{Action, Answer, Effect, Limits, Measured, Points, RunView, Snapshot,
 use crate::experiment::{Counters, ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
 use crate::ports::{Batch, StoredWish, Wish};
 use crate::run::{Exit, RunEnd};
+use crate::spec::ParameterSpec;
 use crate::time::Timestamp;
 use crate::trial::TrialState;
 
@@ -55,7 +56,16 @@ fn wishes() -> impl Strategy<Value = Wish> {
         max_gpu_hours: None,
         max_cost: None,
     };
+    let space = |max: &str| Wish::EditSpace {
+        parameters: vec![x(max)],
+        parameter_constraints: Vec::new(),
+        queued_points: Vec::new(),
+        trial_template: None,
+    };
     prop_oneof![
+        // What was queued, and what is to be repeated, may come to lie outside.
+        Just(space("0.4")),
+        Just(space("1")),
         any::<bool>().prop_map(|now| Wish::Stop { now }),
         Just(Wish::Resume),
         Just(Wish::Resume),
@@ -65,6 +75,12 @@ fn wishes() -> impl Strategy<Value = Wish> {
         (0_u64..6).prop_map(|n| Wish::StopTrial { trial: TrialIdx(n) }),
         (0_u64..6).prop_map(|n| Wish::RetryTrial { trial: TrialIdx(n) }),
     ]
+}
+
+/// The one parameter.
+fn x(max: &str) -> ParameterSpec {
+    let x = json!({"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": max}});
+    serde_json::from_value(x).unwrap()
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -82,7 +98,7 @@ fn steps() -> impl Strategy<Value = Step> {
 
 fn snapshot(trials: i32, parallel: i32, failed: Option<i32>, repeats: i32) -> Snapshot {
     let spec = serde_json::from_value(json!({
-        "parameters": [{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}],
+        "parameters": [x("1")],
         "objective": {"type": "minimize", "objectiveMetricName": "loss", "goal": 0.05},
         "algorithm": {"algorithmName": "random"},
         "maxTrialCount": trials, "parallelTrialCount": parallel, "maxFailedTrialCount": failed,
@@ -101,6 +117,7 @@ fn snapshot(trials: i32, parallel: i32, failed: Option<i32>, repeats: i32) -> Sn
         seed: 1,
         base_dir: None,
         created: Timestamp(0),
+        earlier: Vec::new(),
     };
     let (study, _) = crate::study::of_spec(&record.spec, &record.name, record.seed);
     Snapshot {

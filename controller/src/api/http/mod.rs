@@ -36,6 +36,7 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         experiments::list,
         experiments::get,
         experiments::delete,
+        experiments::edit_space,
         experiments::edit,
         experiments::stop,
         experiments::resume,
@@ -81,6 +82,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/{name}/export", get(experiments::export))
         .route("/{name}/events", get(experiments::events))
         .route("/{name}/changes", get(experiments::changes))
+        .route("/{name}/space", post(experiments::edit_space))
         .route("/{name}/best", get(trials::best))
         .route("/{name}/best/predicted", get(trials::predicted_best))
         .route("/{name}/trials", get(trials::list).post(trials::enqueue))

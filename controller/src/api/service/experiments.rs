@@ -50,7 +50,8 @@ pub(crate) async fn get(api: &Api, namespace: &str, name: &str) -> Result<Experi
     view::full(api, &record).await
 }
 
-async fn wish(api: &Api, record: &ExperimentRecord, wish: Wish) -> Result<Wished, ApiError> {
+/// Writes down a wish for whoever drives the experiment.
+pub(super) async fn wish(api: &Api, record: &ExperimentRecord, wish: Wish) -> Result<Wished, ApiError> {
     let wish_no = api.world.store.wish(record.id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(Wished { wish_no, driven_by: api.world.store.holder(record.id).await? })
@@ -193,7 +194,7 @@ async fn refuse_if_over(api: &Api, record: &ExperimentRecord) -> Result<(), ApiE
         return Ok(());
     }
     let open = api.world.store.open_wishes(record.id).await?;
-    if open.iter().any(|stored| matches!(stored.wish, Wish::Edit { .. })) {
+    if open.iter().any(|stored| matches!(stored.wish, Wish::Edit { .. } | Wish::EditSpace { .. })) {
         return Ok(());
     }
     let message = format!(

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ::study::HistoryEvent;
+use ::study::{HistoryEvent, Study, Trial};
 use controller_core::experiment::ExperimentRecord;
 use controller_core::ports::{TrialOrder, TrialQuery};
+use controller_core::telling::Telling;
 use controller_core::trial::{TrialRecord, TrialState};
 use proto::cairn as wire;
 use suggest::convert;
@@ -15,6 +16,7 @@ use super::trials::placed;
 use super::{find, search};
 use crate::api::Api;
 use crate::api::types::{Predicted, PredictedBest};
+use crate::driver;
 
 /// Most points asked about: those that did best.
 const MAX_POINTS: u64 = 1000;
@@ -31,18 +33,29 @@ pub(crate) async fn predicted_best(
     if record.spec.algorithm.as_ref().is_some_and(|algorithm| algorithm.endpoint.is_some()) {
         return Ok(PredictedBest::default());
     }
-    let trials = points(api, &record).await?;
-    let predictions = predictions(api, &record, &trials).await?;
-    let lowest = trials.iter().zip(&predictions).min_by(|(_, a), (_, b)| a.mean.total_cmp(&b.mean));
+    let current = search::study(&record)?;
+    let version = record.version(record.earlier.len(), &current);
+    let telling = driver::telling(&*api.world.store, &record, version).await?;
+    let trials = trials(api, &record).await?;
+    let points: Vec<(&TrialRecord, Trial)> =
+        trials.iter().filter_map(|trial| told(&telling, trial)).collect();
+    let predictions = predictions(api, &record, &current, &telling, &points).await?;
+    let lowest = points.iter().zip(&predictions).min_by(|(_, a), (_, b)| a.mean.total_cmp(&b.mean));
     let direction = record.spec.objective().direction();
-    Ok(lowest.map_or_else(PredictedBest::default, |(trial, predicted)| PredictedBest {
+    Ok(lowest.map_or_else(PredictedBest::default, |((trial, _), predicted)| PredictedBest {
         trial: Some(placed(api, &record, trial)),
         predicted: Some(Predicted { mean: direction.value(predicted.mean), std: predicted.std }),
     }))
 }
 
+/// A trial with its point in the space that is searched now; `None` if it lies outside.
+fn told<'a>(telling: &Telling, trial: &'a TrialRecord) -> Option<(&'a TrialRecord, Trial)> {
+    let seen = Trial { idx: trial.idx, suggestion: trial.suggestion.clone() };
+    Some((trial, telling.trial(&seen)?))
+}
+
 /// The trials asked about, each point once, the best first.
-async fn points(api: &Api, record: &ExperimentRecord) -> Result<Vec<TrialRecord>, ApiError> {
+async fn trials(api: &Api, record: &ExperimentRecord) -> Result<Vec<TrialRecord>, ApiError> {
     let query = TrialQuery {
         states: vec![TrialState::Succeeded],
         order: TrialOrder::Objective,
@@ -60,29 +73,30 @@ async fn points(api: &Api, record: &ExperimentRecord) -> Result<Vec<TrialRecord>
 async fn predictions(
     api: &Api,
     record: &ExperimentRecord,
-    trials: &[TrialRecord],
+    study: &Study,
+    telling: &Telling,
+    points: &[(&TrialRecord, Trial)],
 ) -> Result<Vec<wire::Prediction>, ApiError> {
-    let study = search::told(&search::study(record)?, "predict");
+    let study = search::told(study, "predict");
     let mut chunks = vec![wire::LoadRequest { study: Some(study.clone()), events: Vec::new() }];
     let mut after = 0;
     loop {
         let page = api.world.store.events(record.id, after, CHUNK).await?;
         let Some(last) = page.last() else { break };
         after = last.seq;
-        let told: Vec<HistoryEvent> = page.iter().flat_map(|stored| stored.event.history()).collect();
+        let told: Vec<HistoryEvent> = page.iter().flat_map(|stored| stored.event.history(telling)).collect();
         let events = told.iter().map(convert::event_to_proto).collect();
         chunks.push(wire::LoadRequest { study: None, events });
     }
     let mut client = search::client(api);
     let loaded = client.load(tokio_stream::iter(chunks)).await.map_err(search::failed)?.into_inner();
-    let point = |trial: &TrialRecord| wire::Point {
-        values: convert::assignment_to_proto(&trial.suggestion.assignment),
-    };
+    let point =
+        |trial: &Trial| wire::Point { values: convert::assignment_to_proto(&trial.suggestion.assignment) };
     let request = wire::PredictRequest {
         study: Some(study),
         prefix: loaded.prefix,
         events: Vec::new(),
-        points: trials.iter().map(point).collect(),
+        points: points.iter().map(|(_, trial)| point(trial)).collect(),
     };
     match client.predict(request).await {
         Ok(reply) => Ok(reply.into_inner().predictions),

@@ -291,6 +291,15 @@ class Experiment:
         body = {name: value for name, value in budgets.items() if value is not None}
         self._client.send("PATCH", self._path(), body, self._query(), repeatable=False)
 
+    def edit_space(self, experiment: Mapping[str, Any] | str | Path) -> None:
+        """Searches in another space from now on: that of an Experiment as `submit` takes it, which may differ from this one
+        in parameters and constraints, and in its template where parameters come or go. A new parameter needs a default,
+        which the trials so far are taken to have had. What was found stays; the algorithm hears of the trials that lie in
+        the new space."""
+        body, _ = _document(experiment)
+        self._client.send("POST", self._path("/space"), body, self._query(), repeatable=False)
+        self.refresh()
+
     def delete(self, *, timeout: float = 60.0) -> None:
         """Ends everything of it and forgets it; returns once its name is free."""
         self._client.send("DELETE", self._path(), None, self._query(), repeatable=False)
