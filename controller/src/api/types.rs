@@ -346,6 +346,11 @@ pub(crate) struct Replay {
     pub(crate) same: u64,
     /// Each that was not: trial, then and now.
     pub(crate) differences: Vec<String>,
+    /// The build that was asked now: version, machine and level of vector instructions.
+    pub(crate) build: String,
+    /// Other builds that have proposed points then: the last bits of their suggestions may differ.
+    #[serde(default)]
+    pub(crate) other_builds: Vec<String>,
 }
 
 /// An algorithm.

@@ -17,7 +17,7 @@ use crate::world::World;
 pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Asker), DriverError> {
     let id = lease.experiment;
     let record = world.store.experiment_by_id(id).await?.ok_or(DriverError::NotFound(id))?;
-    let status = world.store.status(id).await?;
+    let mut status = world.store.status(id).await?;
     let study = prepare::study(&record)?;
     let query = TrialQuery {
         states: vec![TrialState::Pending, TrialState::Running, TrialState::Paused],
@@ -35,6 +35,7 @@ pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Aske
     let points = points(world, id, &limits).await?;
     let asks = world.store.asks(id, TrialIdx(status.counters.total())).await?;
     let asker = Asker::new(world, &record, &study);
+    status.built_by(&suggest::build());
     let snapshot = Snapshot {
         record,
         study,

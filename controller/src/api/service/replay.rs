@@ -33,7 +33,14 @@ pub(crate) async fn replay(api: &Api, namespace: &str, name: &str) -> Result<Rep
     let current = search::study(&record)?;
     let log = Log::read(api, &record).await?;
     let mut client = search::client(api);
-    let mut result = Replay::default();
+    let build = suggest::build();
+    let status = api.world.store.status(record.id).await?;
+    let mut result = Replay { build: build.clone(), ..Replay::default() };
+    for then in status.builds.into_iter().map(|then| then.name) {
+        if then != build && !result.other_builds.contains(&then) {
+            result.other_builds.push(then);
+        }
+    }
     let mut session: Option<(usize, Session<'_>)> = None;
     for ask in api.world.store.asks(record.id, TrialIdx(0)).await? {
         let number = record.version_at(ask.history_seq);
