@@ -6,7 +6,7 @@
 //! | t | its value on its natural scale: itself, or its logarithm to base 10 |
 //! | pi | the believed density over u, 1 everywhere where nothing is believed |
 //!
-//! A sampler multiplies its acquisition value by pi(x)^(beta/n) (eq. 6), so that a wrong belief fades with evidence.
+//! A sampler multiplies its acquisition value by pi(x)^(beta/n), so that a wrong belief fades with evidence.
 
 use statrs::distribution::{Continuous as _, ContinuousCDF as _, Normal};
 use study::{Assignment, Parameter, Prior, Space};
@@ -18,7 +18,7 @@ const USUAL_BUDGET: u64 = 100;
 /// Times the width of a domain from which on a standard deviation says nothing.
 const FLAT: f64 = 1e6;
 
-/// The exponent of the density after `n` measured trials: beta / n with beta a tenth of the budget (section 5.1).
+/// The exponent of the density after `n` measured trials: beta / n with beta a tenth of the budget, as the authors have it.
 pub fn exponent(max_trials: Option<u64>, n: usize) -> f64 {
     max_trials.unwrap_or(USUAL_BUDGET) as f64 / 10.0 / n.max(1) as f64
 }

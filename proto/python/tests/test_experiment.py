@@ -36,7 +36,7 @@ def test_the_best_point_is_run_again_and_its_mean_counts(server: Served) -> None
     best = exp.best()
     assert best is not None and best.repeated is not None and best.repeated.runs == 2
     trials = exp.trials()
-    runs = trials[trials["x"] == best.params["x"]]["value"]
+    runs = trials[trials["params.x"] == best.params["x"]]["value"]
     assert len(runs) == 2 and abs(runs.mean() - best.repeated.mean) < 1e-12
     assert "repeat" in set(trials["origin"])
 
@@ -47,9 +47,9 @@ def test_the_space_is_edited_and_what_was_found_stays(server: Served) -> None:
     other["spec"]["parameters"][0]["feasibleSpace"]["min"] = "0.5"
     exp.edit_space(other)
     exp.edit(max_trials=9)
-    exp.wait(60, progress=False)
-    trials = exp.trials()
-    assert len(trials) == 9 and (trials["x"][6:] >= 0.5).all() and (trials["x"][:6] < 0.5).any()
+    until(lambda: len(exp.trials()) == 9)
+    x = exp.trials()["params.x"]
+    assert (x[6:] >= 0.5).all() and (x[:6] < 0.5).any()
     with pytest.raises(cairn.InvalidError, match="cannot be edited"):
         exp.edit_space(other)
 
