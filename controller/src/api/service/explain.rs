@@ -6,7 +6,7 @@ use controller_core::ports::TrialQuery;
 use controller_core::prediction::{self, Prediction};
 use controller_core::spec::ObjectiveSpec;
 use controller_core::time::Timestamp;
-use controller_core::trial::{TrialRecord, TrialState};
+use controller_core::trial::{Origin, TrialRecord, TrialState};
 use serde_json::Value;
 
 use super::error::ApiError;
@@ -175,8 +175,7 @@ async fn trial(api: &Api, record: &ExperimentRecord, name: &str) -> Result<Expla
     if !trial.message.is_empty() {
         lines.push(format!("because: {}", trial.message));
     }
-    let origin = serde_json::to_value(&trial.origin).unwrap_or_default();
-    lines.push(format!("came about by: {}", origin["by"].as_str().unwrap_or("search")));
+    lines.push(format!("came about by: {}", came_about(&trial.origin)));
     lines.extend(noted(&record.spec.objective(), &trial));
     let asked = api.world.store.asks(record.id, study::TrialIdx(0)).await?;
     let asked =
@@ -228,6 +227,16 @@ async fn trial(api: &Api, record: &ExperimentRecord, name: &str) -> Result<Expla
         }
     }
     Ok(Explanation { subject: format!("trial {} {}", trial.idx.0, trial.name), lines, calibration: None })
+}
+
+/// Whose idea a trial was.
+fn came_about(origin: &Origin) -> String {
+    match origin {
+        Origin::Search => "search".into(),
+        Origin::Enqueued => "enqueued".into(),
+        Origin::Repeat { of } => format!("repeat of trial {}, which did best", of.0),
+        Origin::Retry { of } => format!("retry of trial {}", of.0),
+    }
 }
 
 /// What the algorithm wrote beside a suggestion: who proposed it and why, what it foresaw, and how that came out.
