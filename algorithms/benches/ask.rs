@@ -47,7 +47,8 @@ const ALL: [(&str, Make); 10] = [
 
 /// Six floats, two ints, a list of numbers and one of names.
 fn space() -> Space {
-    let parameter = |name: String, domain| Parameter { name, domain, when: vec![], default: None };
+    let parameter =
+        |name: String, domain| Parameter { name, domain, when: vec![], default: None, prior: None };
     let float = |i: usize| {
         let distribution = if i.is_multiple_of(2) { Distribution::Uniform } else { Distribution::LogUniform };
         parameter(format!("x{i}"), Domain::Float { min: 1e-4, max: 1.0, step: None, distribution })

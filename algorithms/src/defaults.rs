@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use study::{Assignment, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx};
 
-use crate::Sampler;
 use crate::encode::decode_value;
 use crate::past::noted;
 use crate::rng::Streams;
+use crate::{Prediction, Sampler};
 
 /// A sampler whose first suggestion carries the defaults of the parameters that have one; all else is the inner's.
 pub struct DefaultsFirst {
@@ -71,6 +71,10 @@ impl Sampler for DefaultsFirst {
         let mut suggestions = vec![first];
         suggestions.extend(self.inner.ask(second..slots.end, &running, streams));
         suggestions
+    }
+
+    fn predict(&self, points: &[Assignment]) -> Option<Vec<Prediction>> {
+        self.inner.predict(points)
     }
 }
 

@@ -6,8 +6,10 @@
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use statrs::distribution::{ContinuousCDF as _, Normal};
+use statrs::distribution::{Continuous as _, ContinuousCDF as _, Normal};
 use study::{Assignment, Distribution, Domain, Space, Value};
+
+use crate::prior;
 
 /// How often a point is drawn anew before a space's constraints are taken to leave nothing.
 pub const MAX_DRAWS: usize = 10_000;
@@ -60,6 +62,16 @@ impl Encoder {
     pub fn uniform(&self, rng: &mut ChaCha8Rng) -> Option<Assignment> {
         let dims = self.dims();
         self.feasible(|_| (0..dims).map(|_| rng.random::<f64>()).collect())
+    }
+
+    /// A point drawn from what the user believes that meets the constraints, uniform where nothing is believed; `None`
+    /// if none was found.
+    pub fn believed(&self, rng: &mut ChaCha8Rng) -> Option<Assignment> {
+        let dims = self.dims();
+        self.feasible(|_| {
+            let u: Vec<f64> = (0..dims).map(|_| rng.random::<f64>()).collect();
+            prior::draw(&self.space, &u)
+        })
     }
 
     /// How many assignments there are when conditions are ignored; `None` if infinitely or too many.
@@ -158,6 +170,66 @@ fn unit_to_lattice(distribution: Distribution, bounds: (f64, f64), step: f64, u:
     let (low, high) = widened(distribution, bounds, step);
     let x = from_unit(distribution, low, high, u);
     (((x - bounds.0) / step).round().max(0.0) as u64).min(last_step(bounds, step))
+}
+
+/// How a numeric domain lies on its natural scale: the value itself, or its logarithm to base 10.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    distribution: Distribution,
+    low: f64,
+    high: f64,
+}
+
+impl Span {
+    /// The span of a numeric domain, of a lattice with half a step on either side; `None` for lists.
+    pub(crate) fn of(domain: &Domain) -> Option<Self> {
+        let (distribution, (low, high)) = match domain {
+            Domain::Float { min, max, step: None, distribution } => (*distribution, (*min, *max)),
+            Domain::Float { min, max, step: Some(step), distribution } => {
+                (*distribution, widened(*distribution, (*min, *max), *step))
+            }
+            Domain::Int { min, max, step, distribution } => {
+                (*distribution, widened(*distribution, (*min as f64, *max as f64), *step as f64))
+            }
+            Domain::Discrete { .. } | Domain::Categorical { .. } => return None,
+        };
+        Some(Self { distribution, low, high })
+    }
+
+    /// A value on the natural scale.
+    pub(crate) fn natural(&self, x: f64) -> f64 {
+        if self.distribution.is_log() { x.log10() } else { x }
+    }
+
+    /// The bounds on the natural scale.
+    pub(crate) fn bounds(&self) -> (f64, f64) {
+        (self.natural(self.low), self.natural(self.high))
+    }
+
+    /// The place of a coordinate on the natural scale.
+    pub(crate) fn at(&self, u: f64) -> f64 {
+        self.natural(from_unit(self.distribution, self.low, self.high, u))
+    }
+
+    /// The coordinate of a place on the natural scale.
+    pub(crate) fn coordinate(&self, t: f64) -> f64 {
+        let x = if self.distribution.is_log() { 10.0_f64.powf(t) } else { t };
+        to_unit(self.distribution, self.low, self.high, x)
+    }
+
+    /// ln dt/du at a place on the natural scale.
+    pub(crate) fn log_slope(&self, t: f64) -> f64 {
+        let (low, high) = self.bounds();
+        match self.distribution {
+            Distribution::Uniform | Distribution::LogUniform => (high - low).ln(),
+            Distribution::Normal | Distribution::LogNormal => {
+                let normal = Normal::standard();
+                let std = (high - low) / (2.0 * BOUND_SIGMAS);
+                let mass = normal.cdf(BOUND_SIGMAS) - normal.cdf(-BOUND_SIGMAS);
+                std.ln() + mass.ln() - normal.ln_pdf((t - f64::midpoint(low, high)) / std)
+            }
+        }
+    }
 }
 
 /// Standard deviations of a (log-)normal prior between its mean and either bound.
@@ -284,8 +356,13 @@ mod tests {
     #[test]
     fn constraints_are_met_or_said_to_be_impossible() {
         let float = Domain::Float { min: 0.0, max: 1.0, step: None, distribution: Distribution::Uniform };
-        let parameter =
-            |name: &str| Parameter { name: name.into(), domain: float.clone(), when: vec![], default: None };
+        let parameter = |name: &str| Parameter {
+            name: name.into(),
+            domain: float.clone(),
+            when: vec![],
+            default: None,
+            prior: None,
+        };
         let space = |constraint: &str| {
             let constraint = study::Constraint::parse(constraint).unwrap();
             Space::new(vec![parameter("a"), parameter("b")], vec![constraint]).unwrap()

@@ -13,6 +13,7 @@ pub mod grid;
 pub mod halving;
 pub mod median;
 mod past;
+pub mod prior;
 pub mod random;
 pub mod rng;
 pub mod settings;
@@ -23,8 +24,8 @@ pub mod tpe;
 
 use std::ops::Range;
 
+use study::{Assignment, Cost, HistoryEvent, Suggestion, Trial, TrialIdx};
 pub use study::{Comparison, Rule};
-use study::{HistoryEvent, Suggestion, Trial, TrialIdx};
 
 use crate::rng::Streams;
 
@@ -41,6 +42,21 @@ pub trait Sampler: Send {
     /// `running` are the trials that have begun and not ended, in the order of their numbers. Asking for n trials
     /// equals asking n times for one with the earlier ones counted as running.
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion>;
+
+    /// What is believed of points, one answer a point, in their order; `None` without a model of the cost, or as long as
+    /// too little is known for one. Changes nothing.
+    fn predict(&self, _points: &[Assignment]) -> Option<Vec<Prediction>> {
+        None
+    }
+}
+
+/// What is believed of the cost of a point, noise of measuring left out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Prediction {
+    /// Expected cost.
+    pub mean: Cost,
+    /// Its standard deviation, not below 0.
+    pub std: f64,
 }
 
 /// Chooses how long trials run.

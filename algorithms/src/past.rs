@@ -189,12 +189,22 @@ impl Begun<'_> {
     /// A uniform point that meets the constraints, new if one is found; once everything has been tried, the first draw
     /// is as good as any. `None` if nothing meets the constraints.
     pub(crate) fn uniform(&self, encoder: &Encoder, rng: &mut ChaCha8Rng) -> Option<Assignment> {
-        let first = encoder.uniform(rng)?;
+        self.new_of((0..SMALL_DRAWS).map(|_| encoder.uniform(rng)))
+    }
+
+    /// The same with a point drawn from what the user believes; a uniform one where those have all been tried.
+    pub(crate) fn believed(&self, encoder: &Encoder, rng: &mut ChaCha8Rng) -> Option<Assignment> {
+        let draw = |k| if k < SMALL_DRAWS { encoder.believed(rng) } else { encoder.uniform(rng) };
+        self.new_of((0..2 * SMALL_DRAWS).map(draw))
+    }
+
+    /// The first of some points that is new, or the very first.
+    fn new_of(&self, mut points: impl Iterator<Item = Option<Assignment>>) -> Option<Assignment> {
+        let first = points.next()??;
         if self.is_new(&first) {
             return Some(first);
         }
-        let drawn = std::iter::repeat_with(|| encoder.uniform(rng)).take(SMALL_DRAWS - 1);
-        let new = drawn.map_while(|assignment| assignment).find(|assignment| self.is_new(assignment));
+        let new = points.map_while(|assignment| assignment).find(|assignment| self.is_new(assignment));
         Some(new.unwrap_or(first))
     }
 }

@@ -1,4 +1,4 @@
-//! Random search: every point drawn from the prior, knowing nothing (Bergstra and Bengio 2012, JMLR 13:281).
+//! Random search: every point drawn from the prior, learning nothing (Bergstra and Bengio 2012, JMLR 13:281).
 
 use std::ops::Range;
 
@@ -39,7 +39,7 @@ impl Sampler for Random {
         let mut suggestions = Vec::new();
         for slot in (slots.start.0..slots.end.0).map(TrialIdx) {
             let mut rng = streams.stream("random", slot);
-            let Some(assignment) = begun.uniform(&self.encoder, &mut rng) else { break };
+            let Some(assignment) = begun.believed(&self.encoder, &mut rng) else { break };
             begun.insert(&assignment);
             suggestions.push(suggestion(assignment, "random"));
         }
@@ -49,6 +49,8 @@ impl Sampler for Random {
 
 #[cfg(test)]
 mod tests {
+    use study::{Parameter, Prior, Space, Value};
+
     use super::*;
     use crate::testing;
 
@@ -57,5 +59,20 @@ mod tests {
         let random: testing::Make<'_> = &|study| Ok(Box::new(Random::new(study)?));
         testing::contract(random, &testing::spaces());
         testing::no_point_twice_while_others_are_untried(random);
+    }
+
+    #[test]
+    fn points_lie_where_the_user_believes() {
+        let prior = Prior::Normal { mean: 0.25, std: 0.01 };
+        let space =
+            Space::new(vec![Parameter { prior: Some(prior), ..testing::float("x") }], vec![]).unwrap();
+        let study = testing::study("random", space);
+        let points = Random::new(&study).unwrap().ask(TrialIdx(0)..TrialIdx(200), &[], &Streams::new(1));
+        let near = points.iter().filter(|point| match point.assignment.get(0) {
+            Some(Value::Float(x)) => (x - 0.25).abs() < 0.03,
+            _ => false,
+        });
+        // Three standard deviations: 199.5 are expected.
+        assert!(near.count() >= 195);
     }
 }

@@ -18,11 +18,11 @@ pub(crate) type Make<'a> = &'a dyn Fn(&Study) -> Result<Box<dyn Sampler>, Settin
 
 pub(crate) fn float(name: &str) -> Parameter {
     let domain = Domain::Float { min: -1.0, max: 3.0, step: None, distribution: Distribution::Uniform };
-    Parameter { name: name.into(), domain, when: vec![], default: None }
+    Parameter { name: name.into(), domain, when: vec![], default: None, prior: None }
 }
 
 pub(crate) fn with(name: &str, domain: Domain) -> Parameter {
-    Parameter { name: name.into(), domain, when: vec![], default: None }
+    Parameter { name: name.into(), domain, when: vec![], default: None, prior: None }
 }
 
 pub(crate) fn categorical(name: &str, choices: &[&str]) -> Parameter {

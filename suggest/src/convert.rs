@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proto::cairn as wire;
 use study::{
     Algorithm, Assignment, Comparison, Condition, Constraint, Digest, Direction, Distribution, Domain,
-    HistoryEvent, Objective, Outcome, Parameter, Prefix, Requirement, Rule, Space, Study, Suggestion, Trial,
-    TrialIdx, Value,
+    HistoryEvent, Objective, Outcome, Parameter, Prefix, Prior, Requirement, Rule, Space, Study, Suggestion,
+    Trial, TrialIdx, Value,
 };
 use thiserror::Error;
 
@@ -140,7 +140,32 @@ fn parameter_from_proto(parameter: &wire::Parameter) -> Result<Parameter, Conver
         },
     };
     let when = parameter.when.iter().map(condition_from_proto).collect();
-    Ok(Parameter { name: name.clone(), domain, when, default })
+    let prior = parameter.prior.as_ref().map(|prior| prior_from_proto(prior, &domain)).transpose();
+    let prior = prior.map_err(|problem| ConvertError::one(format!("`{name}`: its prior: {problem}")))?;
+    Ok(Parameter { name: name.clone(), domain, when, default, prior })
+}
+
+fn prior_from_proto(prior: &wire::Prior, domain: &Domain) -> Result<Prior, String> {
+    match (prior.mean, prior.std) {
+        (Some(mean), Some(std)) if prior.weights.is_empty() => Ok(Prior::Normal { mean, std }),
+        (None, None) => {
+            Prior::weighted(domain, prior.weights.iter().map(|(text, weight)| (text.as_str(), *weight)))
+        }
+        _ => Err("it has mean and std, or weights".into()),
+    }
+}
+
+fn prior_to_proto(prior: &Prior, domain: &Domain) -> wire::Prior {
+    match prior {
+        Prior::Normal { mean, std } => {
+            wire::Prior { mean: Some(*mean), std: Some(*std), ..wire::Prior::default() }
+        }
+        Prior::Weighted { weights } => {
+            let text = |i| domain.text(Value::Choice(i));
+            let weights = weights.iter().enumerate().map(|(i, weight)| (text(i), *weight));
+            wire::Prior { weights: weights.collect(), ..wire::Prior::default() }
+        }
+    }
 }
 
 fn parameter_to_proto(parameter: &Parameter) -> wire::Parameter {
@@ -168,6 +193,7 @@ fn parameter_to_proto(parameter: &Parameter) -> wire::Parameter {
         domain: Some(domain),
         when: parameter.when.iter().map(condition_to_proto).collect(),
         default: parameter.default.map(|value| parameter.domain.text(value)),
+        prior: parameter.prior.as_ref().map(|prior| prior_to_proto(prior, &parameter.domain)),
     }
 }
 
@@ -285,16 +311,8 @@ pub fn trial_to_proto(trial: &Trial) -> wire::Trial {
 /// # Errors
 /// If a number is not finite.
 pub fn suggestion_from_proto(suggestion: &wire::Suggestion) -> Result<Suggestion, ConvertError> {
-    use wire::value::Kind;
-    let value = |value: &wire::Value| match value.kind {
-        None => Ok(None),
-        Some(Kind::Float(x)) if !x.is_finite() => Err(ConvertError::one(format!("value {x} is not finite"))),
-        Some(Kind::Float(x)) => Ok(Some(Value::Float(x))),
-        Some(Kind::Int(x)) => Ok(Some(Value::Int(x))),
-        Some(Kind::Choice(i)) => Ok(Some(Value::Choice(i as usize))),
-    };
     Ok(Suggestion {
-        assignment: Assignment(suggestion.values.iter().map(value).collect::<Result<_, _>>()?),
+        assignment: assignment_from_proto(&suggestion.values)?,
         fidelity: suggestion.fidelity,
         parent: suggestion.parent.map(TrialIdx),
         notes: suggestion.notes.clone(),
@@ -303,6 +321,32 @@ pub fn suggestion_from_proto(suggestion: &wire::Suggestion) -> Result<Suggestion
 
 /// The message of a suggestion.
 pub fn suggestion_to_proto(suggestion: &Suggestion) -> wire::Suggestion {
+    wire::Suggestion {
+        values: assignment_to_proto(&suggestion.assignment),
+        fidelity: suggestion.fidelity,
+        parent: suggestion.parent.map(|parent| parent.0),
+        notes: suggestion.notes.clone(),
+    }
+}
+
+/// The assignment of a message's values.
+///
+/// # Errors
+/// If a number is not finite.
+pub fn assignment_from_proto(values: &[wire::Value]) -> Result<Assignment, ConvertError> {
+    use wire::value::Kind;
+    let value = |value: &wire::Value| match value.kind {
+        None => Ok(None),
+        Some(Kind::Float(x)) if !x.is_finite() => Err(ConvertError::one(format!("value {x} is not finite"))),
+        Some(Kind::Float(x)) => Ok(Some(Value::Float(x))),
+        Some(Kind::Int(x)) => Ok(Some(Value::Int(x))),
+        Some(Kind::Choice(i)) => Ok(Some(Value::Choice(i as usize))),
+    };
+    values.iter().map(value).collect::<Result<_, _>>().map(Assignment)
+}
+
+/// The values of an assignment as a message has them.
+pub fn assignment_to_proto(assignment: &Assignment) -> Vec<wire::Value> {
     use wire::value::Kind;
     let value = |value: &Option<Value>| wire::Value {
         kind: value.map(|value| match value {
@@ -311,12 +355,7 @@ pub fn suggestion_to_proto(suggestion: &Suggestion) -> wire::Suggestion {
             Value::Choice(i) => Kind::Choice(i as u32),
         }),
     };
-    wire::Suggestion {
-        values: suggestion.assignment.0.iter().map(value).collect(),
-        fidelity: suggestion.fidelity,
-        parent: suggestion.parent.map(|parent| parent.0),
-        notes: suggestion.notes.clone(),
-    }
+    assignment.0.iter().map(value).collect()
 }
 
 /// The prefix of a message; a digest of another length is taken for none that is held.

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     fn parameter(name: &str, domain: Domain) -> Parameter {
-        Parameter { name: name.into(), domain, when: vec![], default: None }
+        Parameter { name: name.into(), domain, when: vec![], default: None, prior: None }
     }
 
     fn float(name: &str) -> Parameter {

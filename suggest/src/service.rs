@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use algorithms::Prediction;
 use proto::cairn as wire;
 use proto::cairn::search_server::Search;
 use study::{HistoryEvent, Prefix, Study, TrialIdx};
@@ -86,6 +87,31 @@ impl Search for SearchService {
             let decisions = scheduler.map(|scheduler| scheduler.decide(&session.streams)).unwrap_or_default();
             wire::DecideReply {
                 decisions: decisions.iter().map(convert::decision_to_proto).collect(),
+                prefix: Some(convert::prefix_to_proto(&session.prefix())),
+            }
+        };
+        self.with_session(study, key, request.prefix, events, answer).await
+    }
+
+    async fn predict(
+        &self,
+        request: Request<wire::PredictRequest>,
+    ) -> Result<Response<wire::PredictReply>, Status> {
+        let request = request.into_inner();
+        let (study, key) = read_study(request.study)?;
+        let events = read_events(&request.events)?;
+        let points = request.points.iter().map(|point| convert::assignment_from_proto(&point.values));
+        let points = points.collect::<Result<Vec<_>, _>>().map_err(|error| invalid(&error))?;
+        if points.iter().any(|point| point.0.len() != study.space.parameters().len()) {
+            return Err(Status::invalid_argument("a point has another number of values than the space"));
+        }
+        let answer = move |session: &Session| {
+            let predictions = session.engine.sampler.predict(&points).unwrap_or_default();
+            wire::PredictReply {
+                predictions: predictions
+                    .into_iter()
+                    .map(|Prediction { mean, std }| wire::Prediction { mean, std })
+                    .collect(),
                 prefix: Some(convert::prefix_to_proto(&session.prefix())),
             }
         };
@@ -186,7 +212,7 @@ mod tests {
 
     fn study(seed: u64) -> wire::Study {
         let domain = Domain::Float { min: 0.0, max: 1.0, step: None, distribution: Distribution::Uniform };
-        let parameter = Parameter { name: "x".into(), domain, when: vec![], default: None };
+        let parameter = Parameter { name: "x".into(), domain, when: vec![], default: None, prior: None };
         convert::study_to_proto(&Study {
             name: "s".into(),
             space: Space::new(vec![parameter], vec![]).unwrap(),
@@ -241,6 +267,23 @@ mod tests {
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
         let after = restarted.ask(ask(Prefix::default(), &events(3), 3, 1)).await.unwrap().into_inner();
         assert_eq!(before, after);
+    }
+
+    #[tokio::test]
+    async fn an_algorithm_without_a_model_predicts_nothing_and_keeps_its_history() {
+        let service = SearchService::default();
+        let point = |n| wire::Point { values: vec![wire::Value::default(); n] };
+        let predict = |points| wire::PredictRequest {
+            study: Some(study(1)),
+            prefix: None,
+            events: events(3).iter().map(convert::event_to_proto).collect(),
+            points,
+        };
+        let reply = service.predict(Request::new(predict(vec![point(1)]))).await.unwrap().into_inner();
+        assert_eq!(reply.predictions, []);
+        assert_eq!(held_prefix(&service, &study(1)), Some(Prefix::default().extend(&events(3))));
+        let refused = service.predict(Request::new(predict(vec![point(2)]))).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     }
 
     #[tokio::test]

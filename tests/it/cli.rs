@@ -58,6 +58,12 @@ fn trials_are_filtered_sorted_compared_and_exported() {
     assert_eq!(sorted["items"][0]["name"], best["name"]);
     let yaml = cairn.run(["best", "knob", "-o", "yaml"]).ok().stdout;
     assert!(yaml.contains(best["name"].as_str().unwrap()), "{yaml}");
+    // Sobol search has no model: nothing is believed, only seen.
+    assert_eq!(best.get("predictedBest"), None);
+    let shown = cairn.run(["best", "knob"]).ok().stdout;
+    assert!(shown.contains("value") && !shown.contains("predicted"), "{shown}");
+    let why = cairn.run(["explain", "knob", best["name"].as_str().unwrap()]).ok().stdout;
+    assert!(why.contains("proposed by: sobol") && !why.contains("predicted"), "{why}");
     let other = sorted["items"][1]["name"].as_str().unwrap();
     let compared = cairn.run(["compare", "knob", best["name"].as_str().unwrap(), other]).ok().stdout;
     assert!(compared.lines().any(|line| line.starts_with('*') && line.contains("lr")), "{compared}");
@@ -107,6 +113,45 @@ fn a_completed_search_goes_on_with_points_of_a_person() {
         replayed.stdout.contains("suggestions are the same") || replayed.stderr.contains("are the same"),
         "{replayed}"
     );
+}
+
+#[test]
+fn a_space_is_edited_and_what_was_found_stays() {
+    let cairn = ran();
+    let other = EXPERIMENT
+        .replace("max: \"1\"", "max: \"0.5\"")
+        .replace("[plain,", "[plain, new,")
+        .replace("maxTrialCount: 8", "maxTrialCount: 14")
+        .replace(
+            "  parallelTrialCount",
+            "    - {name: depth, parameterType: int, feasibleSpace: {min: \"1\", max: \"3\"}}\n  parallelTrialCount",
+        )
+        .replace("{name: kind, reference: kind}]", "{name: kind, reference: kind}, {name: depth, reference: depth}]")
+        .replace("echo \"kind:", "echo \"depth: ${trialParameters.depth}\"; echo \"kind:");
+    cairn.write("experiment.yaml", &other);
+    let edit = ["edit", "knob", "--space", "experiment.yaml", "--max-trial-count", "14"];
+    let refused = cairn.run(edit);
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("`depth` is new and has no default"),
+        "{refused}"
+    );
+    cairn.write("experiment.yaml", other.replace("max: \"3\"}}", "max: \"3\"}, default: \"2\"}"));
+    let refused = cairn.run(["run", "experiment.yaml"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("cairn edit knob --space"), "{refused}");
+    cairn.run(edit).ok();
+    cairn.run(["resume", "knob"]).ok();
+    let trials = cairn.trials("knob");
+    let number =
+        |trial: &serde_json::Value| trial["parameters"]["lr"].as_str().unwrap().parse::<f64>().unwrap();
+    assert_eq!(trials.iter().filter(|trial| trial["parameters"].get("depth").is_some()).count(), 6);
+    assert!(trials[8..].iter().all(|trial| number(trial) <= 0.5), "{trials:?}");
+    assert!(trials[..8].iter().any(|trial| number(trial) > 0.5), "{trials:?}");
+    let explained = cairn.run(["watch", "knob", "--after", "0"]).ok().stdout;
+    assert!(explained.contains("`lr` was changed; `kind` was changed; `depth` was added"), "{explained}");
+    // The file is what the experiment is now.
+    cairn.run(["run", "experiment.yaml"]).ok();
+    let replayed = cairn.run(["replay", "knob"]).ok();
+    assert!(replayed.stdout.contains("14 of 14 suggestions are the same"), "{replayed}");
 }
 
 #[test]

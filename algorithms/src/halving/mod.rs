@@ -17,6 +17,7 @@ use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 use crate::Sampler;
 use crate::encode::{Encoder, MAX_DRAWS};
 use crate::past::{Past, noted, suggestion};
+use crate::prior;
 use crate::rng::Streams;
 use crate::settings::SettingsError;
 
@@ -132,7 +133,7 @@ impl Halving {
         let space = self.encoder.space();
         let mut point = || {
             let x: Vec<f64> = (0..self.encoder.dims()).map(|_| rng.random()).collect();
-            self.ladder.at(level, self.encoder.decode(&x))
+            self.ladder.at(level, self.encoder.decode(&prior::draw(space, &x)))
         };
         let draws = if space.constraints().is_empty() { 1 } else { MAX_DRAWS };
         (0..draws).map(|_| point()).find(|assignment| space.is_feasible(assignment))

@@ -14,6 +14,7 @@ use study::{HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 use crate::Sampler;
 use crate::encode::Encoder;
 use crate::past::suggestion;
+use crate::prior;
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 
@@ -112,7 +113,8 @@ impl Sampler for Sobol {
     }
 }
 
-/// The point of a slot that meets the constraints; `None` if none was found.
+/// The point of a slot that meets the constraints, drawn towards where the user believes the best; `None` if none was
+/// found.
 pub(crate) fn design(
     encoder: &Encoder,
     sequence: &Sequence,
@@ -120,9 +122,11 @@ pub(crate) fn design(
     streams: Streams,
     by: &str,
 ) -> Option<Suggestion> {
-    let mut tries = (0..=TRIES).map(|k| encoder.decode(&sequence.point((slot.0 + k * STRIDE) as u32)));
-    let found = tries.find(|assignment| encoder.space().is_feasible(assignment));
-    let found = found.or_else(|| encoder.uniform(&mut streams.stream("sobol/feasible", slot)));
+    let space = encoder.space();
+    let point = |k| prior::draw(space, &sequence.point((slot.0 + k * STRIDE) as u32));
+    let mut tries = (0..=TRIES).map(|k| encoder.decode(&point(k)));
+    let found = tries.find(|assignment| space.is_feasible(assignment));
+    let found = found.or_else(|| encoder.believed(&mut streams.stream("sobol/feasible", slot)));
     found.map(|assignment| suggestion(assignment, by))
 }
 

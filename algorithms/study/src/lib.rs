@@ -18,7 +18,7 @@ pub use history::{
 };
 pub use objective::{Cost, Direction, Objective};
 pub use rule::{Comparison, Rule};
-pub use space::{Condition, Distribution, Domain, Parameter, Requirement, Space, SpaceError};
+pub use space::{Condition, Distribution, Domain, Parameter, Prior, Requirement, Space, SpaceError};
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 
 mod domain;
 mod error;
+mod prior;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,6 +12,7 @@ use crate::{Assignment, Constraint, Value};
 
 pub use domain::{Distribution, Domain};
 pub use error::SpaceError;
+pub use prior::Prior;
 
 /// What a condition demands of its parent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,9 @@ pub struct Parameter {
     /// A value worth trying first; also what an inactive parameter's placeholder becomes.
     #[serde(default)]
     pub default: Option<Value>,
+    /// Where its best value is believed to lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<Prior>,
 }
 
 /// A search space whose parameters, conditions and constraints have been checked against each other.
@@ -113,6 +118,9 @@ impl Space {
                 errors.push(SpaceError::DuplicateName(parameter.name.clone()));
             }
             errors.extend(parameter.domain.check(&parameter.name).err());
+            let believed = parameter.prior.as_ref().and_then(|prior| prior.check(&parameter.domain).err());
+            errors
+                .extend(believed.map(|problem| SpaceError::Prior { name: parameter.name.clone(), problem }));
         }
         for parameter in &parameters {
             errors.extend(parameter.when.iter().filter_map(|condition| {
@@ -212,6 +220,23 @@ impl Space {
         parameters.filter_map(|(i, p)| Some((p.name.clone(), p.domain.text(assignment.get(i)?)))).collect()
     }
 
+    /// The point of texts by name that may be of another space: what this one does not have is dropped, and what it has
+    /// beside them is taken to have had its default. `None` if the point does not lie in this space.
+    pub fn project<'a>(&self, texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Assignment> {
+        let texts: BTreeMap<&str, &str> = texts.into_iter().collect();
+        let mut assignment = Assignment(vec![None; self.parameters.len()]);
+        for &i in &self.order {
+            let parameter = &self.parameters[i];
+            if self.is_active(i, &assignment) {
+                assignment.0[i] = match texts.get(parameter.name.as_str()) {
+                    Some(text) => parameter.domain.parse(text),
+                    None => parameter.default,
+                };
+            }
+        }
+        self.contains(&assignment).then_some(assignment)
+    }
+
     /// The assignment of texts by name; `None` for a name that is missing or a text that is none of its domain.
     pub fn parse<'a>(&self, texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Assignment {
         let mut assignment = Assignment(vec![None; self.parameters.len()]);
@@ -292,7 +317,7 @@ mod tests {
     }
 
     fn parameter(name: &str, domain: Domain) -> Parameter {
-        Parameter { name: name.into(), domain, when: vec![], default: None }
+        Parameter { name: name.into(), domain, when: vec![], default: None, prior: None }
     }
 
     fn optimizers() -> Space {
@@ -327,6 +352,27 @@ mod tests {
         assert_eq!(adam.get(0), None);
         assert!(space.contains(&adam));
         assert_eq!(space.texts(&adam), [("opt".to_owned(), "adam".to_owned())]);
+    }
+
+    #[test]
+    fn a_point_of_another_space_is_taken_over_where_it_lies_in_this_one() {
+        let layers = Parameter {
+            default: Some(Value::Int(2)),
+            ..parameter(
+                "layers",
+                Domain::Int { min: 1, max: 4, step: 1, distribution: Distribution::Uniform },
+            )
+        };
+        let space = Space::new(vec![parameter("lr", float(0.0, 0.5, None)), layers], vec![]).unwrap();
+        let at = |texts: &[(&'static str, &'static str)]| space.project(texts.iter().copied());
+        let point = |lr, layers| Some(Assignment(vec![Some(Value::Float(lr)), Some(Value::Int(layers))]));
+        assert_eq!(at(&[("gone", "1"), ("lr", "0.25")]), point(0.25, 2));
+        assert_eq!(at(&[("layers", "3"), ("lr", "0.25")]), point(0.25, 3));
+        // Outside of its bounds, and without a value or default.
+        assert_eq!((at(&[("lr", "0.75")]), at(&[("layers", "3")])), (None, None));
+        // What is active follows from the point, not from what the texts held.
+        let adam = optimizers().project([("opt", "adam"), ("momentum", "0.9")]).unwrap();
+        assert_eq!(adam.get(0), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use study::{HistoryEvent, Outcome, TrialIdx};
 
 use crate::experiment::Spent;
 use crate::run::{Exit, Model};
+use crate::telling::Telling;
 use crate::time::Timestamp;
 use crate::trial::{MetricSummary, Origin, TrialState};
 
@@ -145,12 +146,15 @@ impl Event {
 
     /// What algorithms are told of it: of a trial's end its start, its reports and its end together, else nothing.
     /// So the history told depends on the order of ends alone; what runs meanwhile travels beside it.
-    pub fn history(&self) -> Vec<HistoryEvent> {
+    pub fn history(&self, telling: &Telling) -> Vec<HistoryEvent> {
         let Self::TrialEnded { trial, outcome, curve, .. } = self else {
             return Vec::new();
         };
+        let Some(trial) = telling.trial(trial) else {
+            return Vec::new();
+        };
         let idx = trial.idx;
-        let mut told = vec![HistoryEvent::Started(trial.clone())];
+        let mut told = vec![HistoryEvent::Started(trial)];
         told.extend(curve.iter().map(|(step, costs)| HistoryEvent::Reported {
             trial: idx,
             step: *step,

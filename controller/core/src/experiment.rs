@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use study::TrialIdx;
+use study::{Study, TrialIdx};
 
 use crate::spec::{ExperimentSpec, Setting};
 use crate::time::Timestamp;
@@ -42,6 +42,21 @@ pub struct ExperimentRecord {
     pub base_dir: Option<String>,
     /// When it was created.
     pub created: Timestamp,
+    /// The studies that it had before edits, oldest first: what was asked then is asked again of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Earlier>,
+}
+
+/// A study that an edit has replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Earlier {
+    /// Number of the last event of its time.
+    pub until: u64,
+    /// Trials that there were at its end.
+    pub n_trials: u64,
+    /// What its algorithm saw.
+    pub study: Study,
 }
 
 /// A condition as Kubernetes resources have it.
@@ -128,6 +143,16 @@ pub struct Best {
     /// Its objective; `None` if it is a text, such as a genotype.
     #[serde(with = "crate::floats::option")]
     pub value: Option<f64>,
+    /// Runs of its point that were measured; of more than one `value` is the mean, and the trial the one nearest to it.
+    #[serde(default = "one")]
+    pub runs: u32,
+    /// Standard error of that mean.
+    #[serde(default)]
+    pub std_error: Option<f64>,
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// What an experiment has spent.
@@ -169,6 +194,18 @@ pub struct ExperimentStatus {
     pub algorithm_settings: Vec<Setting>,
     /// Why nothing happens right now, in one line; empty while something does.
     pub waiting: String,
+    /// The builds that have proposed its points, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<Build>,
+}
+
+/// A build that has proposed points.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// Its name: version, machine and level of vector instructions, on which the last bits of a suggestion depend.
+    pub name: String,
+    /// Number of the first event of its time.
+    pub since: u64,
 }
 
 /// How firmly an experiment is held.
@@ -192,8 +229,31 @@ impl ExperimentStatus {
         self.conditions.iter().any(|c| c.kind == kind && c.status == "True")
     }
 
+    /// From now on this build proposes.
+    pub fn built_by(&mut self, name: &str) {
+        if self.builds.last().is_none_or(|last| last.name != name) {
+            self.builds.push(Build { name: name.to_owned(), since: self.last_seq + 1 });
+        }
+    }
+
     /// Whether it has succeeded or failed.
     pub fn is_completed(&self) -> bool {
         self.is("Succeeded") || self.is("Failed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_is_named_once_until_another_takes_over() {
+        let mut status = ExperimentStatus::default();
+        for (name, last_seq) in [("a", 1), ("a", 5), ("b", 9), ("a", 12)] {
+            status.last_seq = last_seq;
+            status.built_by(name);
+        }
+        let builds: Vec<_> = status.builds.iter().map(|build| (&*build.name, build.since)).collect();
+        assert_eq!(builds, [("a", 2), ("b", 10), ("a", 13)]);
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use study::{
-    Algorithm, Condition, Constraint, Direction, Distribution, Domain, Objective, Parameter, Requirement,
-    Space, SpaceError, Study,
+    Algorithm, Condition, Constraint, Distribution, Domain, Objective, Parameter, Prior, Requirement, Space,
+    SpaceError, Study,
 };
 
 use crate::report::{Problem, Report};
-use crate::spec::{AlgorithmSpec, ExperimentSpec, FeasibleSpace, ParameterSpec, Setting};
+use crate::spec::{AlgorithmSpec, ExperimentSpec, FeasibleSpace, ParameterSpec, PriorSpec, Setting};
 
 /// The study of a defaulted spec. `random_state` of the algorithm wins over `seed`.
 ///
@@ -52,7 +52,7 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
         space,
         objectives: vec![Objective {
             metric: objective.objective_metric_name.clone(),
-            direction: if objective.is_maximize() { Direction::Maximize } else { Direction::Minimize },
+            direction: objective.direction(),
             goal: objective.goal,
         }],
         algorithm,
@@ -109,12 +109,37 @@ fn parameter(spec: &ParameterSpec, path: &str, report: &mut Report) -> Option<Pa
             }
         }
     };
+    let prior = match spec.prior.as_ref().map(|prior| self::prior(prior, &domain)) {
+        None => None,
+        Some(Ok(prior)) => Some(prior),
+        Some(Err(problem)) => {
+            let problem = Problem::new(format!("{path}.prior"), format!("`{}`: {problem}", spec.name));
+            report.error(problem.hint(PRIOR_HINT));
+            return None;
+        }
+    };
     let when = spec
         .when
         .iter()
         .map(|(parent, wanted)| condition(parent, wanted, path, report))
         .collect::<Option<_>>()?;
-    Some(Parameter { name: spec.name.clone(), domain, when, default })
+    Some(Parameter { name: spec.name.clone(), domain, when, default, prior })
+}
+
+/// How a prior is written.
+const PRIOR_HINT: &str =
+    "for example `prior: {mean: 0.01, std: 0.5}`, or `prior: {weights: {adam: 3, sgd: 1}}` for a list";
+
+fn prior(spec: &PriorSpec, domain: &Domain) -> Result<Prior, String> {
+    let prior = match (spec.mean, spec.std, spec.weights.is_empty()) {
+        (Some(mean), Some(std), true) => Prior::Normal { mean, std },
+        (None, None, false) => {
+            Prior::weighted(domain, spec.weights.iter().map(|(text, weight)| (text.as_str(), *weight)))?
+        }
+        _ => return Err("a prior has mean and std for a number, or weights for a list".into()),
+    };
+    prior.check(domain)?;
+    Ok(prior)
 }
 
 fn condition(parent: &str, wanted: &serde_json::Value, path: &str, report: &mut Report) -> Option<Condition> {
@@ -279,6 +304,28 @@ mod tests {
             let (study, _) = study(json!([{"name": "a", "parameterType": kind, "feasibleSpace": space}]));
             let problems = study.unwrap_err();
             assert!(problems[0].message.contains(wanted), "{space}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn a_prior_is_read_or_refused_with_its_place_and_a_way_out() {
+        let lr = |prior: serde_json::Value| {
+            json!([{"name": "lr", "parameterType": "double", "prior": prior,
+                "feasibleSpace": {"min": "0.001", "max": "1", "distribution": "logUniform"}}])
+        };
+        let (study, _) = study(lr(json!({"mean": 0.01, "std": 0.5})));
+        let believed = study.unwrap().space.parameters()[0].prior.clone();
+        assert_eq!(believed, Some(Prior::Normal { mean: 0.01, std: 0.5 }));
+        for (prior, wanted) in [
+            (json!({"mean": 0.01}), "`lr`: a prior has mean and std for a number, or weights for a list"),
+            (json!({}), "`lr`: a prior has mean and std"),
+            (json!({"mean": 2, "std": 1}), "`lr`: mean 2 is not between min 0.001 and max 1"),
+            (json!({"weights": {"a": 1}}), "`lr`: weights are for lists"),
+        ] {
+            let (study, _) = self::study(lr(prior));
+            let problems = study.unwrap_err();
+            assert!(problems[0].message.starts_with(wanted), "{problems:?}");
+            assert_eq!((&*problems[0].path, problems[0].hint.is_some()), ("spec.parameters[0].prior", true));
         }
     }
 

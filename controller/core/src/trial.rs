@@ -131,6 +131,11 @@ pub enum Origin {
     Search,
     /// A person put it in the queue.
     Enqueued,
+    /// A point that did best is run again before it is trusted.
+    Repeat {
+        /// The trial that tried it first.
+        of: TrialIdx,
+    },
     /// A person wanted this one once more.
     Retry {
         /// The trial it repeats.

@@ -129,8 +129,14 @@ pub(crate) struct CairnBlock {
     pub(crate) objective: String,
     /// Trials by state.
     pub(crate) counters: Counters,
-    /// Objective of the best trial so far.
+    /// Objective of the best trial so far; the mean of its point's runs where points are run again.
     pub(crate) best_value: Option<f64>,
+    /// Runs of the best point that were measured.
+    #[serde(default)]
+    pub(crate) best_runs: Option<u32>,
+    /// Standard error of their mean.
+    #[serde(default)]
+    pub(crate) best_std_error: Option<f64>,
     /// Name of the best trial so far.
     pub(crate) best_trial: Option<String>,
     /// What runs that have ended have spent.
@@ -204,7 +210,7 @@ pub(crate) struct Submitted {
 }
 
 /// New budgets; what is left out stays.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Budgets {
     /// Trials at all.
@@ -225,6 +231,13 @@ pub(crate) struct Budgets {
     /// Most money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_cost: Option<f64>,
+}
+
+impl Budgets {
+    /// Whether all of them stay.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How to stop.
@@ -259,6 +272,24 @@ pub(crate) struct Explanation {
     pub(crate) subject: String,
     /// One fact a line.
     pub(crate) lines: Vec<String>,
+    /// Of an experiment: how well its algorithm's predictions have met what came, if it has made any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) calibration: Option<Calibration>,
+}
+
+/// How well predictions have met what came.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Calibration {
+    /// Ended trials of which something was predicted.
+    pub(crate) trials: u64,
+    /// Share of values within the predicted interval that should hold 50 of 100.
+    pub(crate) within50: f64,
+    /// Share of values within the predicted interval that should hold 90 of 100.
+    pub(crate) within90: f64,
+    /// Root of the mean squared distance between seen and predicted, in predicted standard deviations: 1 is right, more
+    /// says that the model was too sure, less that it was not sure enough.
+    pub(crate) rms_z: f64,
 }
 
 /// Trials side by side.
@@ -315,6 +346,11 @@ pub(crate) struct Replay {
     pub(crate) same: u64,
     /// Each that was not: trial, then and now.
     pub(crate) differences: Vec<String>,
+    /// The build that was asked now: version, machine and level of vector instructions.
+    pub(crate) build: String,
+    /// Other builds that have proposed points then: the last bits of their suggestions may differ.
+    #[serde(default)]
+    pub(crate) other_builds: Vec<String>,
 }
 
 /// An algorithm.

@@ -28,7 +28,11 @@ impl Explain {
             || asked.starts_with("spec.")
             || asked.contains('.') && !fields::find(asked).is_empty();
         let explanation = if is_field && self.subject.is_none() {
-            Explanation { subject: self.experiment.clone(), lines: field(&self.experiment)? }
+            Explanation {
+                subject: self.experiment.clone(),
+                lines: field(&self.experiment)?,
+                ..Explanation::default()
+            }
         } else {
             let subject = self.subject.map(|subject| format!("?subject={}", encode(&subject)));
             let rest = format!("/explain{}", subject.unwrap_or_default());

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::connect::Connection;
 use super::exit::Exit;
 use super::output::{self, number, seconds};
-use crate::api::types::Experiment;
+use crate::api::types::{CairnBlock, Experiment};
 
 /// Show an experiment: its state, budgets and best trial
 ///
@@ -24,6 +24,16 @@ impl Get {
         let experiment: Experiment = connection.client.get(&connection.path(&self.experiment, "")).await?;
         output::write(connection.format, &experiment, table)?;
         Ok(Exit::Done)
+    }
+}
+
+/// Of how many runs the best value is the mean.
+fn repeated(cairn: &CairnBlock) -> String {
+    match (cairn.best_runs, cairn.best_std_error) {
+        (Some(runs), Some(error)) => {
+            format!(" (mean of {runs} runs, standard error {})", number(Some(error)))
+        }
+        _ => String::new(),
     }
 }
 
@@ -46,10 +56,9 @@ fn table(experiment: &Experiment) -> String {
         counters.running,
         counters.pending
     );
-    let best = cairn
-        .best_trial
-        .as_ref()
-        .map(|name| format!("{name} with {} {}", cairn.objective, number(cairn.best_value)));
+    let best = cairn.best_trial.as_ref().map(|name| {
+        format!("{name} with {} {}{}", cairn.objective, number(cairn.best_value), repeated(cairn))
+    });
     let spent = format!("{} of runs", seconds(cairn.spent.run_seconds));
     let gpu = if cairn.spent.gpu_seconds > 0.0 {
         format!(", {} of GPUs", seconds(cairn.spent.gpu_seconds))

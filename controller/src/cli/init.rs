@@ -68,6 +68,7 @@ mod tests {
             "- name: momentum",
             "when:",
             "default:",
+            "prior:",
             "maxDuration:",
         ];
         let words =

@@ -11,6 +11,7 @@ mod error;
 mod gather;
 mod load;
 mod prepare;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +35,7 @@ use costs::{Costs, For};
 
 pub(crate) use ask::refusal;
 pub(crate) use error::DriverError;
+pub(crate) use telling::telling;
 
 /// How long a driver sleeps at most before it looks for wishes of other processes and at limits of time.
 const TICK: Duration = Duration::from_millis(250);

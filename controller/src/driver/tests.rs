@@ -3,6 +3,7 @@
 
 mod audit;
 mod chaos;
+mod edits;
 mod endings;
 mod executor;
 mod faults;

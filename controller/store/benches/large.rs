@@ -116,6 +116,7 @@ async fn fill(url: &str, algorithm: &str, trials: u64) {
         annotations: BTreeMap::new(),
         spec: document.spec,
         spec_digest: String::new(),
+        earlier: Vec::new(),
         seed: 1,
         base_dir: None,
         created: Timestamp(1),
@@ -140,8 +141,15 @@ async fn fill(url: &str, algorithm: &str, trials: u64) {
             {
                 let observation = trial.observation.clone();
                 let assignments = trial.assignments.clone();
-                status.best =
-                    Some(Best { idx: trial.idx, name: trial.name.clone(), value, assignments, observation });
+                status.best = Some(Best {
+                    idx: trial.idx,
+                    name: trial.name.clone(),
+                    value,
+                    assignments,
+                    observation,
+                    runs: 1,
+                    std_error: None,
+                });
             }
             batch.trials.push(trial);
         }

@@ -60,6 +60,7 @@ async fn measure(url: &str) {
         annotations: [].into(),
         spec: ExperimentSpec::default(),
         spec_digest: String::new(),
+        earlier: Vec::new(),
         seed: 1,
         base_dir: None,
         created: Timestamp(1),

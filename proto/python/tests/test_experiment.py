@@ -21,12 +21,37 @@ def test_a_dict_is_submitted_and_its_best_trial_is_found(server: Served) -> None
     exp = cairn.submit(experiment("best", PRINT_LOSS))
     assert exp.wait(60, progress=False) is exp and exp.state == "Succeeded"
     best = exp.best()
+    assert exp.predicted_best() is None  # random search has no model
     assert best is not None
     values = exp.trials()["value"]
     assert best.value == values.min() and best.params["x"] == best.value
     assert best.name in repr(best) and exp.trial(best.name).params == best.params
     assert exp.trial(best.idx).name == best.name
     assert best.folder is not None and (best.folder / "command.sh").exists()
+
+
+def test_the_best_point_is_run_again_and_its_mean_counts(server: Served) -> None:
+    noisy = "tr -dc 1-9 < /dev/urandom | head -c 6 | sed 's/^/loss=0./'; echo"
+    exp = cairn.submit(experiment("noisy", noisy, repeats=2, maxTrialCount=8, parallelTrialCount=1)).wait(60, progress=False)
+    best = exp.best()
+    assert best is not None and best.repeated is not None and best.repeated.runs == 2
+    trials = exp.trials()
+    runs = trials[trials["params.x"] == best.params["x"]]["value"]
+    assert len(runs) == 2 and abs(runs.mean() - best.repeated.mean) < 1e-12
+    assert "repeat" in set(trials["origin"])
+
+
+def test_the_space_is_edited_and_what_was_found_stays(server: Served) -> None:
+    exp = cairn.submit(experiment("edited", PRINT_LOSS)).wait(60, progress=False)
+    other = experiment("edited", PRINT_LOSS)
+    other["spec"]["parameters"][0]["feasibleSpace"]["min"] = "0.5"
+    exp.edit_space(other)
+    exp.edit(max_trials=9)
+    until(lambda: len(exp.trials()) == 9)
+    x = exp.trials()["params.x"]
+    assert (x[6:] >= 0.5).all() and (x[:6] < 0.5).any()
+    with pytest.raises(cairn.InvalidError, match="cannot be edited"):
+        exp.edit_space(other)
 
 
 def test_a_file_and_its_text_are_the_same_experiment(server: Served, tmp_path: Path) -> None:

@@ -37,6 +37,18 @@ def test_points_lie_in_the_space_and_follow_from_the_seed(server: Served) -> Non
     assert {point["opt"] for point in points} == {"sgd", "adam"}
 
 
+def test_points_are_drawn_from_what_is_believed(server: Served) -> None:
+    space = {
+        "x": search.float(1e-3, 1, log=True, prior=(0.01, 0.1)),
+        "opt": search.categorical(["sgd", "adam"], prior={"adam": 1000}),
+    }
+    points = run(cairn.Study(space, algorithm="random", seed=7), 30)
+    assert all(0.003 < float(str(point["x"])) < 0.03 for point in points)
+    assert [point["opt"] for point in points].count("adam") >= 28
+    with pytest.raises(cairn.InvalidError, match="mean 2 is not between"):
+        cairn.Study({"x": search.float(0, 1, prior=(2, 1))}, algorithm="random")
+
+
 def test_several_at_once_are_the_same_as_one_by_one(server: Served) -> None:
     one, many = (cairn.Study(SPACE, algorithm="random", seed=1, parallel=4) for _ in range(2))
     assert [one.ask().params for _ in range(4)] == [trial.params for trial in many.ask(4)]

@@ -33,6 +33,9 @@ pub struct Parameter {
     /// Text of the value tried first.
     #[prost(string, optional, tag = "7")]
     pub default: ::core::option::Option<::prost::alloc::string::String>,
+    /// Where its best value is believed to lie.
+    #[prost(message, optional, tag = "8")]
+    pub prior: ::core::option::Option<Prior>,
     #[prost(oneof = "parameter::Domain", tags = "2, 3, 4, 5")]
     pub domain: ::core::option::Option<parameter::Domain>,
 }
@@ -49,6 +52,22 @@ pub mod parameter {
         #[prost(message, tag = "5")]
         Categorical(super::CategoricalDomain),
     }
+}
+/// A belief that leads the search and forbids nothing.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Prior {
+    /// Of a float or int parameter: centre and width of a normal distribution. The width is in the parameter's own unit,
+    /// in powers of ten under a distribution in the logarithm.
+    #[prost(double, optional, tag = "1")]
+    pub mean: ::core::option::Option<f64>,
+    #[prost(double, optional, tag = "2")]
+    pub std: ::core::option::Option<f64>,
+    /// Of a list: how likely each value is against the others, by text; 1 for those left out.
+    #[prost(btree_map = "string, double", tag = "3")]
+    pub weights: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        f64,
+    >,
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct FloatDomain {
@@ -392,6 +411,39 @@ pub mod decision {
         }
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PredictRequest {
+    #[prost(message, optional, tag = "1")]
+    pub study: ::core::option::Option<Study>,
+    #[prost(message, optional, tag = "2")]
+    pub prefix: ::core::option::Option<Prefix>,
+    #[prost(message, repeated, tag = "3")]
+    pub events: ::prost::alloc::vec::Vec<HistoryEvent>,
+    #[prost(message, repeated, tag = "4")]
+    pub points: ::prost::alloc::vec::Vec<Point>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Point {
+    /// One per parameter of the study, in its order.
+    #[prost(message, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<Value>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PredictReply {
+    /// One per point, in their order; empty: the algorithm has no model, or knows too little for one.
+    #[prost(message, repeated, tag = "1")]
+    pub predictions: ::prost::alloc::vec::Vec<Prediction>,
+    #[prost(message, optional, tag = "2")]
+    pub prefix: ::core::option::Option<Prefix>,
+}
+/// What is believed of the cost of a point, which is smaller where it is better; noise of measuring left out.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Prediction {
+    #[prost(double, tag = "1")]
+    pub mean: f64,
+    #[prost(double, tag = "2")]
+    pub std: f64,
+}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListAlgorithmsRequest {}
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -654,6 +706,25 @@ pub mod search_client {
             req.extensions_mut().insert(GrpcMethod::new("cairn.v1.Search", "Decide"));
             self.inner.unary(req, path, codec).await
         }
+        /// What is believed of points after a history. FAILED_PRECONDITION as for Ask.
+        pub async fn predict(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PredictRequest>,
+        ) -> std::result::Result<tonic::Response<super::PredictReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/cairn.v1.Search/Predict");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("cairn.v1.Search", "Predict"));
+            self.inner.unary(req, path, codec).await
+        }
         /// What algorithms there are, their settings and what each can do.
         pub async fn list_algorithms(
             &mut self,
@@ -714,6 +785,11 @@ pub mod search_server {
             &self,
             request: tonic::Request<super::DecideRequest>,
         ) -> std::result::Result<tonic::Response<super::DecideReply>, tonic::Status>;
+        /// What is believed of points after a history. FAILED_PRECONDITION as for Ask.
+        async fn predict(
+            &self,
+            request: tonic::Request<super::PredictRequest>,
+        ) -> std::result::Result<tonic::Response<super::PredictReply>, tonic::Status>;
         /// What algorithms there are, their settings and what each can do.
         async fn list_algorithms(
             &self,
@@ -960,6 +1036,49 @@ pub mod search_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DecideSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/cairn.v1.Search/Predict" => {
+                    #[allow(non_camel_case_types)]
+                    struct PredictSvc<T: Search>(pub Arc<T>);
+                    impl<T: Search> tonic::server::UnaryService<super::PredictRequest>
+                    for PredictSvc<T> {
+                        type Response = super::PredictReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PredictRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Search>::predict(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PredictSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

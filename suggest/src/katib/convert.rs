@@ -60,7 +60,13 @@ fn space<'a>(specs: impl Iterator<Item = &'a wire::ParameterSpec>) -> Result<Spa
     for spec in specs {
         match domain(spec) {
             Ok(domain) => {
-                parameters.push(Parameter { name: spec.name.clone(), domain, when: vec![], default: None });
+                parameters.push(Parameter {
+                    name: spec.name.clone(),
+                    domain,
+                    when: vec![],
+                    default: None,
+                    prior: None,
+                });
             }
             Err(problem) => problems.push(format!("`{}`: {problem}", spec.name)),
         }

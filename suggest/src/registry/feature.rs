@@ -17,19 +17,22 @@ pub enum Feature {
     Conditional,
     /// Hard constraints.
     Constraints,
+    /// Beliefs where the best point lies.
+    Priors,
     /// Several trials at once.
     Parallel,
 }
 
 impl Feature {
     /// All, in the order of the table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Float,
         Self::Int,
         Self::Discrete,
         Self::Categorical,
         Self::Conditional,
         Self::Constraints,
+        Self::Priors,
         Self::Parallel,
     ];
 
@@ -42,6 +45,7 @@ impl Feature {
             Self::Categorical => "categorical",
             Self::Conditional => "conditional",
             Self::Constraints => "constraints",
+            Self::Priors => "priors",
             Self::Parallel => "parallel",
         }
     }
@@ -55,6 +59,7 @@ impl Feature {
             Self::Categorical => "categorical parameters",
             Self::Conditional => "conditional parameters",
             Self::Constraints => "constraints between parameters",
+            Self::Priors => "priors of parameters",
             Self::Parallel => "several trials at once",
         }
     }
@@ -71,6 +76,8 @@ impl Feature {
         let mut needs: Vec<Self> = space.parameters().iter().map(|parameter| of(&parameter.domain)).collect();
         needs.extend(space.is_conditional().then_some(Self::Conditional));
         needs.extend((!space.constraints().is_empty()).then_some(Self::Constraints));
+        let believed = space.parameters().iter().any(|parameter| parameter.prior.is_some());
+        needs.extend(believed.then_some(Self::Priors));
         needs.extend((study.parallel > 1).then_some(Self::Parallel));
         needs.sort_unstable();
         needs.dedup();

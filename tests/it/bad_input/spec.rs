@@ -59,6 +59,12 @@ fn a_space_without_points_is_refused() {
         ("min: \"0.1\"", "min: low", "  spec.parameters[0].feasibleSpace.min (line 12): `low` is no number"),
         ("min: \"0.1\"", "min: nan", "  spec.parameters[0] (line 12): `lr`: min is not a finite number"),
         (
+            "min: \"0.1\", max: \"1\"}",
+            "min: \"0.1\", max: \"1\"}, prior: {mean: 3, std: 1}",
+            "  spec.parameters[0].prior (line 12): `lr`: mean 3 is not between min 0.1 and max 1; move it, or widen the space\n\
+             hint: for example `prior: {mean: 0.01, std: 0.5}`, or `prior: {weights: {adam: 3, sgd: 1}}` for a list",
+        ),
+        (
             "  parameters:",
             "  parameterConstraints: [\"lr > 5\"]\n  parameters:",
             "  spec.parameterConstraints (line 11): no point of 20000 meets them all: lr > 5\n\

@@ -75,7 +75,8 @@ fn another_spec_under_the_same_name_is_refused_and_other_budgets_are_not() {
     assert_eq!(output.code, Some(2), "{output}");
     assert_eq!(
         output.stderr,
-        "error: experiment `demo` exists with another spec; give this one another name, or `cairn delete demo` first\n  \
+        "error: experiment `demo` exists with another spec; give this one another name, or `cairn delete demo` first; \
+         `cairn edit demo --space FILE` searches this space from now on\n  \
          spec.parameters[0].feasibleSpace.max: \"1\" became \"2\"\n"
     );
     all_ran_once(&cairn, 4);

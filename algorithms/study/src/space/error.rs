@@ -42,6 +42,14 @@ pub enum SpaceError {
         /// Lower bound.
         min: f64,
     },
+    /// A belief in what cannot be.
+    #[error("`{name}`: its prior: {problem}")]
+    Prior {
+        /// Parameter.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A list without entries.
     #[error("`{0}`: the list is empty")]
     EmptyList(String),
@@ -85,6 +93,7 @@ impl SpaceError {
             | Self::EmptyList(name)
             | Self::ConditionCircle(name)
             | Self::NotFinite { name, .. }
+            | Self::Prior { name, .. }
             | Self::MinAboveMax { name, .. }
             | Self::StepNotPositive { name, .. }
             | Self::LogOfNonPositive { name, .. }

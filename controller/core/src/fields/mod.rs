@@ -23,6 +23,8 @@ pub enum Shape {
     List,
     /// A map from any name to a text.
     TextMap,
+    /// A map from any name to a number.
+    NumberMap,
     /// Whatever its kind says.
     Any,
 }
@@ -38,6 +40,7 @@ impl Shape {
             Self::Map => "map",
             Self::List => "list",
             Self::TextMap => "map of texts",
+            Self::NumberMap => "map of numbers",
             Self::Any => "anything",
         }
     }

@@ -1,18 +1,16 @@
 //! The fields, one paragraph each.
 
 use super::Field;
-use super::Shape::{self, Any, Bool, Int, List, Map, Number, Text, TextMap};
+use super::Shape::{self, Any, Bool, Int, List, Map, Number, NumberMap, Text, TextMap};
 
 /// Words that belong to Cairn's language and whose feature is not in this build: refused, never passed over.
-pub const UNBUILT: [&str; 8] = [
+pub const UNBUILT: [&str; 6] = [
     "spec.objectives",
     "spec.outcomeConstraints",
     "spec.artifacts",
     "spec.promotion",
     "spec.schedule",
     "spec.warmStart",
-    "spec.repeats",
-    "spec.parameters[].prior",
 ];
 
 const fn f(path: &'static str, shape: Shape, doc: &'static str) -> Field {
@@ -157,6 +155,22 @@ pub const FIELDS: &[Field] = &[
         "Whether the order of a categorical list means something, such as small, medium, large: neighbours are then taken to be alike.",
     ),
     f(
+        "spec.parameters[].prior",
+        Map,
+        "Where the best value is believed to lie: `mean` and `std` for a number, `weights` for a list. The search looks there first and is led away by what it measures; no value is forbidden. Example: `prior: {mean: 0.01, std: 0.5}`.",
+    ),
+    f("spec.parameters[].prior.mean", Number, "The most believable value of a number, between its bounds."),
+    f(
+        "spec.parameters[].prior.std",
+        Number,
+        "How sure that is: two times in three the best value is taken to lie no farther from `mean`. In the parameter's own unit; in powers of ten where the distribution is `logUniform` or `logNormal`, so that 0.5 is a factor of about 3 up and down.",
+    ),
+    f(
+        "spec.parameters[].prior.weights",
+        NumberMap,
+        "How likely each value of a list is to be the best, against the others: numbers above 0, by value. Values left out have weight 1. Example: `weights: {adam: 3, sgd: 1}`.",
+    ),
+    f(
         "spec.parameterConstraints",
         List,
         "Inequalities over parameters that every trial must meet, such as `lr * batch <= 8`: `+ - * / ^`, `min max abs log exp`, `< <= >= >`. No point that breaks one is ever tried.",
@@ -165,6 +179,11 @@ pub const FIELDS: &[Field] = &[
         "spec.queuedPoints",
         List,
         "Assignments that are tried first, in order, before the algorithm is asked: texts by parameter name, one for each parameter that is active. They run whole: early stopping passes them over.",
+    ),
+    f(
+        "spec.repeats",
+        Int,
+        "For objectives with noise: how often a point that does best is run, in all, before it is trusted; its mean counts then. The point of the lowest mean is run again, one run at a time beside the search, until it has had so many or another is lower. Each run is a trial and counts as one in `maxTrialCount`. A program that seeds its chance should seed each run differently. Unset: 1, every result is taken as it is.",
     ),
     f(
         "spec.seed",

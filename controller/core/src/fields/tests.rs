@@ -34,6 +34,11 @@ fn full() -> ExperimentDocument {
         when: BTreeMap::from([("a".to_owned(), json!("b"))]),
         default_value: Some(text("1")),
         ordered: Some(true),
+        prior: Some(PriorSpec {
+            mean: Some(1.5),
+            std: Some(0.5),
+            weights: BTreeMap::from([(text("a"), 2.0)]),
+        }),
     };
     let template = TrialTemplate {
         retain: true,
@@ -98,6 +103,7 @@ fn full() -> ExperimentDocument {
         seed: Some(1),
         parameter_constraints: vec![text("a < 1")],
         queued_points: vec![map()],
+        repeats: Some(3),
         max_duration: Some(text("1h")),
         max_gpu_hours: Some(1.0),
         max_cost: Some(1.0),
@@ -114,7 +120,8 @@ fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
         found.push(path.to_owned());
     }
     // What stands inside these has names of its own, or is documented elsewhere.
-    let closed = documented.is_some_and(|field| matches!(field.shape, Shape::Any | Shape::TextMap))
+    let closed = documented
+        .is_some_and(|field| matches!(field.shape, Shape::Any | Shape::TextMap | Shape::NumberMap))
         || ["spec.parameters[].when", "spec.queuedPoints[]", "spec.nasConfig.operations[].parameters[]"]
             .contains(&path);
     match value {

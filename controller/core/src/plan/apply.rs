@@ -1,6 +1,7 @@
 //! Folding an action into the snapshot and into the batch that will be written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use study::{Outcome, Suggestion, Trial, TrialIdx};
 
@@ -56,13 +57,14 @@ impl Snapshot {
             }
             Action::Complete(reached) => self.complete(now, &reached, batch),
             Action::Create { assignments, origin, wish_no } => {
-                let assignment =
-                    self.study.space.parse(assignments.iter().map(|(n, t)| (n.as_str(), t.as_str())));
-                let suggestion =
-                    Suggestion { assignment: self.study.space.deactivate(assignment), ..Default::default() };
-                self.create(now, suggestion, origin, Vec::new(), batch);
                 batch.taken_wishes.extend(wish_no);
                 self.wishes.retain(|stored| Some(stored.wish_no) != wish_no);
+                let space = &self.study.space;
+                let texts = || assignments.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+                let assignment = space.project(texts());
+                let assignment = assignment.unwrap_or_else(|| space.deactivate(space.parse(texts())));
+                let suggestion = Suggestion { assignment, ..Default::default() };
+                self.create(now, suggestion, origin, Vec::new(), batch);
             }
             Action::Ask(ask) => {
                 self.asks.push(ask);
@@ -107,6 +109,7 @@ impl Snapshot {
             ended: None,
         };
         self.status.counters.pending += 1;
+        Arc::make_mut(&mut self.points).began(idx, &record.assignments);
         self.active.insert(idx, record);
         self.runs.insert(idx, RunView::Unborn);
         self.log(now, Event::TrialCreated { trial, name, origin }, batch);
@@ -218,6 +221,8 @@ impl Snapshot {
             (curve, spent) = (measured.curve, cost);
         }
         trial.ended = Some(ended);
+        let direction = self.limits.direction;
+        Arc::make_mut(&mut self.points).ended(&trial, |value| direction.cost(value));
         self.compare_with_best(&trial);
         let ended = Event::TrialEnded {
             trial: Trial { idx, suggestion: trial.suggestion.clone() },
@@ -239,6 +244,10 @@ impl Snapshot {
     /// A text that is no number counts as better, as the newest of them: so it is for genotypes. An objective that is
     /// not finite is never the best.
     fn compare_with_best(&mut self, trial: &TrialRecord) {
+        if let Some(best) = self.best_of_points() {
+            self.status.best = Some(best);
+            return;
+        }
         if !matches!(trial.state, TrialState::Succeeded | TrialState::EarlyStopped) {
             return;
         }
@@ -258,8 +267,25 @@ impl Snapshot {
                 assignments: trial.assignments.clone(),
                 observation: trial.observation.clone(),
                 value,
+                runs: 1,
+                std_error: None,
             });
         }
+    }
+
+    /// The best point by its mean, told by the run that is nearest to it.
+    fn best_of_points(&self) -> Option<Best> {
+        let point = self.points.best()?;
+        let (idx, run) = point.nearest()?;
+        Some(Best {
+            idx,
+            name: trial_name(&self.record.name, &self.record.uid, idx),
+            assignments: point.assignments.clone(),
+            observation: run.observation.clone(),
+            value: Some(self.limits.direction.value(point.mean())),
+            runs: point.runs.len() as u32,
+            std_error: point.std_error(),
+        })
     }
 
     /// Whether the objective was reported as a text that is no number.

@@ -18,6 +18,8 @@ pub struct Limits {
     pub parallel: u64,
     /// Trials at all.
     pub max_trials: Option<u64>,
+    /// Runs of a point that does best, in all.
+    pub repeats: u32,
     /// Failed trials at which the experiment fails; 0 means at the first.
     pub max_failed: Option<u64>,
     /// Value at which the search has succeeded.
@@ -63,9 +65,10 @@ impl Limits {
         Self {
             parallel: count(spec.parallel_trial_count).unwrap_or(3).max(1),
             max_trials: count(spec.max_trial_count),
+            repeats: spec.repeats.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
             max_failed: count(spec.max_failed_trial_count),
             goal: objective.goal,
-            direction: if objective.is_maximize() { Direction::Maximize } else { Direction::Minimize },
+            direction: objective.direction(),
             max_duration: spec.max_duration.as_deref().and_then(duration::parse),
             max_gpu_seconds: spec.max_gpu_hours.map(|hours| hours * 3600.0),
             max_cost: spec.max_cost,
@@ -86,6 +89,7 @@ impl Limits {
         };
         let best = snapshot.status.best.as_ref().and_then(|best| best.value);
         if let (Some(goal), Some(best)) = (self.goal, best)
+            && snapshot.points.is_trusted()
             && self.direction.cost(best) <= self.direction.cost(goal)
         {
             return Some(success("ExperimentGoalReached", "Objective goal has reached"));
@@ -113,6 +117,7 @@ impl Limits {
             return Some(success("ExperimentMaxCostReached", "max cost has reached"));
         }
         let nothing_left = snapshot.exhausted && counters.active() == 0 && snapshot.asks.is_empty();
+        let nothing_left = nothing_left && snapshot.to_repeat().is_none();
         nothing_left.then(|| success("ExperimentSuggestionEndReached", "the search space is exhausted"))
     }
 

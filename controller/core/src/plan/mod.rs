@@ -9,6 +9,7 @@ mod apply;
 mod effects;
 mod judge;
 mod limits;
+mod points;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use effects::{Effect, effects};
 use judge::is_end_wanted;
 pub use judge::{Fate, Fault, KILL_WANTED, STOP_WANTED, judge};
 pub use limits::{Limits, Reached};
+pub use points::{Point, Points};
 pub use snapshot::{Measured, RunView, Snapshot};
 
 use crate::experiment::Hold;
@@ -64,7 +66,7 @@ pub enum Action {
     },
     /// The experiment is over.
     Complete(Reached),
-    /// A point of a person's becomes a trial.
+    /// A point of a person's, or one that is run again, becomes a trial.
     Create {
         /// Texts by parameter.
         assignments: Vec<(String, String)>,
@@ -130,14 +132,17 @@ fn plan_before_ends(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if created.is_empty() { next_runs(snapshot) } else { created }
 }
 
-/// The wish to be taken now, if one. Those about points wait for a free place; once the experiment is over for good they
-/// are taken to be refused, after every other wish, which may be for more budget.
+/// The wish to be taken now, if one. Those about points wait for a free place; once the experiment is over for good, or
+/// the space was edited and they lie outside, they are taken to be refused, after every other wish, which may be for more
+/// budget or another space.
 fn next_wish(now: Timestamp, snapshot: &Snapshot) -> Option<&StoredWish> {
     let is_point = |stored: &&StoredWish| stored.wish.is_point();
     let over =
         snapshot.status.hold == Hold::Deleting || snapshot.status.is_completed() && !may_go_on(now, snapshot);
     let other = snapshot.wishes.iter().find(|stored| !is_point(stored));
-    other.or_else(|| snapshot.wishes.iter().find(is_point).filter(|_| over))
+    other.or_else(|| {
+        snapshot.wishes.iter().find(|stored| is_point(stored) && (over || snapshot.is_outside(&stored.wish)))
+    })
 }
 
 /// Whether a completed experiment is to be taken up again: its budgets allow more.
@@ -211,8 +216,9 @@ fn drop_killed(snapshot: &Snapshot) -> Vec<Action> {
         .collect()
 }
 
-/// People's points first, then one question for all remaining places. Questions may be open already, as each end has
-/// its own; people's points wait for their answers, whose numbers come first.
+/// People's points first, then the best point once more if it has not had all its runs, then one question for all
+/// remaining places. Questions may be open already, as each end has its own; points wait for their answers, whose
+/// numbers come first.
 fn new_trials(snapshot: &Snapshot) -> Vec<Action> {
     let places = snapshot.limits.places(snapshot);
     if places == 0 {
@@ -238,7 +244,12 @@ fn new_trials(snapshot: &Snapshot) -> Vec<Action> {
         }),
         _ => None,
     });
-    let mut actions: Vec<Action> = queued.chain(wished).take(places as usize).collect();
+    let again = snapshot.to_repeat().map(|point| Action::Create {
+        assignments: point.assignments.clone(),
+        origin: Origin::Repeat { of: point.first() },
+        wish_no: None,
+    });
+    let mut actions: Vec<Action> = queued.chain(wished).chain(again).take(places as usize).collect();
     if !actions.is_empty() && !snapshot.asks.is_empty() {
         return Vec::new();
     }

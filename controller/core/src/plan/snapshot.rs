@@ -1,12 +1,14 @@
 //! What a plan looks at: active trials, their runs, counters and wishes; never the whole history.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use study::{Curve, Study, TrialIdx};
 
 use super::limits::Limits;
+use super::points::{Point, Points};
 use crate::experiment::{ExperimentRecord, ExperimentStatus};
-use crate::ports::{AskRecord, StoredWish};
+use crate::ports::{AskRecord, StoredWish, Wish};
 use crate::run::{RunEnd, RunId};
 use crate::time::Timestamp;
 use crate::trial::{MetricSummary, TrialRecord};
@@ -66,6 +68,8 @@ pub struct Snapshot {
     pub runs: BTreeMap<TrialIdx, RunView>,
     /// Questions written down and not answered.
     pub asks: Vec<AskRecord>,
+    /// Points with all their runs, where they are run again.
+    pub points: Arc<Points>,
     /// Whether the algorithm has nothing more to propose.
     pub exhausted: bool,
     /// Wishes not carried out, oldest first.
@@ -81,6 +85,28 @@ impl Snapshot {
     pub fn next_idx(&self) -> TrialIdx {
         let asked: u64 = self.asks.iter().map(|ask| u64::from(ask.n)).sum();
         TrialIdx(self.status.counters.total() + asked)
+    }
+
+    /// The point that is to be run once more before it is trusted, of those that are points of the space.
+    pub fn to_repeat(&self) -> Option<&Point> {
+        let space = &self.study.space;
+        self.points.challenger(|texts| {
+            let point = space.project(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+            point.is_some_and(|point| space.texts(&point) == *texts)
+        })
+    }
+
+    /// Whether a wish is about a point that lies outside of a space that was edited.
+    pub fn is_outside(&self, wish: &Wish) -> bool {
+        let texts = match wish {
+            Wish::Enqueue { assignments } => Some(assignments),
+            Wish::RetryTrial { trial } => self.repeats.get(trial),
+            _ => None,
+        };
+        let point = |texts: &Vec<(String, String)>| {
+            self.study.space.project(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+        };
+        !self.record.earlier.is_empty() && texts.is_some_and(|texts| point(texts).is_none())
     }
 
     /// Name of the newest run of a trial.

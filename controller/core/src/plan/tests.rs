@@ -1,15 +1,17 @@
 //! Plans from random snapshots: those that a random walk through runs, wishes and answers comes to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::json;
 use study::{Assignment, Suggestion, TrialIdx, Value};
 
-use super::{Action, Answer, Effect, Limits, Measured, RunView, Snapshot, effects, plan};
+use super::{Action, Answer, Effect, Limits, Measured, Points, RunView, Snapshot, effects, plan};
 use crate::experiment::{Counters, ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
 use crate::ports::{Batch, StoredWish, Wish};
 use crate::run::{Exit, RunEnd};
+use crate::spec::ParameterSpec;
 use crate::time::Timestamp;
 use crate::trial::TrialState;
 
@@ -54,7 +56,16 @@ fn wishes() -> impl Strategy<Value = Wish> {
         max_gpu_hours: None,
         max_cost: None,
     };
+    let space = |max: &str| Wish::EditSpace {
+        parameters: vec![x(max)],
+        parameter_constraints: Vec::new(),
+        queued_points: Vec::new(),
+        trial_template: None,
+    };
     prop_oneof![
+        // What was queued, and what is to be repeated, may come to lie outside.
+        Just(space("0.4")),
+        Just(space("1")),
         any::<bool>().prop_map(|now| Wish::Stop { now }),
         Just(Wish::Resume),
         Just(Wish::Resume),
@@ -64,6 +75,12 @@ fn wishes() -> impl Strategy<Value = Wish> {
         (0_u64..6).prop_map(|n| Wish::StopTrial { trial: TrialIdx(n) }),
         (0_u64..6).prop_map(|n| Wish::RetryTrial { trial: TrialIdx(n) }),
     ]
+}
+
+/// The one parameter.
+fn x(max: &str) -> ParameterSpec {
+    let x = json!({"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": max}});
+    serde_json::from_value(x).unwrap()
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -79,12 +96,13 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn snapshot(trials: i32, parallel: i32, failed: Option<i32>) -> Snapshot {
+fn snapshot(trials: i32, parallel: i32, failed: Option<i32>, repeats: i32) -> Snapshot {
     let spec = serde_json::from_value(json!({
-        "parameters": [{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}],
+        "parameters": [x("1")],
         "objective": {"type": "minimize", "objectiveMetricName": "loss", "goal": 0.05},
         "algorithm": {"algorithmName": "random"},
         "maxTrialCount": trials, "parallelTrialCount": parallel, "maxFailedTrialCount": failed,
+        "repeats": repeats,
     }));
     let record = ExperimentRecord {
         id: ExperimentId(1),
@@ -99,6 +117,7 @@ fn snapshot(trials: i32, parallel: i32, failed: Option<i32>) -> Snapshot {
         seed: 1,
         base_dir: None,
         created: Timestamp(0),
+        earlier: Vec::new(),
     };
     let (study, _) = crate::study::of_spec(&record.spec, &record.name, record.seed);
     Snapshot {
@@ -109,6 +128,7 @@ fn snapshot(trials: i32, parallel: i32, failed: Option<i32>) -> Snapshot {
         active: BTreeMap::new(),
         runs: BTreeMap::new(),
         asks: Vec::new(),
+        points: Arc::new(Points::new(repeats as u32)),
         exhausted: false,
         wishes: Vec::new(),
         repeats: BTreeMap::new(),
@@ -267,9 +287,10 @@ proptest! {
         trials in 1..10,
         parallel in 1..5,
         failed in proptest::option::of(1..4),
+        repeats in 1..4,
         steps in proptest::collection::vec(steps(), 0..120),
     ) {
-        let snapshot = snapshot(trials, parallel, failed);
+        let snapshot = snapshot(trials, parallel, failed, repeats);
         let mut walk = Walk { now: Timestamp(0), snapshot, ended: BTreeSet::new(), wish_no: 0 };
         walk.plan();
         for step in steps {

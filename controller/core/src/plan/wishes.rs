@@ -6,10 +6,11 @@ use super::judge::{KILL_WANTED, STOP_WANTED};
 use super::limits::Limits;
 use super::snapshot::Snapshot;
 use crate::event::Event;
-use crate::experiment::Hold;
+use crate::experiment::{Earlier, Hold};
 use crate::ports::{Batch, StoredWish, Wish};
 use crate::study;
 use crate::time::Timestamp;
+use crate::validate;
 
 impl Snapshot {
     /// Carries out a wish that needs no free place.
@@ -30,7 +31,7 @@ impl Snapshot {
             }
             Wish::Resume => self.status.hold = Hold::Free,
             Wish::Delete => self.status.hold = Hold::Deleting,
-            edit @ Wish::Edit { .. } => self.edit(now, edit, batch),
+            edit @ (Wish::Edit { .. } | Wish::EditSpace { .. }) => self.edit(now, edit, batch),
             Wish::StopTrial { trial } => {
                 self.want_ended(now, trial, KILL_WANTED, "a person wants it stopped", batch);
             }
@@ -38,7 +39,12 @@ impl Snapshot {
                 self.want_ended(now, trial, STOP_WANTED, "a rule has stopped it", batch);
             }
             Wish::Enqueue { .. } | Wish::RetryTrial { .. } => {
-                let message = "a point could not be queued: the experiment is over".to_owned();
+                let why = if self.is_outside(&stored.wish) {
+                    "it lies outside of the space, which was edited"
+                } else {
+                    "the experiment is over"
+                };
+                let message = format!("a point could not be queued: {why}");
                 self.log(now, Event::Noted { trial: None, message }, batch);
             }
         }
@@ -46,31 +52,51 @@ impl Snapshot {
 
     /// Budgets bound the search, and some algorithms go by them.
     fn edit(&mut self, now: Timestamp, wish: Wish, batch: &mut Batch) {
-        let Wish::Edit {
-            max_trial_count,
-            parallel_trial_count,
-            max_failed_trial_count,
-            max_duration,
-            max_gpu_hours,
-            max_cost,
-        } = wish
-        else {
-            return;
+        let mut spec = self.record.spec.clone();
+        let change = match wish {
+            Wish::Edit {
+                max_trial_count,
+                parallel_trial_count,
+                max_failed_trial_count,
+                max_duration,
+                max_gpu_hours,
+                max_cost,
+            } => {
+                spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
+                spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
+                spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
+                spec.max_duration = max_duration.or(spec.max_duration.take());
+                spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
+                spec.max_cost = max_cost.or(spec.max_cost);
+                "budgets were edited".to_owned()
+            }
+            Wish::EditSpace { parameters, parameter_constraints, queued_points, trial_template } => {
+                spec.parameters = parameters;
+                spec.parameter_constraints = parameter_constraints;
+                spec.queued_points = queued_points;
+                spec.trial_template = trial_template.or(spec.trial_template.take());
+                validate::space_changes(&self.record.spec, &spec).join("; ")
+            }
+            _ => return,
         };
-        let spec = &mut self.record.spec;
-        spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
-        spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
-        spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
-        spec.max_duration = max_duration.or(spec.max_duration.take());
-        spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
-        spec.max_cost = max_cost.or(spec.max_cost);
+        let (Ok(study), _) = study::of_spec(&spec, &self.record.name, self.record.seed) else {
+            let message = "an edit was not carried out: there would be nothing to search".to_owned();
+            return self.log(now, Event::Noted { trial: None, message }, batch);
+        };
+        if study != self.study {
+            // Whoever answers from now on sees another study: what is not answered is asked anew.
+            self.drop_asks(batch);
+            self.exhausted = false;
+            let (until, n_trials) = (self.status.last_seq, self.status.counters.total());
+            let study = std::mem::replace(&mut self.study, study);
+            self.record.earlier.push(Earlier { until, n_trials, study });
+        }
+        self.record.spec_digest = spec.digest();
+        self.record.spec = spec;
         self.limits = Limits::of_spec(&self.record.spec);
         self.limits.edited_since_end = true;
-        if let (Ok(study), _) = study::of_spec(&self.record.spec, &self.record.name, self.record.seed) {
-            self.study = study;
-        }
         batch.experiment = Some(self.record.clone());
-        self.log(now, Event::Edited { change: "budgets were edited".into() }, batch);
+        self.log(now, Event::Edited { change }, batch);
     }
 
     fn want_ended(

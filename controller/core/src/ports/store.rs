@@ -1,5 +1,6 @@
 //! Keeping everything through any crash.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use thiserror::Error;
 use crate::event::StoredEvent;
 use crate::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus};
 use crate::run::{RunId, RunRecord};
+use crate::spec::{ParameterSpec, TrialTemplate};
 use crate::time::Timestamp;
 use crate::trial::{TrialRecord, TrialState};
 
@@ -72,6 +74,17 @@ pub enum Wish {
         max_gpu_hours: Option<f64>,
         /// Most money.
         max_cost: Option<f64>,
+    },
+    /// Search in another space from now on; what was found stays. Checked against the spec by whoever wishes it.
+    EditSpace {
+        /// Its dimensions.
+        parameters: Vec<ParameterSpec>,
+        /// Its constraints.
+        parameter_constraints: Vec<String>,
+        /// Points tried first; those that have been are counted off from the beginning.
+        queued_points: Vec<BTreeMap<String, String>>,
+        /// How a trial is run, where dimensions came or went.
+        trial_template: Option<TrialTemplate>,
     },
     /// Try this point next: texts by parameter name.
     Enqueue {
@@ -307,7 +320,7 @@ pub trait Store: Send + Sync {
         query: &ObservationQuery,
     ) -> Result<Vec<Observation>, StoreError>;
     /// Largest place kept of each source of a run.
-    async fn positions(&self, run: RunId) -> Result<std::collections::BTreeMap<String, u64>, StoreError>;
+    async fn positions(&self, run: RunId) -> Result<BTreeMap<String, u64>, StoreError>;
     /// Removes all observations of a trial.
     async fn delete_observations(&self, id: ExperimentId, trial: TrialIdx) -> Result<(), StoreError>;
 

@@ -6,10 +6,14 @@ mod objective;
 mod parameter;
 mod template;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 pub use objective::{MetricStrategy, ObjectiveSpec};
-pub use parameter::{FeasibleSpace, GraphConfig, NasConfig, Operation, ParameterSpec};
+pub use parameter::{FeasibleSpace, GraphConfig, NasConfig, Operation, ParameterSpec, PriorSpec};
 pub use template::{
     ConfigMapSource, FileSystemPath, Filter, HttpGet, MetricsCollector, MetricsCollectorSpec, Source,
     TrialParameter, TrialTemplate,
@@ -86,7 +90,10 @@ pub struct ExperimentSpec {
     pub parameter_constraints: Vec<String>,
     /// Assignments tried before the algorithm is asked: texts by parameter name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub queued_points: Vec<std::collections::BTreeMap<String, String>>,
+    pub queued_points: Vec<BTreeMap<String, String>>,
+    /// Runs of a point that does best, in all; its mean counts. 1 where unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<i32>,
     /// Longest time from start to end, such as `2h30m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<String>,
@@ -110,8 +117,51 @@ impl ExperimentSpec {
         self.objective.clone().unwrap_or_default()
     }
 
+    /// SHA-256 without the words that may be edited, in hex; the order of keys does not matter.
+    pub fn digest(&self) -> String {
+        let fixed = Self {
+            parallel_trial_count: None,
+            max_trial_count: None,
+            max_failed_trial_count: None,
+            max_duration: None,
+            max_gpu_hours: None,
+            max_cost: None,
+            suspend: None,
+            ..self.clone()
+        };
+        let value = sorted(serde_json::to_value(&fixed).unwrap_or_default());
+        let digest: [u8; 32] = Sha256::digest(value.to_string()).into();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The collector of a defaulted spec.
     pub fn collector(&self) -> MetricsCollectorSpec {
         self.metrics_collector_spec.clone().unwrap_or_default()
+    }
+}
+
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let map: BTreeMap<String, Value> =
+                map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            Value::Object(map.into_iter().collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_do_not_change_the_digest() {
+        let spec = ExperimentSpec::default();
+        let more = ExperimentSpec { max_trial_count: Some(9), ..spec.clone() };
+        let other = ExperimentSpec { seed: Some(1), ..spec.clone() };
+        assert_eq!(spec.digest(), more.digest());
+        assert_ne!(spec.digest(), other.digest());
     }
 }

@@ -1,6 +1,7 @@
 //! What is optimised.
 
 use serde::{Deserialize, Serialize};
+use study::Direction;
 
 /// `spec.objective`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +27,11 @@ impl ObjectiveSpec {
     /// Whether larger is better.
     pub fn is_maximize(&self) -> bool {
         self.kind == "maximize"
+    }
+
+    /// Its direction.
+    pub fn direction(&self) -> Direction {
+        if self.is_maximize() { Direction::Maximize } else { Direction::Minimize }
     }
 
     /// All metrics wanted, the objective first.

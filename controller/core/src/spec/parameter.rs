@@ -23,6 +23,24 @@ pub struct ParameterSpec {
     /// Whether the order of a categorical list means something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ordered: Option<bool>,
+    /// Where its best value is believed to lie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior: Option<PriorSpec>,
+}
+
+/// `prior` of a parameter: mean and std of a number, weights of a list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PriorSpec {
+    /// The most believable value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// How sure that is: in the parameter's unit, in powers of ten under a distribution in the logarithm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub std: Option<f64>,
+    /// How likely each listed value is against the others, by text; 1 for those left out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, f64>,
 }
 
 /// `feasibleSpace`; every number is a string.

@@ -23,6 +23,9 @@ pub(super) fn check(spec: &ExperimentSpec, report: &mut Report) {
         if parameter.ordered.is_some() {
             refuse(path("ordered"), "an order of names");
         }
+        if parameter.prior.is_some() {
+            refuse(path("prior"), "a belief");
+        }
         if parameter.default_value.is_some() {
             refuse(path("default"), "a value to be tried first");
         }
@@ -64,12 +67,17 @@ mod tests {
             "algorithm": {"algorithmName": "mine", "endpoint": "localhost:6789"},
             "parameters": [
                 {"name": "a", "default": "1"},
-                {"name": "b", "when": {"a": "1"}, "ordered": true},
+                {"name": "b", "when": {"a": "1"}, "ordered": true, "prior": {"mean": 1, "std": 1}},
             ],
             "parameterConstraints": ["a < 1"],
         });
-        let paths =
-            ["parameters[0].default", "parameters[1].ordered", "parameters[1].when", "parameterConstraints"];
+        let paths = [
+            "parameters[0].default",
+            "parameters[1].ordered",
+            "parameters[1].prior",
+            "parameters[1].when",
+            "parameterConstraints",
+        ];
         let mut refused = problems(words.clone());
         refused.sort();
         let mut wanted = paths.map(|path| format!("spec.{path}"));

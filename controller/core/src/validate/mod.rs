@@ -8,7 +8,7 @@ mod top;
 mod update;
 
 pub use parameters::point_problems;
-pub use update::{Changes, changes};
+pub use update::{Changes, changes, space_changes, space_edit};
 
 use crate::defaults;
 use crate::document::{self, ExperimentDocument};

@@ -53,6 +53,7 @@ fn every_rule_of_the_webhook_refuses_by_path() {
         ("maxTrialCount: 4", "maxTrialCount: 0", "spec.maxTrialCount"),
         ("parallelTrialCount: 1", "parallelTrialCount: 0", "spec.parallelTrialCount"),
         ("parallelTrialCount: 1", "parallelTrialCount: 5", "spec.parallelTrialCount"),
+        ("maxTrialCount: 4", "maxTrialCount: 4\n  repeats: 0", "spec.repeats"),
         ("type: maximize", "type: up", "spec.objective.type"),
         ("objectiveMetricName: acc", "objectiveMetricName: ''", "spec.objective.objectiveMetricName"),
         (

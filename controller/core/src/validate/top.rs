@@ -73,9 +73,11 @@ fn counts(spec: &ExperimentSpec, report: &mut Report) {
     if let Some(n) = spec.max_failed_trial_count.filter(|n| *n < 0) {
         report.error(Problem::new("spec.maxFailedTrialCount", format!("{n} is below 0")));
     }
-    for (path, count) in
-        [("spec.maxTrialCount", spec.max_trial_count), ("spec.parallelTrialCount", spec.parallel_trial_count)]
-    {
+    for (path, count) in [
+        ("spec.maxTrialCount", spec.max_trial_count),
+        ("spec.parallelTrialCount", spec.parallel_trial_count),
+        ("spec.repeats", spec.repeats),
+    ] {
         if let Some(n) = count.filter(|n| *n <= 0) {
             report.error(Problem::new(path, format!("{n} must be above 0")));
         }

@@ -117,6 +117,29 @@ pub(super) async fn get(
     Ok(Json(service::get(&api, &query.namespace, &name).await?))
 }
 
+/// Searches in another space from now on: that of the Experiment sent, which may differ from what exists in its
+/// parameters, constraints and queued points, and in its template where parameters come or go. What was found stays;
+/// trials outside of the new space are not told to the algorithm.
+#[utoipa::path(
+    post, path = "/api/v1/experiments/{name}/space", tag = "experiments",
+    params(("name" = String, Path, description = "experiment"), Namespace),
+    request_body(content = serde_json::Value, content_type = "application/yaml", description = "the Experiment as it is to be"),
+    responses(
+        (status = 202, body = Wished),
+        (status = 400, body = ErrorBody, description = "not valid, or more than the space differs; every problem is listed"),
+        (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    )
+)]
+pub(super) async fn edit_space(
+    State(api): State<Api>,
+    Place(name): Place<String>,
+    Params(query): Params<Namespace>,
+    Text(text): Text,
+) -> Result<(StatusCode, Json<Wished>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Json(service::edit_space(&api, &query.namespace, &name, &text).await?)))
+}
+
 /// Ends everything of an experiment and forgets it, as a wish that its driver carries out.
 #[utoipa::path(
     delete, path = "/api/v1/experiments/{name}", tag = "experiments",

@@ -36,6 +36,7 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         experiments::list,
         experiments::get,
         experiments::delete,
+        experiments::edit_space,
         experiments::edit,
         experiments::stop,
         experiments::resume,
@@ -49,6 +50,7 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         trials::list,
         trials::get,
         trials::best,
+        trials::predicted_best,
         trials::enqueue,
         trials::stop,
         trials::retry,
@@ -80,7 +82,9 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/{name}/export", get(experiments::export))
         .route("/{name}/events", get(experiments::events))
         .route("/{name}/changes", get(experiments::changes))
+        .route("/{name}/space", post(experiments::edit_space))
         .route("/{name}/best", get(trials::best))
+        .route("/{name}/best/predicted", get(trials::predicted_best))
         .route("/{name}/trials", get(trials::list).post(trials::enqueue))
         .route("/{name}/trials/{trial}", get(trials::get))
         .route("/{name}/trials/{trial}/stop", post(trials::stop))

@@ -13,7 +13,9 @@ use utoipa::IntoParams;
 use super::extract::{Body, Namespace, Params, Place, default_namespace};
 use crate::api::Api;
 use crate::api::service::{self, ApiError, TrialsQuery};
-use crate::api::types::{EnqueueRequest, ErrorBody, Observations, PushRequest, Trial, Trials, Wished};
+use crate::api::types::{
+    EnqueueRequest, ErrorBody, Observations, PredictedBest, PushRequest, Trial, Trials, Wished,
+};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 type Accepted = Result<(StatusCode, Json<Wished>), ApiError>;
@@ -107,6 +109,26 @@ pub(super) async fn best(
     Params(query): Params<Namespace>,
 ) -> Answer<Trial> {
     Ok(Json(service::best(&api, &query.namespace, &name).await?))
+}
+
+/// The trial that the algorithm believes the best: of the best expected objective, which noise misleads less than the
+/// best value seen. Nulls where the algorithm has no model.
+#[utoipa::path(
+    get, path = "/api/v1/experiments/{name}/best/predicted", tag = "trials",
+    params(("name" = String, Path, description = "experiment"), Namespace),
+    responses(
+        (status = 200, body = PredictedBest),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 503, body = ErrorBody),
+    )
+)]
+pub(super) async fn predicted_best(
+    State(api): State<Api>,
+    Place(name): Place<String>,
+    Params(query): Params<Namespace>,
+) -> Answer<PredictedBest> {
+    Ok(Json(service::predicted_best(&api, &query.namespace, &name).await?))
 }
 
 /// Puts a point in the queue: it is tried next.

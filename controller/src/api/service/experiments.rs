@@ -3,10 +3,10 @@
 use controller_core::experiment::ExperimentRecord;
 use controller_core::ports::Wish;
 use controller_core::report::Problem;
-use controller_core::{duration, study, validate};
+use controller_core::{duration, validate};
 
 use super::error::{ApiError, Code};
-use super::view;
+use super::{search, view};
 use crate::api::Api;
 use crate::api::types::{Budgets, Experiment, Experiments, Wished, called};
 
@@ -50,7 +50,8 @@ pub(crate) async fn get(api: &Api, namespace: &str, name: &str) -> Result<Experi
     view::full(api, &record).await
 }
 
-async fn wish(api: &Api, record: &ExperimentRecord, wish: Wish) -> Result<Wished, ApiError> {
+/// Writes down a wish for whoever drives the experiment.
+pub(super) async fn wish(api: &Api, record: &ExperimentRecord, wish: Wish) -> Result<Wished, ApiError> {
     let wish_no = api.world.store.wish(record.id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(Wished { wish_no, driven_by: api.world.store.holder(record.id).await? })
@@ -140,9 +141,7 @@ pub(crate) async fn enqueue(
     point: &std::collections::BTreeMap<String, String>,
 ) -> Result<Wished, ApiError> {
     let record = find(api, namespace, name).await?;
-    let (study, _) = study::of_spec(&record.spec, &record.name, record.seed);
-    let study =
-        study.map_err(|problems| ApiError::invalid("the stored spec has no search space").with(problems))?;
+    let study = search::study(&record)?;
     let mut point = point.clone();
     for parameter in &record.spec.parameters {
         if let Some(default) = &parameter.default_value {
@@ -195,7 +194,7 @@ async fn refuse_if_over(api: &Api, record: &ExperimentRecord) -> Result<(), ApiE
         return Ok(());
     }
     let open = api.world.store.open_wishes(record.id).await?;
-    if open.iter().any(|stored| matches!(stored.wish, Wish::Edit { .. })) {
+    if open.iter().any(|stored| matches!(stored.wish, Wish::Edit { .. } | Wish::EditSpace { .. })) {
         return Ok(());
     }
     let message = format!(

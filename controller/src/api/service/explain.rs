@@ -3,8 +3,10 @@
 use controller_core::experiment::{ExperimentRecord, ExperimentStatus, Hold};
 use controller_core::fields;
 use controller_core::ports::TrialQuery;
+use controller_core::prediction::{self, Prediction};
+use controller_core::spec::ObjectiveSpec;
 use controller_core::time::Timestamp;
-use controller_core::trial::TrialState;
+use controller_core::trial::{Origin, TrialRecord, TrialState};
 use serde_json::Value;
 
 use super::error::ApiError;
@@ -12,7 +14,7 @@ use super::events::text;
 use super::trials::find_trial;
 use super::{find, view};
 use crate::api::Api;
-use crate::api::types::{Comparison, ComparisonRow, Explanation, called};
+use crate::api::types::{Calibration, Comparison, ComparisonRow, Explanation, called};
 
 /// Explains a trial (by name or number), a field (by path, such as `spec.maxTrialCount`), or, without a subject, where
 /// the experiment stands and what it waits for.
@@ -57,11 +59,39 @@ async fn experiment(api: &Api, record: &ExperimentRecord) -> Result<Explanation,
         let why = if trial.message.is_empty() { "is to be started" } else { &*trial.message };
         lines.push(format!("trial {} {} is pending: {why}", trial.idx.0, trial.name));
     }
+    let calibration = calibration(api, record).await?;
+    lines.extend(calibration.map(|found| {
+        format!(
+            "predictions: of {} trials {:.0} % lie within their 50 % interval and {:.0} % within their 90 % interval; \
+             they miss by {:.2} deviations (1 is right)",
+            found.trials,
+            100.0 * found.within50,
+            100.0 * found.within90,
+            found.rms_z
+        )
+    }));
     let newest = status.last_seq.saturating_sub(5);
     for event in api.world.store.events(record.id, newest, 0).await? {
         lines.push(format!("event {} at {}: {}", event.seq, event.at.to_rfc3339(), text(&event.event)));
     }
-    Ok(Explanation { subject: format!("experiment {}", record.name), lines })
+    Ok(Explanation { subject: format!("experiment {}", record.name), lines, calibration })
+}
+
+/// Compares what was predicted of trials with what came, over all that ran to their end.
+async fn calibration(api: &Api, record: &ExperimentRecord) -> Result<Option<Calibration>, ApiError> {
+    let query = TrialQuery { states: vec![TrialState::Succeeded], ..TrialQuery::default() };
+    let ended = api.world.store.trials(record.id, &query).await?.items;
+    let direction = record.spec.objective().direction();
+    let seen = ended.iter().filter_map(|trial| {
+        let predicted = Prediction::of_notes(&trial.suggestion.notes, direction)?;
+        Some((predicted, *trial.objectives.first()?))
+    });
+    Ok(prediction::calibration(seen).map(|found| Calibration {
+        trials: found.n,
+        within50: found.within_half,
+        within90: found.within_nine_tenths,
+        rms_z: found.rms_z,
+    }))
 }
 
 /// Why no new trial comes, as far as the counters tell.
@@ -122,7 +152,7 @@ fn field(record: &ExperimentRecord, path: &str) -> Result<Explanation, ApiError>
             return Err(ApiError::not_found(format!("`{path}` is not set; spec has {}", known.join(", "))));
         }
     }
-    Ok(Explanation { subject: path.to_owned(), lines })
+    Ok(Explanation { subject: path.to_owned(), lines, calibration: None })
 }
 
 /// A comparison as one reads it.
@@ -145,10 +175,8 @@ async fn trial(api: &Api, record: &ExperimentRecord, name: &str) -> Result<Expla
     if !trial.message.is_empty() {
         lines.push(format!("because: {}", trial.message));
     }
-    let origin = serde_json::to_value(&trial.origin).unwrap_or_default();
-    lines.push(format!("came about by: {}", origin["by"].as_str().unwrap_or("search")));
-    lines
-        .extend(trial.suggestion.notes.iter().map(|(key, value)| format!("algorithm's note: {key}={value}")));
+    lines.push(format!("came about by: {}", came_about(&trial.origin)));
+    lines.extend(noted(&record.spec.objective(), &trial));
     let asked = api.world.store.asks(record.id, study::TrialIdx(0)).await?;
     let asked =
         asked.iter().find(|ask| (ask.first_idx.0..ask.first_idx.0 + u64::from(ask.n)).contains(&trial.idx.0));
@@ -198,7 +226,56 @@ async fn trial(api: &Api, record: &ExperimentRecord, name: &str) -> Result<Expla
             lines.push(format!("event {} at {}: {}", event.seq, event.at.to_rfc3339(), text(&event.event)));
         }
     }
-    Ok(Explanation { subject: format!("trial {} {}", trial.idx.0, trial.name), lines })
+    Ok(Explanation { subject: format!("trial {} {}", trial.idx.0, trial.name), lines, calibration: None })
+}
+
+/// Whose idea a trial was.
+fn came_about(origin: &Origin) -> String {
+    match origin {
+        Origin::Search => "search".into(),
+        Origin::Enqueued => "enqueued".into(),
+        Origin::Repeat { of } => format!("repeat of trial {}, which did best", of.0),
+        Origin::Retry { of } => format!("retry of trial {}", of.0),
+    }
+}
+
+/// What the algorithm wrote beside a suggestion: who proposed it and why, what it foresaw, and how that came out.
+fn noted(objective: &ObjectiveSpec, trial: &TrialRecord) -> Vec<String> {
+    const TOLD: [&str; 5] = ["by", "why", "mean", "std", "acquisition"];
+    let notes = &trial.suggestion.notes;
+    let name = &objective.objective_metric_name;
+    let mut lines = Vec::new();
+    if let Some(by) = notes.get("by") {
+        let why = notes.get("why").map_or_else(String::new, |why| format!(": {why}"));
+        lines.push(format!("proposed by: {by}{why}"));
+    }
+    if let Some(predicted) = Prediction::of_notes(notes, objective.direction()) {
+        let (low, high) = predicted.nine_tenths();
+        lines.push(format!(
+            "predicted: {name} {} with deviation {}, nine times in ten from {} to {}",
+            short(predicted.mean),
+            short(predicted.std),
+            short(low),
+            short(high)
+        ));
+        if let Some(value) = trial.objectives.first().copied()
+            && let Some(z) = predicted.z(value)
+        {
+            let side = if z < 0.0 { "below" } else { "above" };
+            lines.push(format!("seen: {name} {}, {:.1} deviations {side} it", short(value), z.abs()));
+        }
+    }
+    if let Some(value) = prediction::number(notes, "acquisition") {
+        lines.push(format!("acquisition value: {}", short(value)));
+    }
+    let others = notes.iter().filter(|(key, _)| !TOLD.contains(&key.as_str()));
+    lines.extend(others.map(|(key, value)| format!("algorithm's note: {key}={value}")));
+    lines
+}
+
+/// A number rounded to five digits.
+fn short(x: f64) -> String {
+    format!("{x:.4e}").parse().map_or_else(|_| x.to_string(), |x: f64| x.to_string())
 }
 
 /// Trials side by side.
@@ -215,7 +292,7 @@ pub(crate) async fn compare(
     let now = api.world.clock.now();
     let mut found = Vec::new();
     for trial in trials {
-        found.push(view::trial(&find_trial(api, &record, trial).await?, now));
+        found.push(view::trial(&record, &find_trial(api, &record, trial).await?, now));
     }
     let mut rows = Vec::new();
     let mut row = |kind: &str, name: &str, values: Vec<String>| {
@@ -241,4 +318,41 @@ pub(crate) async fn compare(
         row("metric", &metric, values.map(Option::unwrap_or_default).collect());
     }
     Ok(Comparison { trials: found.into_iter().map(|trial| trial.name).collect(), rows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_foreseen_is_told_in_the_objective_s_own_unit() {
+        let trial = serde_json::from_value(serde_json::json!({
+            "idx": 3, "name": "t", "state": "Succeeded", "assignments": [], "labels": {}, "rules": [],
+            "suggestion": {"assignment": [], "fidelity": null, "parent": null, "notes": {
+                "by": "gp", "why": "expects the most", "mean": "-0.9", "std": "0.01", "acquisition": "-4.25", "k": "v",
+            }},
+            "origin": {"by": "search"}, "attempt": 1, "failures": 0, "reason": "", "message": "",
+            "observation": [], "objectives": [0.88], "model": null, "created": 0, "started": null, "ended": null,
+        }));
+        let objective = ObjectiveSpec {
+            kind: "maximize".into(),
+            objective_metric_name: "accuracy".into(),
+            ..ObjectiveSpec::default()
+        };
+        assert_eq!(
+            noted(&objective, &trial.unwrap()),
+            [
+                "proposed by: gp: expects the most",
+                "predicted: accuracy 0.9 with deviation 0.01, nine times in ten from 0.88355 to 0.91645",
+                "seen: accuracy 0.88, 2.0 deviations below it",
+                "acquisition value: -4.25",
+                "algorithm's note: k=v",
+            ]
+        );
+    }
+
+    #[test]
+    fn numbers_are_rounded_to_five_digits() {
+        assert_eq!([short(0.123_456_78), short(-1234.567), short(2.0)], ["0.12346", "-1234.6", "2"]);
+    }
 }

@@ -2,23 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use ::study::{HistoryEvent, Prefix, Trial, TrialIdx};
+use ::study::{HistoryEvent, Prefix, Study, Suggestion, Trial, TrialIdx};
+use controller_core::event::{Event, StoredEvent};
 use controller_core::experiment::ExperimentRecord;
-use controller_core::ports::TrialQuery;
-use controller_core::study;
+use controller_core::ports::{AskRecord, TrialQuery};
+use controller_core::telling::{Telling, Version};
 use controller_core::trial::Origin;
 use proto::cairn as wire;
 use proto::cairn::search_client::SearchClient;
-use suggest::convert;
-use tonic::Status;
+use suggest::{SearchLine, convert};
 
 use super::error::{ApiError, Code};
-use super::find;
+use super::{find, search};
 use crate::api::Api;
 use crate::api::types::Replay;
+use crate::driver;
 
-/// Largest message in bytes.
-const MAX_MESSAGE: usize = 256 << 20;
 /// Most differences told.
 const MAX_TOLD: usize = 20;
 
@@ -31,80 +30,114 @@ pub(crate) async fn replay(api: &Api, namespace: &str, name: &str) -> Result<Rep
         );
         return Err(ApiError::invalid(message));
     }
-    let (study, _) = study::of_spec(&record.spec, &record.name, record.seed);
-    let study =
-        study.map_err(|problems| ApiError::invalid("the stored spec has no search space").with(problems))?;
+    let current = search::study(&record)?;
     let log = Log::read(api, &record).await?;
-    let mut client = SearchClient::new(api.world.search.clone())
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
-    // Another name is another session, so the one of a running search stays as it is.
-    let mut study_again = convert::study_to_proto(&study);
-    study_again.name = format!("{}-replay", study_again.name);
-    let (mut result, mut held, mut told) = (Replay::default(), Prefix::default(), 0);
-    client
-        .load(tokio_stream::iter([wire::LoadRequest {
-            study: Some(study_again.clone()),
-            events: Vec::new(),
-        }]))
-        .await
-        .map_err(failed)?;
+    let mut client = search::client(api);
+    let build = suggest::build();
+    let status = api.world.store.status(record.id).await?;
+    let mut result = Replay { build: build.clone(), ..Replay::default() };
+    for then in status.builds.into_iter().map(|then| then.name) {
+        if then != build && !result.other_builds.contains(&then) {
+            result.other_builds.push(then);
+        }
+    }
+    let mut session: Option<(usize, Session<'_>)> = None;
     for ask in api.world.store.asks(record.id, TrialIdx(0)).await? {
-        let known = log.events.partition_point(|(seq, _)| *seq <= ask.history_seq);
-        let events: Vec<HistoryEvent> =
-            log.events[told.min(known)..known].iter().flat_map(|(_, e)| e.clone()).collect();
-        told = told.max(known);
-        let running = log.running(ask.first_idx, ask.history_seq);
-        let request = wire::AskRequest {
-            study: Some(study_again.clone()),
-            prefix: Some(convert::prefix_to_proto(&held)),
-            events: events.iter().map(convert::event_to_proto).collect(),
-            running: running.iter().map(convert::trial_to_proto).collect(),
-            first_idx: ask.first_idx.0,
-            n: ask.n,
+        let number = record.version_at(ask.history_seq);
+        let mut now = match session.take() {
+            Some((same, session)) if same == number => session,
+            // Each study of an experiment that was edited is asked what it was asked, with its own history.
+            _ => Session::begin(api, &record, record.version(number, &current), &mut client).await?,
         };
-        let reply = client.ask(request).await.map_err(failed)?.into_inner();
-        held = held.extend(&events);
-        for (i, suggestion) in reply.suggestions.iter().enumerate() {
+        let suggestions = now.ask(&mut client, &log, ask).await?;
+        for (i, again) in suggestions.iter().enumerate() {
             let idx = TrialIdx(ask.first_idx.0 + i as u64);
             let Some(then) = log.searched.get(&idx) else { continue };
-            let again = convert::suggestion_from_proto(suggestion)
-                .map_err(|error| ApiError::new(Code::Internal, error.to_string()))?;
+            let again = now.study.space.texts(&again.assignment);
             result.asked += 1;
-            if again.assignment == then.suggestion.assignment {
+            if again == *then {
                 result.same += 1;
             } else if result.differences.len() < MAX_TOLD {
-                let show = |a: &::study::Assignment| {
-                    let texts = study.space.texts(a);
+                let show = |texts: &[(String, String)]| {
                     texts.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
                 };
                 result.differences.push(format!(
                     "trial {}: then {}; now {}",
                     idx.0,
-                    show(&then.suggestion.assignment),
-                    show(&again.assignment)
+                    show(then),
+                    show(&again)
                 ));
             }
         }
+        session = Some((number, now));
     }
     Ok(result)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
-fn failed(status: Status) -> ApiError {
-    ApiError::new(Code::Unavailable, format!("the suggestion service did not answer: {}", status.message()))
+/// One study of the experiment at the service, asked once more.
+struct Session<'a> {
+    study: &'a Study,
+    wire: wire::Study,
+    telling: Telling,
+    held: Prefix,
+    /// How many events of the log it has been told.
+    told: usize,
+}
+
+impl<'a> Session<'a> {
+    async fn begin(
+        api: &Api,
+        record: &ExperimentRecord,
+        version: Version<'a>,
+        client: &mut SearchClient<SearchLine>,
+    ) -> Result<Self, ApiError> {
+        let telling = driver::telling(&*api.world.store, record, version).await?;
+        let wire = search::told(version.study, "replay");
+        let nothing = wire::LoadRequest { study: Some(wire.clone()), events: Vec::new() };
+        client.load(tokio_stream::iter([nothing])).await.map_err(search::failed)?;
+        Ok(Self { study: version.study, wire, telling, held: Prefix::default(), told: 0 })
+    }
+
+    async fn ask(
+        &mut self,
+        client: &mut SearchClient<SearchLine>,
+        log: &Log,
+        ask: AskRecord,
+    ) -> Result<Vec<Suggestion>, ApiError> {
+        let known = log.events.partition_point(|stored| stored.seq <= ask.history_seq);
+        let new = &log.events[self.told.min(known)..known];
+        let events: Vec<HistoryEvent> =
+            new.iter().flat_map(|stored| stored.event.history(&self.telling)).collect();
+        self.told = self.told.max(known);
+        let running = log.running(ask.first_idx, ask.history_seq);
+        let running = running.filter_map(|trial| self.telling.trial(trial));
+        let request = wire::AskRequest {
+            study: Some(self.wire.clone()),
+            prefix: Some(convert::prefix_to_proto(&self.held)),
+            events: events.iter().map(convert::event_to_proto).collect(),
+            running: running.map(|trial| convert::trial_to_proto(&trial)).collect(),
+            first_idx: ask.first_idx.0,
+            n: ask.n,
+        };
+        let reply = client.ask(request).await.map_err(search::failed)?.into_inner();
+        self.held = self.held.extend(&events);
+        let suggestions = reply.suggestions.iter().map(convert::suggestion_from_proto);
+        suggestions
+            .collect::<Result<_, _>>()
+            .map_err(|error| ApiError::new(Code::Internal, error.to_string()))
+    }
 }
 
 /// What the store knows of the search.
 struct Log {
-    /// What was told to the algorithm, with the numbers of the events.
-    events: Vec<(u64, Vec<HistoryEvent>)>,
+    /// Ends of trials, in their order.
+    events: Vec<StoredEvent>,
     /// Number of the event with which each trial ended.
     ended: BTreeMap<TrialIdx, u64>,
     /// All trials.
     trials: BTreeMap<TrialIdx, Trial>,
-    /// Trials that the algorithm proposed.
-    searched: BTreeMap<TrialIdx, Trial>,
+    /// Points of the trials that the algorithm proposed.
+    searched: BTreeMap<TrialIdx, Vec<(String, String)>>,
 }
 
 impl Log {
@@ -116,33 +149,28 @@ impl Log {
             searched: BTreeMap::new(),
         };
         for trial in api.world.store.trials(record.id, &TrialQuery::default()).await?.items {
-            let seen = Trial { idx: trial.idx, suggestion: trial.suggestion };
             if trial.origin == Origin::Search {
-                log.searched.insert(seen.idx, seen.clone());
+                log.searched.insert(trial.idx, trial.assignments);
             }
-            log.trials.insert(seen.idx, seen);
+            log.trials.insert(trial.idx, Trial { idx: trial.idx, suggestion: trial.suggestion });
         }
         let mut after = 0;
         loop {
             let page = api.world.store.events(record.id, after, 1000).await?;
             let Some(last) = page.last() else { return Ok(log) };
             after = last.seq;
-            for stored in &page {
-                let told = stored.event.history();
-                if told.is_empty() {
-                    continue;
+            for stored in page {
+                if let Event::TrialEnded { trial, .. } = &stored.event {
+                    log.ended.insert(trial.idx, stored.seq);
+                    log.events.push(stored);
                 }
-                if let Some(trial) = stored.event.trial() {
-                    log.ended.insert(trial, stored.seq);
-                }
-                log.events.push((stored.seq, told));
             }
         }
     }
 
     /// Trials before `first` that had not ended at `seq`, by number.
-    fn running(&self, first: TrialIdx, seq: u64) -> Vec<Trial> {
+    fn running(&self, first: TrialIdx, seq: u64) -> impl Iterator<Item = &Trial> {
         let before = self.trials.range(..first).map(|(_, trial)| trial);
-        before.filter(|trial| self.ended.get(&trial.idx).is_none_or(|ended| *ended > seq)).cloned().collect()
+        before.filter(move |trial| self.ended.get(&trial.idx).is_none_or(|ended| *ended > seq))
     }
 }

@@ -13,7 +13,7 @@ use super::error::{ApiError, Code};
 use super::filter::{self, Filter};
 use super::{find, view};
 use crate::api::Api;
-use crate::api::types::{Observation, Observations, Trial, Trials};
+use crate::api::types::{Observation, Observations, Repeated, Trial, Trials};
 
 /// Which trials are wanted, as the API takes it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,7 +58,10 @@ pub(crate) async fn trials(
     let stored =
         TrialQuery { order, descending, offset: query.offset, limit: query.limit, ..TrialQuery::default() };
     let page = api.world.store.trials(record.id, &stored).await?;
-    Ok(Trials { items: page.items.iter().map(|trial| view::trial(trial, now)).collect(), total: page.total })
+    Ok(Trials {
+        items: page.items.iter().map(|trial| view::trial(&record, trial, now)).collect(),
+        total: page.total,
+    })
 }
 
 /// What the store cannot sort or filter is sorted and filtered here, over all trials.
@@ -80,7 +83,7 @@ async fn sorted_here(
     let all = api.world.store.trials(record.id, &stored).await?.items;
     let mut items: Vec<Trial> = all
         .iter()
-        .map(|trial| view::trial(trial, now))
+        .map(|trial| view::trial(record, trial, now))
         .filter(|trial| filter.is_none_or(|filter| filter.holds(trial)))
         .collect();
     if order.is_none() {
@@ -141,8 +144,9 @@ pub(crate) async fn trial(api: &Api, namespace: &str, name: &str, trial: &str) -
     Ok(placed(api, &record, &trial))
 }
 
-fn placed(api: &Api, record: &ExperimentRecord, trial: &TrialRecord) -> Trial {
-    let mut view = view::trial(trial, api.world.clock.now());
+/// A trial with the place of its newest run.
+pub(super) fn placed(api: &Api, record: &ExperimentRecord, trial: &TrialRecord) -> Trial {
+    let mut view = view::trial(record, trial, api.world.clock.now());
     let run = RunId { experiment: record.id, trial: trial.idx, attempt: trial.attempt };
     view.place = api.world.executor.place(&run);
     view
@@ -159,7 +163,11 @@ pub(crate) async fn best(api: &Api, namespace: &str, name: &str) -> Result<Trial
     };
     let trial = api.world.store.trial(record.id, best.idx).await?;
     let trial = trial.ok_or_else(|| ApiError::not_found(format!("trial `{}` not found", best.name)))?;
-    Ok(placed(api, &record, &trial))
+    let mut view = placed(api, &record, &trial);
+    if let (Some(mean), Some(std_error)) = (best.value, best.std_error) {
+        view.repeated = Some(Repeated { runs: best.runs, mean, std_error });
+    }
+    Ok(view)
 }
 
 /// What was measured of a trial, in the order of writing.

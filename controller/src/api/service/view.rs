@@ -2,13 +2,16 @@
 
 use controller_core::experiment::{Condition, ExperimentRecord, ExperimentStatus, Hold};
 use controller_core::ports::TrialQuery;
+use controller_core::prediction::{self, Prediction};
 use controller_core::time::Timestamp;
 use controller_core::trial::{MetricSummary, Origin, TrialRecord, TrialState};
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
 use crate::api::Api;
-use crate::api::types::{CairnBlock, Counters, Experiment, ExperimentMetadata, Metric, Model, Spent, Trial};
+use crate::api::types::{
+    CairnBlock, Counters, Experiment, ExperimentMetadata, Metric, Model, Predicted, Spent, Trial,
+};
 
 /// Most names in a list of a status.
 const MAX_NAMES: u64 = 500;
@@ -142,6 +145,8 @@ fn block(record: &ExperimentRecord, status: &ExperimentStatus) -> CairnBlock {
             metrics_unavailable: counters.metrics_unavailable,
         },
         best_value: status.best.as_ref().and_then(|best| best.value),
+        best_runs: status.best.as_ref().map(|best| best.runs),
+        best_std_error: status.best.as_ref().and_then(|best| best.std_error),
         best_trial: status.best.as_ref().map(|best| best.name.clone()),
         spent: Spent {
             run_seconds: status.spent.run_seconds,
@@ -187,13 +192,16 @@ pub(crate) fn message(status: &ExperimentStatus) -> String {
 }
 
 /// A trial as it travels.
-pub(crate) fn trial(trial: &TrialRecord, now: Timestamp) -> Trial {
+pub(crate) fn trial(experiment: &ExperimentRecord, trial: &TrialRecord, now: Timestamp) -> Trial {
     let parameters = trial.assignments.iter().map(|(name, value)| (name.clone(), json!(value)));
     let (origin, retry_of) = match trial.origin {
         Origin::Search => ("search", None),
         Origin::Enqueued => ("enqueued", None),
+        Origin::Repeat { of } => ("repeat", Some(of.0)),
         Origin::Retry { of } => ("retry", Some(of.0)),
     };
+    let notes = &trial.suggestion.notes;
+    let predicted = Prediction::of_notes(notes, experiment.spec.objective().direction());
     let seconds = trial.started.map(|started| trial.ended.unwrap_or(now).since(started).as_secs_f64());
     Trial {
         idx: trial.idx.0,
@@ -203,11 +211,15 @@ pub(crate) fn trial(trial: &TrialRecord, now: Timestamp) -> Trial {
         message: trial.message.clone(),
         parameters: parameters.collect(),
         value: trial.objectives.first().copied().filter(|value| value.is_finite()),
+        repeated: None,
         metrics: trial.observation.iter().map(metric).collect(),
         attempt: trial.attempt,
         origin: origin.into(),
         retry_of,
-        notes: json!(trial.suggestion.notes),
+        proposed_by: notes.get("by").cloned(),
+        predicted: predicted.map(|Prediction { mean, std }| Predicted { mean, std }),
+        acquisition: prediction::number(notes, "acquisition"),
+        notes: json!(notes),
         fidelity: trial.suggestion.fidelity,
         model: trial.model.as_ref().map(|model| Model {
             uri: model.uri.clone(),

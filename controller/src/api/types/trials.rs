@@ -23,18 +23,30 @@ pub(crate) struct Trial {
     pub(crate) parameters: serde_json::Map<String, Value>,
     /// Its objective; null if it has none, or no number.
     pub(crate) value: Option<f64>,
+    /// Of the best: all runs of its point, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) repeated: Option<Repeated>,
     /// Metrics reduced.
     pub(crate) metrics: Vec<Metric>,
     /// Newest attempt, from 1; 0 before the first.
     pub(crate) attempt: u32,
-    /// How it came about: `search`, `enqueued` or `retry`.
+    /// How it came about: `search`, `enqueued`, `repeat` (a point that did best is run again) or `retry`.
     pub(crate) origin: String,
-    /// The trial it repeats.
+    /// The trial whose point it runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) retry_of: Option<u64>,
     /// What the algorithm wrote beside it.
     #[schema(value_type = Object)]
     pub(crate) notes: Value,
+    /// Who proposed it, of the algorithms behind the one that was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proposed_by: Option<String>,
+    /// What was predicted of its objective before it ran, where the algorithm has a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) predicted: Option<Predicted>,
+    /// How promising the algorithm took it to be, in a unit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) acquisition: Option<f64>,
     /// Share of the budget it gets, where the algorithm gives shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fidelity: Option<f64>,
@@ -52,6 +64,36 @@ pub(crate) struct Trial {
     pub(crate) ended: Option<String>,
     /// Seconds from its start to its end, or to now.
     pub(crate) seconds: Option<f64>,
+}
+
+/// What is predicted of an objective, in its own unit.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Predicted {
+    /// Expected value.
+    pub(crate) mean: f64,
+    /// Standard deviation.
+    pub(crate) std: f64,
+}
+
+/// The trial that the algorithm believes the best.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PredictedBest {
+    /// The trial; null where the algorithm has no model.
+    pub(crate) trial: Option<Trial>,
+    /// What it believes of its point now, with all that is known.
+    pub(crate) predicted: Option<Predicted>,
+}
+
+/// Several runs of one point.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Repeated {
+    /// How many were measured.
+    pub(crate) runs: u32,
+    /// Mean of their objectives.
+    pub(crate) mean: f64,
+    /// Standard error of the mean.
+    pub(crate) std_error: f64,
 }
 
 /// A metric of a trial, reduced; texts as the trial wrote them.

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use controller_core::event::StoredEvent;
-use controller_core::experiment::ExperimentId;
 use controller_core::plan::{Answer, Snapshot};
 use controller_core::ports::{AskRecord, Store};
+use controller_core::telling::Telling;
 use proto::cairn as wire;
 use proto::cairn::search_client::SearchClient;
 use study::{HistoryEvent, Prefix, Suggestion, Trial};
@@ -13,6 +13,7 @@ use suggest::{SearchLine, convert};
 use tonic::{Code, Status};
 
 use super::{AskError, MAX_MESSAGE, TIMEOUT};
+use crate::driver::telling;
 use crate::world::World;
 
 /// Events read from the store, and sent, at once.
@@ -25,6 +26,8 @@ pub(in crate::driver) struct Asker {
     held: Prefix,
     /// Events that the service has not been told, with their number in the log; from `told` on.
     untold: VecDeque<(u64, Vec<HistoryEvent>)>,
+    /// How trials are told that were made in another space.
+    telling: Telling,
     /// Whether `untold` goes on where `held` ends.
     in_step: bool,
 }
@@ -35,13 +38,21 @@ impl Asker {
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);
         let study = convert::study_to_proto(study);
-        Self { client, study, held: Prefix::default(), untold: VecDeque::new(), in_step: false }
+        Self {
+            client,
+            study,
+            held: Prefix::default(),
+            untold: VecDeque::new(),
+            telling: Telling::default(),
+            in_step: false,
+        }
     }
 
     /// The log has grown.
     pub(super) fn heard(&mut self, events: &[StoredEvent]) {
         if self.in_step {
-            self.untold.extend(events.iter().map(|stored| (stored.seq, stored.event.history())));
+            let telling = &self.telling;
+            self.untold.extend(events.iter().map(|stored| (stored.seq, stored.event.history(telling))));
             self.untold.retain(|(_, told)| !told.is_empty());
         }
     }
@@ -53,11 +64,11 @@ impl Asker {
         ask: AskRecord,
     ) -> Result<Answer, AskError> {
         if !self.in_step {
-            self.load(store, snapshot.record.id, ask.history_seq).await?;
+            self.load(store, snapshot, ask.history_seq).await?;
         }
         match self.ask_once(snapshot, ask).await {
             Err(status) if status.code() == Code::FailedPrecondition => {
-                self.load(store, snapshot.record.id, ask.history_seq).await?;
+                self.load(store, snapshot, ask.history_seq).await?;
                 Ok(self.ask_once(snapshot, ask).await?)
             }
             Err(status) if status.code() == Code::OutOfRange => {
@@ -99,10 +110,9 @@ impl Asker {
 
     /// Trials before the asked ones that had not ended when the question was written down, by number.
     fn running(&self, snapshot: &Snapshot, ask: AskRecord) -> Vec<Trial> {
-        let active = snapshot
-            .active
-            .values()
-            .map(|trial| Trial { idx: trial.idx, suggestion: trial.suggestion.clone() });
+        let active = snapshot.active.values().filter_map(|trial| {
+            self.telling.trial(&Trial { idx: trial.idx, suggestion: trial.suggestion.clone() })
+        });
         let later = self.untold.iter().filter(|(seq, _)| *seq > ask.history_seq).flat_map(|(_, told)| told);
         let ended_since = later.filter_map(|event| match event {
             HistoryEvent::Started(trial) => Some(trial.clone()),
@@ -115,25 +125,29 @@ impl Asker {
     }
 
     /// Sends the whole history up to a number in the log, in chunks.
-    async fn load(&mut self, store: &dyn Store, id: ExperimentId, up_to: u64) -> Result<(), AskError> {
+    async fn load(&mut self, store: &dyn Store, snapshot: &Snapshot, up_to: u64) -> Result<(), AskError> {
+        let record = &snapshot.record;
+        let version = record.version(record.earlier.len(), &snapshot.study);
+        let telling = telling(store, record, version).await.map_err(AskError::Store)?;
         let mut chunks = vec![wire::LoadRequest { study: Some(self.study.clone()), events: Vec::new() }];
         let (mut after, mut held, mut untold) = (0, Prefix::default(), VecDeque::new());
         loop {
-            let page = store.events(id, after, CHUNK).await.map_err(AskError::Store)?;
+            let page = store.events(record.id, after, CHUNK).await.map_err(AskError::Store)?;
             let Some(last) = page.last() else { break };
             after = last.seq;
             let (told, later): (Vec<_>, Vec<_>) = page.iter().partition(|stored| stored.seq <= up_to);
-            let told: Vec<HistoryEvent> = told.iter().flat_map(|stored| stored.event.history()).collect();
+            let told: Vec<HistoryEvent> =
+                told.iter().flat_map(|stored| stored.event.history(&telling)).collect();
             held = held.extend(&told);
             if !told.is_empty() {
                 let events = told.iter().map(convert::event_to_proto).collect();
                 chunks.push(wire::LoadRequest { study: None, events });
             }
-            untold.extend(later.iter().map(|stored| (stored.seq, stored.event.history())));
+            untold.extend(later.iter().map(|stored| (stored.seq, stored.event.history(&telling))));
         }
         untold.retain(|(_, told): &(u64, Vec<HistoryEvent>)| !told.is_empty());
         self.client.load(tokio_stream::iter(chunks)).await?;
-        (self.held, self.untold, self.in_step) = (held, untold, true);
+        (self.held, self.untold, self.telling, self.in_step) = (held, untold, telling, true);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use controller_core::experiment::{Counters, Hold};
 use controller_core::plan::{Action, plan};
 use controller_core::ports::{ObservationQuery, Store as _, TrialQuery};
 use controller_core::run::RunRecord;
-use controller_core::trial::{TrialRecord, TrialState};
+use controller_core::trial::{Origin, TrialRecord, TrialState};
 use study::TrialIdx;
 
 use super::executor::ROWS;
@@ -33,6 +33,7 @@ pub(super) struct Tale {
     pub(super) reason: String,
     pub(super) attempt: u32,
     pub(super) objectives: Vec<f64>,
+    pub(super) origin: Origin,
 }
 
 impl Told {
@@ -59,6 +60,7 @@ impl Story {
             reason: trial.reason,
             attempt: trial.attempt,
             objectives: trial.objectives,
+            origin: trial.origin,
         };
         let events = self.store.events(self.id, 0, 0).await.unwrap();
         Told {
@@ -83,7 +85,6 @@ impl Story {
         }
         assert_eq!(status.counters, counted);
         assert!(trials.iter().enumerate().all(|(i, trial)| trial.idx.0 == i as u64), "numbers have no gaps");
-        self.audit_best(&trials, status.best.map(|best| best.idx));
         let events = self.store.events(self.id, 0, 0).await.unwrap();
         let gapless = events.iter().enumerate().all(|(i, stored)| stored.seq == i as u64 + 1);
         assert!(gapless && status.last_seq == events.len() as u64, "events have no gaps");
@@ -93,7 +94,7 @@ impl Story {
         assert_eq!(told, ended, "every end is told once");
         let runs = self.store.runs(self.id, None).await.unwrap();
         self.audit_runs(&trials, &runs).await;
-        self.audit_plan().await;
+        self.audit_plan(&trials).await;
     }
 
     #[expect(clippy::unused_self, reason = "one of the audit's parts")]
@@ -127,9 +128,16 @@ impl Story {
     }
 
     /// Nothing is left to be done.
-    async fn audit_plan(&self) {
+    async fn audit_plan(&self, trials: &[TrialRecord]) {
         let lease = self.store.acquire(self.id, "audit").await.unwrap().unwrap();
         let (snapshot, _) = load::load(&self.world, &lease).await.unwrap();
+        let best = snapshot.status.best.as_ref().map(|best| best.idx);
+        if snapshot.points.repeat() {
+            let again = snapshot.points.best().and_then(|point| point.nearest());
+            assert_eq!(best, again.map(|(idx, _)| idx), "the best is the best of what is stored");
+        } else {
+            self.audit_best(trials, best);
+        }
         let plan = plan(self.world.clock.now(), &snapshot);
         let done = if snapshot.status.hold == Hold::Deleting { vec![Action::Delete] } else { vec![] };
         assert_eq!(plan, done);

@@ -2,6 +2,7 @@
 
 use controller_core::ports::{Store as _, Wish};
 use controller_core::run::Exit;
+use controller_core::trial::Origin;
 use study::TrialIdx;
 
 use super::audit::Told;
@@ -31,8 +32,9 @@ enum Meanwhile {
 }
 
 /// Tells the story with a driver that breaks off at a point, and whether there was such a point.
-async fn tell(algorithm: &'static str, point: u64, meanwhile: Meanwhile) -> (Told, bool) {
-    let story = Story::of(&Spec::of(algorithm, PARALLEL, TRIALS)).await;
+async fn tell(algorithm: &'static str, more: &str, point: u64, meanwhile: Meanwhile) -> (Told, bool) {
+    let spec = Spec { more: more.into(), ..Spec::of(algorithm, PARALLEL, TRIALS) };
+    let story = Story::of(&spec).await;
     let mut fate = Fate::new(PARALLEL, TRIALS, exit);
     story.faults.break_off_after(point);
     let mut broken_off = false;
@@ -52,11 +54,11 @@ async fn tell(algorithm: &'static str, point: u64, meanwhile: Meanwhile) -> (Tol
 }
 
 /// Breaks off at every point, or at some of them, until there is none left.
-async fn holds(algorithm: &'static str, meanwhile: Meanwhile, step: usize) {
-    let (undisturbed, _) = tell(algorithm, NEVER, Meanwhile::Nothing).await;
+async fn holds(algorithm: &'static str, more: &str, meanwhile: Meanwhile, step: usize) -> Told {
+    let (undisturbed, _) = tell(algorithm, more, NEVER, Meanwhile::Nothing).await;
     assert_eq!((undisturbed.counters.succeeded, undisturbed.counters.failed), (u64::from(TRIALS) - 1, 1));
     for point in (1..).step_by(step) {
-        let (told, broken_off) = tell(algorithm, point, meanwhile).await;
+        let (told, broken_off) = tell(algorithm, more, point, meanwhile).await;
         if !broken_off {
             assert!(point > 80, "there are more points than {point}");
             break;
@@ -66,31 +68,40 @@ async fn holds(algorithm: &'static str, meanwhile: Meanwhile, step: usize) {
             &format!("{algorithm}, broken off at {point}, meanwhile {meanwhile:?}"),
         );
     }
+    undisturbed
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_search_goes_on_as_if_nothing_had_happened() {
-    holds("random", Meanwhile::Nothing, 1).await;
+    holds("random", "", Meanwhile::Nothing, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_estimator_goes_on_as_if_nothing_had_happened() {
-    holds("tpe", Meanwhile::Nothing, 3).await;
+    holds("tpe", "", Meanwhile::Nothing, 3).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gaussian_process_goes_on_as_if_nothing_had_happened() {
-    holds("bayesianoptimization", Meanwhile::Nothing, 3).await;
+    holds("bayesianoptimization", "", Meanwhile::Nothing, 3).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_estimator_does_not_mind_whether_anybody_looks() {
-    holds("tpe", Meanwhile::Ends, 1).await;
+    holds("tpe", "", Meanwhile::Ends, 1).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gaussian_process_does_not_mind_whether_anybody_looks() {
-    holds("bayesianoptimization", Meanwhile::Ends, 1).await;
+    holds("bayesianoptimization", "", Meanwhile::Ends, 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_repeated_does_not_depend_on_whether_anybody_looks() {
+    for meanwhile in [Meanwhile::Nothing, Meanwhile::Ends] {
+        let told = holds("random", "repeats: 3", meanwhile, 2).await;
+        assert!(told.trials.iter().any(|tale| matches!(tale.origin, Origin::Repeat { .. })));
+    }
 }
 
 /// Three questions in one, after a history: everything is drained, then all places are filled at once or one by one.

@@ -62,6 +62,19 @@ async fn people_stop_repeat_and_add_trials() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_does_best_is_run_again_before_it_is_trusted() {
+    let spec = Spec { more: "repeats: 3".into(), ..Spec::of("random", 1, 8) };
+    let story = Story::of(&spec).await;
+    let status = story.drive_to_rest(story.all_end_well()).await;
+    let (trials, best) = (story.trials().await, status.best.unwrap());
+    // The first result is the best of all there are, so it is run until it has had its runs.
+    let repeated: Vec<_> = (1..3).map(|i| (&trials[i].origin, &trials[i].assignments)).collect();
+    assert_eq!(repeated, [(&Origin::Repeat { of: TrialIdx(0) }, &trials[0].assignments); 2]);
+    assert_eq!((trials[3].origin.clone(), best.runs), (Origin::Search, 3));
+    assert!(trials.iter().filter(|trial| trial.assignments == best.assignments).count() == 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_wish_is_carried_out_once_wherever_the_driver_is_broken_off() {
     for point in 1.. {
         let story = Story::of(&Spec::of("random", 2, 3)).await;

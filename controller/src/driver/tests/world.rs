@@ -44,7 +44,7 @@ impl Spec {
         Self { algorithm, parallel, trials, more: String::new(), retries: 0, goal: None }
     }
 
-    fn yaml(&self) -> String {
+    pub(super) fn yaml(&self) -> String {
         // A small space for what looks at its size.
         let step = if self.algorithm == "auto" { ", step: \"1.5\"" } else { "" };
         let settings = match self.algorithm {
@@ -109,14 +109,14 @@ impl Story {
             wake: Arc::new(Notify::new()),
             holder: "story".into(),
         };
-        let api = Api {
-            world: world.clone(),
-            runs: "/nowhere".into(),
-            watches: crate::api::service::PushWatches::default(),
-        };
-        service::submit(&api, &spec.yaml(), "default", None).await.unwrap();
+        service::submit(&api_of(&world), &spec.yaml(), "default", None).await.unwrap();
         let id = store.experiment("default", "story").await.unwrap().unwrap().id;
         Self { world, store, executor, faults, search, id }
+    }
+
+    /// The API of this world.
+    pub(super) fn api(&self) -> Api {
+        api_of(&self.world)
     }
 
     /// Somebody wishes something.
@@ -199,6 +199,14 @@ impl Story {
                 None => news.changed().await.unwrap(),
             }
         }
+    }
+}
+
+fn api_of(world: &World) -> Api {
+    Api {
+        world: world.clone(),
+        runs: "/nowhere".into(),
+        watches: crate::api::service::PushWatches::default(),
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn record(id: i64, name: &str) -> ExperimentRecord {
         annotations: BTreeMap::new(),
         spec: ExperimentSpec { max_trial_count: Some(3), ..Default::default() },
         spec_digest: "d".into(),
+        earlier: Vec::new(),
         seed: 7,
         base_dir: None,
         created: Timestamp(id),

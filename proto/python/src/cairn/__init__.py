@@ -42,7 +42,7 @@ from ._experiment import Experiment, attach, experiments, submit
 from ._plot import Plot
 from ._report import TrialInfo, flush, report, report_model, trial
 from ._server import stop_server
-from ._trial import BestTrial, Model, Trial
+from ._trial import BestTrial, Model, Prediction, Repeated, Trial
 from ._tune import tune
 from ._watch import Change
 
@@ -68,7 +68,9 @@ __all__ = [
     "Model",
     "NotFoundError",
     "Plot",
+    "Prediction",
     "Problem",
+    "Repeated",
     "ServerNotStartedError",
     "ServerUnreachableError",
     "SourceError",

@@ -34,7 +34,7 @@ from ._plot import Plots
 from .search import text as _written
 from ._server import connect
 from ._text import Text, number, to_yaml
-from ._trial import BestTrial, Trial
+from ._trial import BestTrial, Prediction, Trial
 from ._watch import Change, changes
 
 if TYPE_CHECKING:
@@ -158,6 +158,13 @@ class Experiment:
         best = _trial.read(data, self._kinds(), BestTrial)
         assert isinstance(best, BestTrial)
         return best
+
+    def predicted_best(self) -> tuple[Trial, Prediction] | None:
+        """The trial that the algorithm believes the best, with what it expects there: noise misleads it less than the best
+        value seen. `None` where the algorithm has no model."""
+        data = self._client.get(self._path("/best/predicted"), self._query())
+        expected = Prediction.read(data["predicted"])
+        return (_trial.read(data["trial"], self._kinds()), expected) if expected else None
 
     def trial(self, trial: str | int) -> Trial:
         """One trial by name or number."""
@@ -283,6 +290,15 @@ class Experiment:
         }
         body = {name: value for name, value in budgets.items() if value is not None}
         self._client.send("PATCH", self._path(), body, self._query(), repeatable=False)
+
+    def edit_space(self, experiment: Mapping[str, Any] | str | Path) -> None:
+        """Searches in another space from now on: that of an Experiment as `submit` takes it, which may differ from this one
+        in parameters and constraints, and in its template where parameters come or go. A new parameter needs a default,
+        which the trials so far are taken to have had. What was found stays; the algorithm hears of the trials that lie in
+        the new space."""
+        body, _ = _document(experiment)
+        self._client.send("POST", self._path("/space"), body, self._query(), repeatable=False)
+        self.refresh()
 
     def delete(self, *, timeout: float = 60.0) -> None:
         """Ends everything of it and forgets it; returns once its name is free."""

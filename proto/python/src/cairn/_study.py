@@ -310,6 +310,8 @@ def _parameter(pb: Any, name: str, parameter: search.Parameter) -> Any:
         message.categorical.CopyFrom(pb.CategoricalDomain(choices=feasible["list"], ordered=parameter.ordered))
     if parameter.default is not None:
         message.default = search.text(parameter.default)
+    if parameter.prior:
+        message.prior.CopyFrom(pb.Prior(**parameter.prior))
     return message
 
 

@@ -23,6 +23,28 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """What an algorithm expects of an objective, in its own unit."""
+
+    mean: float
+    std: float
+
+    @classmethod
+    def read(cls, data: Mapping[str, float] | None) -> Prediction | None:
+        """A prediction as the server tells it, if it does."""
+        return cls(data["mean"], data["std"]) if data else None
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Several runs of one point: how many were measured, the mean of their objectives, and its standard error."""
+
+    runs: int
+    mean: float
+    std_error: float
+
+
+@dataclass(frozen=True)
 class Trial:
     """One evaluation of one point."""
 
@@ -38,6 +60,10 @@ class Trial:
     attempt: int = 0
     origin: str = "search"
     notes: dict[str, str] = field(default_factory=dict)
+    #: What was predicted of it before it ran, where the algorithm has a model.
+    predicted: Prediction | None = None
+    #: Of the best trial: all runs of its point, where points are run again.
+    repeated: Repeated | None = None
     model: Model | None = None
     #: Folder of its newest run, on the server's machine.
     folder: Path | None = None
@@ -67,7 +93,7 @@ class BestTrial(Trial):
 
 def read(data: Mapping[str, Any], kinds: Mapping[str, str], kind: type[Trial] = Trial) -> Trial:
     """A trial as the server tells it; `kinds` are the types of the parameters by name."""
-    model = data.get("model")
+    model, repeated = data.get("model"), data.get("repeated")
     place = data.get("place")
     return kind(
         name=data["name"],
@@ -81,6 +107,8 @@ def read(data: Mapping[str, Any], kinds: Mapping[str, str], kind: type[Trial] = 
         attempt=data["attempt"],
         origin=data["origin"],
         notes=dict(data["notes"] or {}),
+        predicted=Prediction.read(data.get("predicted")),
+        repeated=Repeated(repeated["runs"], repeated["mean"], repeated["stdError"]) if repeated else None,
         model=Model(**{name: model[name] for name in ("uri", "digest", "bytes", "format")}) if model else None,
         folder=Path(place) if place else None,
         created=parse_time(data["created"]),

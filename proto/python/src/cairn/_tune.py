@@ -30,6 +30,7 @@ def tune(
     metrics: Sequence[str] = (),
     max_trials: int = 20,
     parallel: int = 1,
+    repeats: int | None = None,
     max_failed_trials: int | None = None,
     max_duration: str | None = None,
     algorithm: str | None = None,
@@ -54,6 +55,7 @@ def tune(
     modules that it uses, and nothing else from around it. An inactive parameter has the function's default, or `None`.
     The search gives up after `max_failed_trials`: a fifth of the trials, at least 3, if left out.
 
+    `repeats`: for noisy objectives, how often a point that does best is run, in all, before it is trusted; its mean counts.
     `objective` names the metric and `metrics` those kept beside it; `direction` is `minimize` or `maximize`; `goal`
     ends the search early. `algorithm` is chosen by the server if left out. With `wait` it shows the progress until the
     end (see `Experiment.wait`); the same `name` and function again goes on where it was.
@@ -81,6 +83,7 @@ def tune(
             earlyStopping=_algorithm(early_stopping, early_stopping_settings),
             parameterConstraints=list(constraints) or None,
             seed=seed,
+            repeats=repeats,
         )
     )
     metadata = {"name": name or _name(function), "namespace": namespace}

@@ -22,8 +22,10 @@ from typing import Any, Union
 Value = Union[str, builtins.int, builtins.float, bool, None]
 #: Conditions by parent: a value, several of them, or bounds `{"min": ..., "max": ...}`.
 When = Mapping[str, Any]
+#: Where the best value of a number is believed to lie: mean and standard deviation.
+Normal = tuple[builtins.float, builtins.float]
 
-__all__ = ["Parameter", "When", "categorical", "discrete", "double", "float", "int"]
+__all__ = ["Normal", "Parameter", "When", "categorical", "discrete", "double", "float", "int"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Parameter:
     ordered: bool = False
     #: Values by the text that stands for them, where they are listed.
     values: Mapping[str, Value] = field(default_factory=dict)
+    #: Where the best value is believed to lie: `mean` and `std`, or `weights` by text.
+    prior: Mapping[str, Any] = field(default_factory=dict)
 
     def spec(self, name: str) -> dict[str, Any]:
         """The parameter as an Experiment has it."""
@@ -47,6 +51,8 @@ class Parameter:
             spec["default"] = text(self.default)
         if self.ordered:
             spec["ordered"] = True
+        if self.prior:
+            spec["prior"] = dict(self.prior)
         return spec
 
     def value(self, written: str) -> Any:
@@ -66,13 +72,17 @@ def float(
     step: builtins.float | None = None,
     when: When | None = None,
     default: builtins.float | None = None,
+    prior: Normal | None = None,
 ) -> Parameter:
-    """A number from `min` to `max`. `log`: factors are spread evenly; `step`: distance of neighbours."""
+    """A number from `min` to `max`. `log`: factors are spread evenly; `step`: distance of neighbours.
+
+    `prior`: where the best value is believed to lie, as (mean, std); with `log` std is in powers of ten.
+    """
     feasible = {"min": text(builtins.float(min)), "max": text(builtins.float(max))}
     if step is not None:
         feasible["step"] = text(builtins.float(step))
     start = None if default is None else builtins.float(default)
-    return Parameter("double", _spread(feasible, log), dict(when or {}), start)
+    return Parameter("double", _spread(feasible, log), dict(when or {}), start, prior=_normal(prior))
 
 
 #: The same, by the name that Experiments have for it.
@@ -87,13 +97,14 @@ def int(
     step: builtins.int | None = None,
     when: When | None = None,
     default: builtins.int | None = None,
+    prior: Normal | None = None,
 ) -> Parameter:
-    """A whole number from `min` to `max`, both included."""
+    """A whole number from `min` to `max`, both included. `prior` as of `float`."""
     feasible = {"min": str(operator.index(min)), "max": str(operator.index(max))}
     if step is not None:
         feasible["step"] = str(operator.index(step))
     start = None if default is None else operator.index(default)
-    return Parameter("int", _spread(feasible, log), dict(when or {}), start)
+    return Parameter("int", _spread(feasible, log), dict(when or {}), start, prior=_normal(prior))
 
 
 def discrete(
@@ -101,10 +112,12 @@ def discrete(
     *,
     when: When | None = None,
     default: builtins.float | None = None,
+    prior: Mapping[builtins.float, builtins.float] | None = None,
 ) -> Parameter:
-    """One of some numbers, whose distances mean something."""
+    """One of some numbers, whose distances mean something. `prior` as of `categorical`."""
     named = {text(value): value for value in sorted(values)}
-    return Parameter("discrete", {"list": list(named)}, dict(when or {}), default, values=named)
+    believed = _weights(prior)
+    return Parameter("discrete", {"list": list(named)}, dict(when or {}), default, values=named, prior=believed)
 
 
 def categorical(
@@ -113,14 +126,19 @@ def categorical(
     ordered: bool = False,
     when: When | None = None,
     default: Value = None,
+    prior: Mapping[Any, builtins.float] | None = None,
 ) -> Parameter:
-    """One of some choices. `ordered`: neighbours in the list are alike."""
+    """One of some choices. `ordered`: neighbours in the list are alike.
+
+    `prior`: how likely each choice is to be the best, against the others; 1 for those left out.
+    """
     named: dict[str, Value] = {}
     for choice in choices:
         written = text(choice)
         if named.setdefault(written, choice) is not choice and named[written] != choice:
             raise ValueError(f"the choices {named[written]!r} and {choice!r} are both written `{written}`")
-    return Parameter("categorical", {"list": list(named)}, dict(when or {}), default, ordered, named)
+    believed = _weights(prior)
+    return Parameter("categorical", {"list": list(named)}, dict(when or {}), default, ordered, named, believed)
 
 
 def specs(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
@@ -145,6 +163,14 @@ def text(value: Any) -> str:
 
 def _spread(feasible: dict[str, str], log: bool) -> dict[str, str]:
     return {**feasible, "distribution": "logUniform"} if log else feasible
+
+
+def _normal(prior: Normal | None) -> dict[str, Any]:
+    return {} if prior is None else {"mean": builtins.float(prior[0]), "std": builtins.float(prior[1])}
+
+
+def _weights(prior: Mapping[Any, builtins.float] | None) -> dict[str, Any]:
+    return {"weights": {text(value): builtins.float(weight) for value, weight in prior.items()}} if prior else {}
 
 
 def _condition(wanted: Any) -> Any:

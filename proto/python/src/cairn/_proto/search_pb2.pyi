@@ -54,7 +54,7 @@ class Study(_message.Message):
     def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., algorithm: _Optional[_Union[Algorithm, _Mapping]] = ..., early_stopping: _Optional[_Union[Algorithm, _Mapping]] = ..., seed: _Optional[int] = ..., max_trials: _Optional[int] = ..., parallel: _Optional[int] = ...) -> None: ...
 
 class Parameter(_message.Message):
-    __slots__ = ("name", "float", "int", "discrete", "categorical", "when", "default")
+    __slots__ = ("name", "float", "int", "discrete", "categorical", "when", "default", "prior")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FLOAT_FIELD_NUMBER: _ClassVar[int]
     INT_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class Parameter(_message.Message):
     CATEGORICAL_FIELD_NUMBER: _ClassVar[int]
     WHEN_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    PRIOR_FIELD_NUMBER: _ClassVar[int]
     name: str
     float: FloatDomain
     int: IntDomain
@@ -69,7 +70,25 @@ class Parameter(_message.Message):
     categorical: CategoricalDomain
     when: _containers.RepeatedCompositeFieldContainer[Condition]
     default: str
-    def __init__(self, name: _Optional[str] = ..., float: _Optional[_Union[FloatDomain, _Mapping]] = ..., int: _Optional[_Union[IntDomain, _Mapping]] = ..., discrete: _Optional[_Union[DiscreteDomain, _Mapping]] = ..., categorical: _Optional[_Union[CategoricalDomain, _Mapping]] = ..., when: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., default: _Optional[str] = ...) -> None: ...
+    prior: Prior
+    def __init__(self, name: _Optional[str] = ..., float: _Optional[_Union[FloatDomain, _Mapping]] = ..., int: _Optional[_Union[IntDomain, _Mapping]] = ..., discrete: _Optional[_Union[DiscreteDomain, _Mapping]] = ..., categorical: _Optional[_Union[CategoricalDomain, _Mapping]] = ..., when: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., default: _Optional[str] = ..., prior: _Optional[_Union[Prior, _Mapping]] = ...) -> None: ...
+
+class Prior(_message.Message):
+    __slots__ = ("mean", "std", "weights")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    std: float
+    weights: _containers.ScalarMap[str, float]
+    def __init__(self, mean: _Optional[float] = ..., std: _Optional[float] = ..., weights: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class FloatDomain(_message.Message):
     __slots__ = ("min", "max", "step", "distribution")
@@ -337,6 +356,40 @@ class Decision(_message.Message):
     verdict: Decision.Verdict
     reason: str
     def __init__(self, trial: _Optional[int] = ..., verdict: _Optional[_Union[Decision.Verdict, str]] = ..., reason: _Optional[str] = ..., **kwargs) -> None: ...
+
+class PredictRequest(_message.Message):
+    __slots__ = ("study", "prefix", "events", "points")
+    STUDY_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    study: Study
+    prefix: Prefix
+    events: _containers.RepeatedCompositeFieldContainer[HistoryEvent]
+    points: _containers.RepeatedCompositeFieldContainer[Point]
+    def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ..., prefix: _Optional[_Union[Prefix, _Mapping]] = ..., events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., points: _Optional[_Iterable[_Union[Point, _Mapping]]] = ...) -> None: ...
+
+class Point(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedCompositeFieldContainer[Value]
+    def __init__(self, values: _Optional[_Iterable[_Union[Value, _Mapping]]] = ...) -> None: ...
+
+class PredictReply(_message.Message):
+    __slots__ = ("predictions", "prefix")
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    predictions: _containers.RepeatedCompositeFieldContainer[Prediction]
+    prefix: Prefix
+    def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., prefix: _Optional[_Union[Prefix, _Mapping]] = ...) -> None: ...
+
+class Prediction(_message.Message):
+    __slots__ = ("mean", "std")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    std: float
+    def __init__(self, mean: _Optional[float] = ..., std: _Optional[float] = ...) -> None: ...
 
 class ListAlgorithmsRequest(_message.Message):
     __slots__ = ()

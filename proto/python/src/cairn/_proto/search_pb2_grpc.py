@@ -56,6 +56,11 @@ class SearchStub(object):
                 request_serializer=cairn_dot___proto_dot_search__pb2.DecideRequest.SerializeToString,
                 response_deserializer=cairn_dot___proto_dot_search__pb2.DecideReply.FromString,
                 _registered_method=True)
+        self.Predict = channel.unary_unary(
+                '/cairn.v1.Search/Predict',
+                request_serializer=cairn_dot___proto_dot_search__pb2.PredictRequest.SerializeToString,
+                response_deserializer=cairn_dot___proto_dot_search__pb2.PredictReply.FromString,
+                _registered_method=True)
         self.ListAlgorithms = channel.unary_unary(
                 '/cairn.v1.Search/ListAlgorithms',
                 request_serializer=cairn_dot___proto_dot_search__pb2.ListAlgorithmsRequest.SerializeToString,
@@ -96,6 +101,13 @@ class SearchServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Predict(self, request, context):
+        """What is believed of points after a history. FAILED_PRECONDITION as for Ask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAlgorithms(self, request, context):
         """What algorithms there are, their settings and what each can do.
         """
@@ -125,6 +137,11 @@ def add_SearchServicer_to_server(servicer, server):
                     servicer.Decide,
                     request_deserializer=cairn_dot___proto_dot_search__pb2.DecideRequest.FromString,
                     response_serializer=cairn_dot___proto_dot_search__pb2.DecideReply.SerializeToString,
+            ),
+            'Predict': grpc.unary_unary_rpc_method_handler(
+                    servicer.Predict,
+                    request_deserializer=cairn_dot___proto_dot_search__pb2.PredictRequest.FromString,
+                    response_serializer=cairn_dot___proto_dot_search__pb2.PredictReply.SerializeToString,
             ),
             'ListAlgorithms': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlgorithms,
@@ -242,6 +259,33 @@ class Search(object):
             '/cairn.v1.Search/Decide',
             cairn_dot___proto_dot_search__pb2.DecideRequest.SerializeToString,
             cairn_dot___proto_dot_search__pb2.DecideReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Predict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cairn.v1.Search/Predict',
+            cairn_dot___proto_dot_search__pb2.PredictRequest.SerializeToString,
+            cairn_dot___proto_dot_search__pb2.PredictReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,20 @@
+//! What is told of the trials of an experiment whose space has been edited.
+
+use controller_core::experiment::ExperimentRecord;
+use controller_core::ports::{Store, StoreError, TrialQuery};
+use controller_core::telling::{Telling, Version};
+use study::TrialIdx;
+
+/// How trials are told to the algorithm of one of an experiment's studies. Most experiments are never edited, and their
+/// trials are told as they are.
+pub(crate) async fn telling(
+    store: &dyn Store,
+    record: &ExperimentRecord,
+    version: Version<'_>,
+) -> Result<Telling, StoreError> {
+    if version.from == TrialIdx(0) {
+        return Ok(Telling::default());
+    }
+    let query = TrialQuery { limit: version.from.0, ..TrialQuery::default() };
+    Ok(Telling::new(version, store.trials(record.id, &query).await?.items))
+}
