@@ -57,12 +57,12 @@ impl Auto {
             return alone(Choice::new(Grid::new(study)?, why));
         }
         if let Some(why) = unsuited_for_gp(study) {
-            return alone(Choice::new(Tpe::univariate(study)?, why));
+            return alone(Choice::new(Tpe::new(study)?, why));
         }
         let later = format!("after {MAX_FITTED} trials a fit is worth less than it costs");
         Ok(Self {
             now: Choice::new(Gp::new(study)?, "few parameters, few trials"),
-            later: Some(Choice::new(Tpe::univariate(study)?, later)),
+            later: Some(Choice::new(Tpe::new(study)?, later)),
             n_ended: 0,
         })
     }
