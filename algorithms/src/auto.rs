@@ -68,11 +68,11 @@ impl Auto {
             return alone(Choice::new(Grid::new(study)?, why));
         }
         if let Some(why) = unsuited_for_gp(study) {
-            return alone(Choice::new(Tpe::univariate(study)?, why));
+            return alone(Choice::new(Tpe::new(study)?, why));
         }
         Ok(Self {
             now: Choice::new(Gp::new(study)?, "few parameters, few trials"),
-            second: Some(Choice::new(Tpe::univariate(study)?, SECOND)),
+            second: Some(Choice::new(Tpe::new(study)?, SECOND)),
             costs: Vec::new(),
         })
     }

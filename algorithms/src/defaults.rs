@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn tpe(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
-        Ok(DefaultsFirst::wrap(study, Box::new(Tpe::univariate(study)?)))
+        Ok(DefaultsFirst::wrap(study, Box::new(Tpe::new(study)?)))
     }
 
     fn grid(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {

@@ -60,8 +60,34 @@ impl Encoder {
 
     /// A uniform point of the cube that meets the constraints, `None` if none was found.
     pub fn uniform(&self, rng: &mut ChaCha8Rng) -> Option<Assignment> {
-        let dims = self.dims();
-        self.feasible(|_| (0..dims).map(|_| rng.random::<f64>()).collect())
+        self.feasible(|_| self.draw_cube(rng))
+    }
+
+    /// A uniform point of the cube; constraints are not looked at.
+    pub fn draw(&self, rng: &mut ChaCha8Rng) -> Assignment {
+        self.decode(&self.draw_cube(rng))
+    }
+
+    fn draw_cube(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
+        (0..self.dims()).map(|_| rng.random::<f64>()).collect()
+    }
+
+    /// A combination of values by number, the last parameter running fastest, as a point of the space. A continuum is
+    /// cut into `points` values at equal steps of its prior, both bounds among them.
+    pub fn combination(&self, mut number: u128, points: u64) -> Assignment {
+        let mut values = vec![None; self.dims()];
+        for (value, parameter) in values.iter_mut().zip(self.space.parameters()).rev() {
+            let domain = &parameter.domain;
+            let size = domain.cardinality();
+            let n = u128::from(size.unwrap_or(points));
+            let k = (number % n) as u64;
+            *value = Some(match size {
+                Some(_) => domain.nth(k),
+                None => decode_value(domain, k as f64 / points.saturating_sub(1).max(1) as f64),
+            });
+            number /= n;
+        }
+        self.space.deactivate(Assignment(values))
     }
 
     /// A point drawn from what the user believes that meets the constraints, uniform where nothing is believed; `None`

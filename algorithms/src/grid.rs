@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use study::{Assignment, Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx, Value};
+use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
-use crate::encode::{Encoder, decode_value};
+use crate::encode::Encoder;
 use crate::past::{key, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
@@ -46,22 +46,11 @@ impl Grid {
         self.sizes.iter().fold(1, |n: u128, size| n.saturating_mul(u128::from(*size)))
     }
 
-    /// A combination by number, as a point of the space.
-    fn point(&self, mut number: u128) -> Assignment {
-        let mut values = vec![None; self.sizes.len()];
-        for (i, parameter) in self.encoder.space().parameters().iter().enumerate().rev() {
-            let size = u128::from(self.sizes[i]);
-            values[i] = Some(nth(&parameter.domain, (number % size) as u64));
-            number /= size;
-        }
-        self.encoder.space().deactivate(Assignment(values))
-    }
-
     /// The first combination from `start` on that is in the space and not among `begun`.
     fn first_open(&self, start: u128, begun: &BTreeSet<String>) -> Option<(u128, Assignment)> {
         let mut number = start;
         while number < self.size().min(start.saturating_add(LOOK_AHEAD)) {
-            let point = self.point(number);
+            let point = self.encoder.combination(number, POINTS);
             let key = key(&point);
             if self.encoder.space().is_feasible(&point) && !self.tried.contains(&key) && !begun.contains(&key)
             {
@@ -70,14 +59,6 @@ impl Grid {
             number += 1;
         }
         None
-    }
-}
-
-/// The `k`-th value; a continuum is cut at equal steps of its prior.
-fn nth(domain: &Domain, k: u64) -> Value {
-    match domain.cardinality() {
-        Some(_) => domain.nth(k),
-        None => decode_value(domain, k as f64 / (POINTS - 1) as f64),
     }
 }
 
@@ -108,7 +89,7 @@ impl Sampler for Grid {
 
 #[cfg(test)]
 mod tests {
-    use study::Distribution;
+    use study::{Distribution, Domain, Value};
 
     use super::*;
     use crate::testing;
@@ -121,6 +102,7 @@ mod tests {
     fn keeps_the_contract() {
         testing::contract(&make, &testing::spaces());
         testing::no_point_twice_while_others_are_untried(&make);
+        testing::hostile(&make);
     }
 
     #[test]
@@ -149,7 +131,11 @@ mod tests {
     fn a_continuum_is_cut_into_ten_points_with_its_bounds() {
         let domain =
             Domain::Float { min: 0.01, max: 1.0, step: None, distribution: Distribution::LogUniform };
-        assert_eq!(nth(&domain, 0), Value::Float(0.01));
-        assert_eq!(nth(&domain, 9), Value::Float(1.0));
+        let space = study::Space::new(vec![testing::with("x", domain)], vec![]).unwrap();
+        let grid = Grid::new(&testing::study("grid", space)).unwrap();
+        let all = grid.ask(TrialIdx(0)..TrialIdx(20), &[], &Streams::new(1));
+        assert_eq!(all.len(), 10);
+        assert_eq!(all[0].assignment.0, [Some(Value::Float(0.01))]);
+        assert_eq!(all[9].assignment.0, [Some(Value::Float(1.0))]);
     }
 }

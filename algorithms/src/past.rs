@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
 use study::{Assignment, HistoryEvent, Suggestion, Trial, TrialIdx};
 
@@ -130,8 +131,10 @@ pub(crate) fn noted(mut suggestion: Suggestion, why: &str) -> Suggestion {
 
 /// Spaces of at most so many points are searched without repeats.
 const SMALL: u64 = 10_000;
-/// Draws in such a space before everything is taken to be tried.
-const SMALL_DRAWS: usize = 1000;
+/// Draws before all points of such a space are looked at, or, in others, everything is taken to be tried.
+const DRAWS: usize = 1000;
+/// Draws from what the user believes before a uniform point is taken.
+const BELIEVED_DRAWS: usize = 100;
 
 /// Points that have begun, by default in spaces small enough to run out of them; elsewhere every point is new.
 #[derive(Clone, Debug)]
@@ -186,26 +189,33 @@ impl Begun<'_> {
         })
     }
 
-    /// A uniform point that meets the constraints, new if one is found; once everything has been tried, the first draw
-    /// is as good as any. `None` if nothing meets the constraints.
+    /// A uniform point that meets the constraints, new if there is one; once everything has been tried, the first draw is
+    /// as good as any. `None` if nothing meets the constraints.
     pub(crate) fn uniform(&self, encoder: &Encoder, rng: &mut ChaCha8Rng) -> Option<Assignment> {
-        self.new_of((0..SMALL_DRAWS).map(|_| encoder.uniform(rng)))
+        let first = encoder.uniform(rng)?;
+        if self.is_new(&first) {
+            return Some(first);
+        }
+        Some(self.untried(encoder, rng).unwrap_or(first))
     }
 
     /// The same with a point drawn from what the user believes; a uniform one where those have all been tried.
     pub(crate) fn believed(&self, encoder: &Encoder, rng: &mut ChaCha8Rng) -> Option<Assignment> {
-        let draw = |k| if k < SMALL_DRAWS { encoder.believed(rng) } else { encoder.uniform(rng) };
-        self.new_of((0..2 * SMALL_DRAWS).map(draw))
+        let mut drawn = (0..BELIEVED_DRAWS).map_while(|_| encoder.believed(rng));
+        let new = drawn.find(|assignment| self.is_new(assignment));
+        new.or_else(|| self.uniform(encoder, rng))
     }
 
-    /// The first of some points that is new, or the very first.
-    fn new_of(&self, mut points: impl Iterator<Item = Option<Assignment>>) -> Option<Assignment> {
-        let first = points.next()??;
-        if self.is_new(&first) {
-            return Some(first);
-        }
-        let new = points.map_while(|assignment| assignment).find(|assignment| self.is_new(assignment));
-        Some(new.unwrap_or(first))
+    /// A uniform point that is new and meets the constraints: by chance, or from all that there are in a small space.
+    fn untried(&self, encoder: &Encoder, rng: &mut ChaCha8Rng) -> Option<Assignment> {
+        let is_open = |point: &Assignment| encoder.space().is_feasible(point) && self.is_new(point);
+        let drawn = std::iter::repeat_with(|| encoder.draw(rng)).take(DRAWS).find(is_open);
+        drawn.or_else(|| {
+            let n = encoder.cardinality().filter(|n| *n <= SMALL)?;
+            let points = (0..n).map(|number| encoder.combination(number.into(), 1));
+            let open: Vec<Assignment> = points.filter(is_open).collect();
+            open.choose(rng).cloned()
+        })
     }
 }
 
@@ -241,5 +251,27 @@ mod tests {
         assert_eq!(whole.n_measured(), whole.ended.iter().filter(|ended| ended.cost.is_some()).count());
         let costs: Vec<f64> = whole.best().filter_map(|ended| ended.cost).collect();
         assert!(costs.len() == whole.n_measured() && costs.is_sorted());
+    }
+
+    /// Two of 9,999 points are feasible; by chance the second would be missed in nine of ten searches.
+    #[test]
+    fn the_last_untried_point_of_a_small_space_is_found() {
+        let int = |name, max| {
+            let distribution = study::Distribution::Uniform;
+            testing::with(name, study::Domain::Int { min: 1, max, step: 1, distribution })
+        };
+        let constraint = study::Constraint::parse("a * b >= 9800").unwrap();
+        let space = study::Space::new(vec![int("a", 101), int("b", 99)], vec![constraint]).unwrap();
+        let encoder = Encoder::new(&space);
+        let tried = Tried::new(&encoder);
+        let mut begun = tried.with(std::iter::empty());
+        let mut rng = crate::rng::Streams::new(1).stream("test", TrialIdx(0));
+        let n = (0..9999).filter(|k| space.is_feasible(&encoder.combination(*k, 1))).count();
+        for _ in 0..n {
+            let point = begun.uniform(&encoder, &mut rng).unwrap();
+            assert!(begun.is_new(&point));
+            begun.insert(&point);
+        }
+        assert!(!begun.is_new(&begun.uniform(&encoder, &mut rng).unwrap()), "all have been tried");
     }
 }

@@ -59,6 +59,7 @@ mod tests {
         let random: testing::Make<'_> = &|study| Ok(Box::new(Random::new(study)?));
         testing::contract(random, &testing::spaces());
         testing::no_point_twice_while_others_are_untried(random);
+        testing::hostile(random);
     }
 
     #[test]

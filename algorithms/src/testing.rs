@@ -1,5 +1,7 @@
 //! The contract of every sampler, checked on a handful of small searches.
 
+mod hostile;
+
 use std::collections::BTreeMap;
 
 use rand::RngExt as _;
@@ -12,6 +14,8 @@ use crate::Sampler;
 use crate::encode::Encoder;
 use crate::rng::Streams;
 use crate::settings::SettingsError;
+
+pub(crate) use hostile::hostile;
 
 /// Makes a sampler for a study.
 pub(crate) type Make<'a> = &'a dyn Fn(&Study) -> Result<Box<dyn Sampler>, SettingsError>;

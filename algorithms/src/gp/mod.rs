@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn tpe(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
-        Ok(Box::new(Tpe::univariate(study)?))
+        Ok(Box::new(Tpe::new(study)?))
     }
 
     #[test]

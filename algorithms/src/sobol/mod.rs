@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn keeps_the_contract() {
-        testing::contract(&|study| Ok(Box::new(Sobol::new(study)?)), &testing::spaces());
+        let sobol: testing::Make<'_> = &|study| Ok(Box::new(Sobol::new(study)?));
+        testing::contract(sobol, &testing::spaces());
+        testing::hostile(sobol);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Row {
 
 const SEED: Setting = ("random_state", "spec.seed", "seed of all chance");
 const TPE: &[Setting] = &[
-    ("gamma", "0.25", "share of the trials that count as good, between 0 and 1"),
+    ("gamma", "0.15", "share of the trials that count as good, between 0 and 1"),
     ("prior_weight", "1", "weight of the prior against that of one trial, above 0"),
     ("n_EI_candidates", "24", "points drawn for each one proposed"),
     ("n_ei_candidates", "n_EI_candidates", "the same under its other name"),
@@ -148,24 +148,24 @@ pub(super) const SAMPLERS: &[Row] = &[
     Row {
         name: "tpe",
         aliases: &[],
-        summary: "draws where good trials are dense and others are not, parameter by parameter",
+        summary: "draws where good trials are dense and others are not",
         settings: TPE,
         limits: &[(Feature::Priors, Can::Within("its first points only"))],
-        source: "Bergstra et al. 2011, NeurIPS",
+        source: "Bergstra et al. 2011, NeurIPS; Watanabe 2023, arXiv:2304.11127",
         lenient: false,
         warn: warnings::none,
-        make: |study| Ok(Box::new(Tpe::univariate(study)?)),
+        make: |study| Ok(Box::new(Tpe::new(study)?)),
     },
     Row {
         name: "multivariate-tpe",
         aliases: &[],
-        summary: "as tpe, with one density over all parameters",
+        summary: "the same as tpe, whose densities are joint over all parameters",
         settings: TPE,
         limits: &[(Feature::Priors, Can::Within("its first points only"))],
         source: "Falkner et al. 2018, arXiv:1807.01774",
         lenient: false,
         warn: warnings::none,
-        make: |study| Ok(Box::new(Tpe::multivariate(study)?)),
+        make: |study| Ok(Box::new(Tpe::new(study)?)),
     },
     Row {
         name: "bayesianoptimization",
