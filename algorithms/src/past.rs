@@ -150,6 +150,12 @@ impl Tried {
         Self(Some(BTreeSet::new()))
     }
 
+    /// The same for spaces of any size that hold no continuum.
+    pub(crate) fn discrete(encoder: &Encoder) -> Self {
+        let mut domains = encoder.space().parameters().iter().map(|parameter| &parameter.domain);
+        Self(domains.all(|domain| domain.cardinality().is_some()).then(BTreeSet::new))
+    }
+
     /// Takes in more events.
     pub(crate) fn tell(&mut self, events: &[HistoryEvent]) {
         let Some(tried) = &mut self.0 else { return };

@@ -1,38 +1,47 @@
-//! CMA-ES: a normal distribution that moves, grows and turns towards better points, generation by generation.
+//! CMA-ES: a normal distribution that moves, grows and turns towards better points, generation by generation; beside it
+//! probabilities of names, which learn from the same points.
 //!
-//! Numeric parameters that are always active are searched this way; names and parameters under conditions are drawn
-//! from the prior beside it. A generation is the next lambda trials that end, whichever they are, so that late and
-//! failed ones hold up nothing; the distribution is folded from ended trials alone, in the order of their ends.
+//! A generation is the next lambda trials that end, whichever they are, so that late and failed ones hold up nothing; the
+//! distributions are folded from ended trials alone, in the order of their ends. What an assignment does not say of the
+//! point it was made from (where in a cell, beyond which bound, where an inactive parameter would be) is kept in a note.
 
+mod axis;
 mod eigen;
 mod evolution;
+mod layout;
+mod names;
 mod restart;
+mod run;
+mod shape;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rand::RngExt as _;
-use study::{Assignment, Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
+use rand_chacha::ChaCha8Rng;
+use study::{Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
-use crate::encode::{Encoder, encode_value};
+use crate::encode::Encoder;
 use crate::past::{Ended, Past, Tried, noted, one_by_one, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 
 use evolution::Evolution;
+use layout::{Layout, Point};
 use restart::{Restarts, Strategy};
+use run::Run;
 
-/// Draws of a whole point before what lies outside of the cube is put on its border.
-const REDRAWS: usize = 10;
 /// Points drawn before chance takes over, where constraints or repeats refuse some.
 const TRIES: usize = 1000;
-/// Share of a lattice's cell below which the deviation along it does not fall: a step leaves the cell in 1 of 20.
-const FLOOR: f64 = 0.25;
-/// Costs that differ by less are alike.
-const FLAT: f64 = 1e-12;
+/// Draws of a whole point before what lies beyond a range is folded into it. The first ones within are no longer normal:
+/// steps are shorter, which pays with few trials.
+const REDRAWS: usize = 20;
 /// Name of the note that says which run a trial belongs to.
 const RUN: &str = "run";
+/// Name of the note that says what the assignment does not.
+const PLACE: &str = "place";
 
 /// What may be set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,111 +75,97 @@ impl CmaesSettings {
 pub struct Cmaes {
     settings: CmaesSettings,
     encoder: Encoder,
-    /// Positions of the parameters that are searched.
-    axes: Vec<usize>,
-    floors: Vec<f64>,
+    layout: Layout,
     streams: Streams,
     past: Past,
     tried: Tried,
     restarts: Restarts,
     run: Run,
+    /// Points to start from, until there are enough.
+    first: Option<First>,
 }
 
-/// One descent of a distribution.
+/// Points that others have found, with costs; infinite where a trial failed.
 #[derive(Debug)]
-struct Run {
-    /// From 0.
-    number: u64,
-    evolution: Evolution,
-    /// Points of the generation so far, with costs; infinite where a trial failed.
-    members: Vec<(f64, Vec<f64>)>,
-    /// The best cost of each generation.
-    best: Vec<f64>,
-}
-
-impl Run {
-    fn new(number: u64, evolution: Evolution) -> Self {
-        Self { number, evolution, members: Vec::new(), best: Vec::new() }
-    }
-
-    /// Takes in a point; `true` if that completed a generation. One needs lambda points, with costs for those that pull
-    /// the mean.
-    fn take(&mut self, cost: Option<f64>, x: Vec<f64>) -> bool {
-        self.members.push((cost.unwrap_or(f64::INFINITY), x));
-        let strategy = &self.evolution.strategy;
-        let measured = self.members.iter().filter(|(cost, _)| cost.is_finite()).count();
-        if self.members.len() < strategy.lambda || measured < strategy.mu {
-            return false;
-        }
-        let mut members = std::mem::take(&mut self.members);
-        members.sort_by(|a, b| a.0.total_cmp(&b.0));
-        members.truncate(strategy.lambda);
-        self.best.push(members[0].0);
-        let points: Vec<Vec<f64>> = members.into_iter().map(|(_, x)| x).collect();
-        self.evolution.update(&points);
-        true
-    }
-
-    /// Whether more generations would find nothing: the distribution is spent, or its best costs are long alike
-    /// (tutorial, B.3: `TolFun`).
-    fn is_spent(&self) -> bool {
-        let (n, lambda) = (self.evolution.dims() as f64, self.evolution.strategy.lambda as f64);
-        let window = 10 + (30.0 * n / lambda).ceil() as usize;
-        let newest = &self.best[self.best.len().saturating_sub(window)..];
-        let low = newest.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = newest.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        self.evolution.is_spent() || newest.len() == window && high - low <= FLAT
-    }
+struct First {
+    wanted: usize,
+    points: Vec<(f64, Point)>,
 }
 
 impl Cmaes {
-    /// CMA-ES over the numeric parameters of the study's space.
+    /// CMA-ES over the study's space.
     ///
     /// # Errors
     /// If a setting is unknown or out of range, or fewer than two int or double parameters are always active.
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         let settings = CmaesSettings::read(study)?;
         let encoder = Encoder::new(&study.space);
-        let axes = axes(study);
-        let numbers = axes.iter().filter(|&&i| is_number(&study.space.parameters()[i].domain));
-        if numbers.count() < 2 {
+        let is_number = |domain: &Domain| matches!(domain, Domain::Float { .. } | Domain::Int { .. });
+        let parameters = study.space.parameters().iter();
+        if parameters.filter(|p| p.when.is_empty() && is_number(&p.domain)).count() < 2 {
             return Err(SettingsError::Unsuited {
                 algorithm: study.algorithm.name.clone(),
                 problem: "it needs two int or double parameters without conditions; use `tpe`".into(),
             });
         }
-        let domains = axes.iter().map(|&i| &study.space.parameters()[i].domain);
-        let floors: Vec<f64> =
-            domains.map(|domain| domain.cardinality().map_or(0.0, |n| FLOOR / n as f64)).collect();
-        let population = evolution::Strategy::population(axes.len());
-        let start = axes.iter().map(|&i| {
-            let parameter = &study.space.parameters()[i];
-            parameter.default.map_or(0.5, |value| encode_value(&parameter.domain, value))
-        });
-        let evolution = Evolution::new(start.collect(), settings.sigma, population, floors.clone());
+        let layout = Layout::new(&study.space);
+        let population = Run::population(&layout);
+        let evolution = Evolution::new(layout.start(), settings.sigma, population);
         Ok(Self {
             settings,
-            axes,
-            floors,
             streams: Streams::new(study.seed),
             past: Past::default(),
-            tried: Tried::new(&encoder),
+            tried: Tried::discrete(&encoder),
             restarts: Restarts::new(settings.restarts, population),
-            run: Run::new(0, evolution),
+            run: Run::new(0, evolution, &layout),
+            first: None,
+            layout,
             encoder,
         })
     }
 
+    /// The same, but starting from the best of the first `n` trials to end, whoever proposed them.
+    ///
+    /// # Errors
+    /// As [`Cmaes::new`].
+    pub fn continuing(study: &Study, n: usize) -> Result<Self, SettingsError> {
+        let first = (n > 0).then(|| First { wanted: n, points: Vec::new() });
+        Ok(Self { first, ..Self::new(study)? })
+    }
+
     /// Takes in an ended trial, unless it belongs to an earlier run.
     fn take(&mut self, ended: &Ended) {
-        let run = ended.suggestion.notes.get(RUN).and_then(|run| run.parse().ok());
+        let notes = &ended.suggestion.notes;
+        let run = notes.get(RUN).and_then(|run| run.parse().ok());
         if run.is_some_and(|run: u64| run != self.run.number) {
             return;
         }
-        let x = self.axes.iter().map(|&i| ended.x[i]).collect();
+        let place = notes.get(PLACE).map(String::as_str).unwrap_or_default();
+        let point = self.layout.point(&ended.suggestion.assignment, place, &self.run.evolution.mean());
+        if let Some(first) = &mut self.first {
+            first.points.push((ended.cost.unwrap_or(f64::INFINITY), point));
+            if first.points.len() == first.wanted {
+                let points = std::mem::take(&mut first.points);
+                self.start_from(points);
+            }
+            return;
+        }
         self.restarts.count(1);
-        if self.run.take(ended.cost, x) && self.run.is_spent() {
+        if self.run.take(ended.cost, point, &self.layout) && self.run.is_spent() {
             self.restart();
+        }
+    }
+
+    /// Starts from the best of these points; where none has a cost, as if there were none.
+    fn start_from(&mut self, mut points: Vec<(f64, Point)>) {
+        self.first = None;
+        points.retain(|(cost, _)| cost.is_finite());
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let lambda = self.run.evolution.strategy.lambda;
+        points.truncate(warm::n_promising(points.len(), lambda / 2));
+        if !points.is_empty() {
+            let points: Vec<Point> = points.into_iter().map(|(_, point)| point).collect();
+            self.run = Run::around(&points, lambda, &self.layout);
         }
     }
 
@@ -178,9 +173,15 @@ impl Cmaes {
         let number = self.run.number + 1;
         let mut rng = self.streams.stream("cmaes/restart", TrialIdx(number));
         let Some((population, scale)) = self.restarts.next(&mut rng) else { return };
-        let start = self.axes.iter().map(|_| rng.random::<f64>()).collect();
-        let sigma = self.settings.sigma * scale;
-        self.run = Run::new(number, Evolution::new(start, sigma, population, self.floors.clone()));
+        let start = self.layout.axes.iter().map(|_| rng.random::<f64>()).collect();
+        let evolution = Evolution::new(start, self.settings.sigma * scale, population);
+        self.run = Run::new(number, evolution, &self.layout);
+    }
+
+    /// A place on each axis, within the ranges if that is to be had.
+    fn place(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
+        let mut drawn = std::iter::repeat_with(|| self.run.evolution.draw(rng)).take(REDRAWS);
+        drawn.find(|v| self.layout.is_within(v)).unwrap_or_else(|| self.run.evolution.draw(rng))
     }
 
     fn ask_one(
@@ -191,47 +192,24 @@ impl Cmaes {
     ) -> Option<Suggestion> {
         let mut rng = streams.stream("cmaes", slot);
         let begun = self.tried.with(running.values());
-        let drawn = std::iter::repeat_with(|| self.draw(&mut rng)).take(TRIES);
-        let mut feasible = drawn.filter(|assignment| self.encoder.space().is_feasible(assignment));
-        if let Some(assignment) = feasible.find(|assignment| begun.is_new(assignment)) {
+        for _ in 0..TRIES {
+            let v = self.place(&mut rng);
+            let names = self.run.names.draw(&mut rng);
+            let assignment = self.layout.assignment(&v, &names);
+            if !self.encoder.space().is_feasible(&assignment) || !begun.is_new(&assignment) {
+                continue;
+            }
+            let place = self.layout.note(&assignment, &v);
             let mut suggestion = suggestion(assignment, "cmaes");
             suggestion.notes.insert(RUN.into(), self.run.number.to_string());
-            let generation = self.run.evolution.generation;
-            return Some(noted(suggestion, &format!("generation {generation}")));
+            if !place.is_empty() {
+                suggestion.notes.insert(PLACE.into(), place);
+            }
+            return Some(noted(suggestion, &format!("generation {}", self.run.evolution.generation)));
         }
         let assignment = begun.uniform(&self.encoder, &mut rng)?;
         Some(noted(suggestion(assignment, "cmaes"), "by chance"))
     }
-
-    /// A point of the distribution within the cube, with the other parameters from their prior.
-    fn draw(&self, rng: &mut rand_chacha::ChaCha8Rng) -> Assignment {
-        let inside = |x: &Vec<f64>| x.iter().all(|x| (0.0..=1.0).contains(x));
-        let mut drawn = self.run.evolution.draw(rng);
-        for _ in 1..REDRAWS {
-            if inside(&drawn) {
-                break;
-            }
-            drawn = self.run.evolution.draw(rng);
-        }
-        let mut x: Vec<f64> = (0..self.encoder.dims()).map(|_| rng.random()).collect();
-        for (&i, drawn) in self.axes.iter().zip(drawn) {
-            x[i] = drawn;
-        }
-        self.encoder.decode(&x)
-    }
-}
-
-fn is_number(domain: &Domain) -> bool {
-    matches!(domain, Domain::Float { .. } | Domain::Int { .. })
-}
-
-/// Parameters with an order that are always active.
-fn axes(study: &Study) -> Vec<usize> {
-    let parameters = study.space.parameters().iter().enumerate();
-    let searched = parameters.filter(|(_, parameter)| {
-        parameter.when.is_empty() && !matches!(parameter.domain, Domain::Categorical { ordered: false, .. })
-    });
-    searched.map(|(i, _)| i).collect()
 }
 
 impl Sampler for Cmaes {
@@ -249,7 +227,7 @@ impl Sampler for Cmaes {
 
 #[cfg(test)]
 mod tests {
-    use study::Outcome;
+    use study::{Distribution, Outcome, Space, Value};
 
     use super::*;
     use crate::random::Random;
@@ -264,13 +242,57 @@ mod tests {
         Ok(Box::new(Random::new(study)?))
     }
 
+    /// Ranges that are hardly any, and one that is hardly to be held.
+    fn harsh() -> Space {
+        let float = |min, max, distribution| Domain::Float { min, max, step: None, distribution };
+        let one = Domain::Int { min: 3, max: 3, step: 1, distribution: Distribution::Uniform };
+        let parameters = vec![
+            testing::with("log", float(1e-300, 1e300, Distribution::LogUniform)),
+            testing::with("wide", float(-1e300, 1e300, Distribution::Uniform)),
+            testing::with("point", float(0.5, 0.5, Distribution::Uniform)),
+            testing::with("one", one),
+            testing::categorical("only", &["a"]),
+        ];
+        Space::new(parameters, vec![]).unwrap()
+    }
+
+    /// Numbers and names under conditions beside two numbers that are always there.
+    fn beneath() -> Space {
+        let mut parameters = testing::conditional().parameters().to_vec();
+        parameters.push(testing::float("y"));
+        Space::new(parameters, vec![]).unwrap()
+    }
+
+    fn unit(n: usize) -> Study {
+        let parameters = (0..n).map(|i| testing::float(&format!("x{i}"))).collect();
+        testing::study("cmaes", Space::new(parameters, vec![]).unwrap())
+    }
+
+    /// Asks and tells one trial after the other; what was asked.
+    fn searched(sampler: &mut Cmaes, n: u64, cost: impl Fn(&Suggestion) -> f64) -> Vec<Suggestion> {
+        let streams = Streams::new(1);
+        let one = |idx| {
+            let suggestion = sampler.ask(idx..TrialIdx(idx.0 + 1), &[], &streams).remove(0);
+            let outcome = Outcome::Succeeded { costs: vec![cost(&suggestion)] };
+            sampler.tell(&[
+                HistoryEvent::Started(Trial { idx, suggestion: suggestion.clone() }),
+                HistoryEvent::Ended { trial: idx, outcome },
+            ]);
+            suggestion
+        };
+        (0..n).map(TrialIdx).map(one).collect()
+    }
+
     fn ellipsoid(x: &[f64]) -> f64 {
         x.iter().enumerate().map(|(i, x)| 10_f64.powi(i as i32) * (x - 0.3).powi(2)).sum()
     }
 
     #[test]
     fn keeps_the_contract() {
-        testing::contract(&cmaes, &testing::numeric_spaces());
+        let mut spaces = testing::numeric_spaces();
+        spaces.extend([testing::mixed(), harsh(), beneath()]);
+        testing::contract(&cmaes, &spaces);
+        testing::contract(&|study| Ok(Box::new(Cmaes::continuing(study, 9)?)), &spaces);
         testing::no_point_twice_while_others_are_untried(&cmaes);
         for strategy in ["bipop", "none"] {
             testing::contract(
@@ -333,17 +355,70 @@ mod tests {
 
     #[test]
     fn a_flat_cost_starts_it_anew_elsewhere() {
-        let study = testing::study("cmaes", testing::numeric());
-        let mut sampler = Cmaes::new(&study).unwrap();
-        let streams = Streams::new(1);
-        for idx in (0..400).map(TrialIdx) {
-            let suggestion = sampler.ask(idx..TrialIdx(idx.0 + 1), &[], &streams).remove(0);
-            sampler.tell(&[
-                HistoryEvent::Started(Trial { idx, suggestion }),
-                HistoryEvent::Ended { trial: idx, outcome: Outcome::Succeeded { costs: vec![0.0] } },
-            ]);
-        }
+        let mut sampler = Cmaes::new(&testing::study("cmaes", testing::numeric())).unwrap();
+        searched(&mut sampler, 400, |_| 0.0);
         assert!(sampler.run.number >= 1);
-        assert!(sampler.run.evolution.strategy.lambda > evolution::Strategy::population(5));
+        assert!(sampler.run.evolution.strategy.lambda > Run::population(&sampler.layout));
+    }
+
+    /// Of the last 50 points a third would have the best name by chance.
+    #[test]
+    fn names_are_searched() {
+        let study = testing::study("cmaes", testing::mixed());
+        let encoder = Encoder::new(&study.space);
+        let best = |suggestion: &Suggestion| suggestion.assignment.get(1) == Some(Value::Choice(1));
+        let cost = |suggestion: &Suggestion| {
+            testing::bowl(&encoder, suggestion) + f64::from(u8::from(!best(suggestion)))
+        };
+        let asked = searched(&mut Cmaes::new(&study).unwrap(), 150, cost);
+        let n = asked[100..].iter().filter(|suggestion| best(suggestion)).count();
+        assert!(n > 30, "{n} of 50");
+    }
+
+    /// A huge cost is worth no more than a bad one.
+    #[test]
+    fn an_outlier_changes_nothing() {
+        let encoder = Encoder::new(&unit(4).space);
+        let ended = |outlier: f64| {
+            let worst = |cost: f64| if cost > 0.5 { cost * outlier } else { cost };
+            let mut sampler = Cmaes::new(&unit(4)).unwrap();
+            searched(&mut sampler, 100, |suggestion| worst(testing::bowl(&encoder, suggestion)))
+        };
+        assert_eq!(ended(1.0), ended(1e250));
+    }
+
+    #[test]
+    fn two_hundred_dimensions_and_a_thousand_that_run_do_no_harm() {
+        let study = unit(200);
+        let encoder = Encoder::new(&study.space);
+        let mut sampler = Cmaes::new(&study).unwrap();
+        searched(&mut sampler, 60, |suggestion| testing::bowl(&encoder, suggestion));
+        let suggestions = sampler.ask(TrialIdx(60)..TrialIdx(1060), &[], &Streams::new(1));
+        assert!(suggestions.len() == 1000 && suggestions.iter().all(|s| study.space.contains(&s.assignment)));
+    }
+
+    /// Others' points at a corner: it starts there, where alone it would start in the middle.
+    #[test]
+    fn goes_on_where_others_were_best() {
+        let study = unit(3);
+        let encoder = Encoder::new(&study.space);
+        let cost = |x: &[f64]| x.iter().map(|x| (x - 0.9).powi(2)).sum::<f64>();
+        let streams = Streams::new(1);
+        let random = Random::new(&study).unwrap().ask(TrialIdx(0)..TrialIdx(100), &[], &streams);
+        let ended = |(idx, suggestion): (u64, Suggestion)| {
+            let costs = vec![cost(&encoder.encode(&suggestion.assignment))];
+            let idx = TrialIdx(idx);
+            let started = HistoryEvent::Started(Trial { idx, suggestion });
+            [started, HistoryEvent::Ended { trial: idx, outcome: Outcome::Succeeded { costs } }]
+        };
+        let events: Vec<HistoryEvent> = (0..).zip(random).flat_map(ended).collect();
+        let next = |mut sampler: Cmaes| {
+            sampler.tell(&events);
+            let asked = sampler.ask(TrialIdx(100)..TrialIdx(140), &[], &streams);
+            asked.iter().map(|s| cost(&encoder.encode(&s.assignment))).sum::<f64>() / 40.0
+        };
+        let continued = next(Cmaes::continuing(&study, 100).unwrap());
+        let later = next(Cmaes::continuing(&study, 101).unwrap());
+        assert!(continued < 0.3 * later, "{continued} against {later}");
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Restarts {
     first: usize,
     /// Of the largest so far.
     large: usize,
-    /// Whether the current run is a small one.
+    /// Whether the current run is a small one; the first is, as in pycma.
     small: bool,
     /// Trials that large and small runs have taken.
     taken: [u64; 2],
@@ -31,7 +31,7 @@ pub(super) struct Restarts {
 impl Restarts {
     /// Before the first run, of population `first`.
     pub(super) fn new(strategy: Strategy, first: usize) -> Self {
-        Self { strategy, first, large: first, small: false, taken: [0, 0] }
+        Self { strategy, first, large: first, small: true, taken: [0, 0] }
     }
 
     /// Counts trials of the current run.
@@ -41,11 +41,10 @@ impl Restarts {
 
     /// Population of the next run, and its step size relative to the first; `None` if there is none.
     pub(super) fn next(&mut self, rng: &mut ChaCha8Rng) -> Option<(usize, f64)> {
-        let is_first_restart = self.large == self.first;
         match self.strategy {
             Strategy::None => return None,
             Strategy::Ipop => self.small = false,
-            Strategy::Bipop => self.small = !is_first_restart && self.taken[1] < self.taken[0],
+            Strategy::Bipop => self.small = self.taken[1] < self.taken[0],
         }
         if self.small {
             let (u, v) = (rng.random::<f64>(), rng.random::<f64>());

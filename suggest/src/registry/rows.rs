@@ -187,18 +187,14 @@ pub(super) const SAMPLERS: &[Row] = &[
     Row {
         name: "cmaes",
         aliases: &[],
-        summary: "moves and shapes a normal distribution towards better points",
+        summary: "moves and shapes a normal distribution, and probabilities of names, towards better points",
         settings: &[
             ("sigma", "0.3", "first deviation, as a share of each parameter's range"),
             ("restart_strategy", "ipop", "how to start anew after convergence: ipop, bipop or none"),
             SEED,
         ],
-        limits: &[
-            (Feature::Priors, Can::No),
-            (Feature::Categorical, Can::Within("by chance")),
-            (Feature::Conditional, Can::Within("by chance")),
-        ],
-        source: "Hansen 2016, arXiv:1604.00772; Hansen 2009, GECCO",
+        limits: &[(Feature::Priors, Can::No)],
+        source: "Hansen 2016, arXiv:1604.00772; Hansen 2009, GECCO; Ros and Hansen 2008, PPSN; Hamano et al. 2024, arXiv:2405.09962",
         lenient: true,
         warn: warnings::cmaes,
         make: |study| Ok(Box::new(Cmaes::new(study)?)),

@@ -9,8 +9,9 @@ from dataclasses import replace
 from optbench import problems, results, split, stratified
 from optbench.peers import PEERS, Peer
 from optbench.runner import Plan, run
-from optbench.scores import comparable
+from optbench.scores import comparable, having
 
+SUITES = f"{', '.join(problems.SUITES)}; only if named: {', '.join(problems.APART)}"
 ABOUT = """Runs optimizers on problems; what is there already is not run again.
 
   tests/bench/run --optimizers optuna-tpe,pycma --split all
@@ -47,7 +48,7 @@ def run_parser() -> argparse.ArgumentParser:
         "tests/bench/run", description=ABOUT, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--optimizers", type=_words, metavar="A,B", help=f"any of {', '.join(PEERS)}")
-    parser.add_argument("--suite", type=_words, default=[], metavar="A,B", help=", ".join(problems.SUITES))
+    parser.add_argument("--suite", type=_words, default=[], metavar="A,B", help=SUITES)
     parser.add_argument("--problems", type=_words, default=[], metavar="GLOBS", help="such as 'bbob/sphere-*,hpo/*'")
     parser.add_argument("--seeds", type=_seeds, metavar="0-4", help="0-19; for slow optimizers 0-4")
     parser.add_argument("--split", choices=["development", "holdout", "all"], default="development")
@@ -72,6 +73,7 @@ def report_parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", type=_words, metavar="A,B", help="whom; default: everybody who is not slow")
     parser.add_argument("--against", metavar="A", help="compare this one with each other one")
     parser.add_argument("--split", choices=["development", "holdout", "all"], default="all")
+    parser.add_argument("--suite", type=_words, default=[], metavar="A,B", help=SUITES)
     parser.add_argument("--stratified", action="store_true", help="the problems and evaluations that slow ones get")
     parser.add_argument("--write", action="store_true", help="keeps tables and curves of committed results")
     return parser
@@ -123,14 +125,16 @@ def report(options: argparse.Namespace) -> None:
 
     if options.compare:
         first, second = options.compare
-        print(compare.compare(first, second, options.split, options.every, options.stratified))
+        print(compare.compare(first, second, options.split, options.every, options.stratified, options.suite))
         return
     if options.write:
         there = [file.stem for file in sorted(results.COMMITTED.glob("*.jsonl"))]
         fast, slow = ([name for name in there if is_slow(name) == wanted] for wanted in (False, True))
         return readme.write(fast, slow, options.against)
     labels = options.labels or [name for name in results.labels() if options.stratified or not is_slow(name)]
-    print(tables.tables(comparable(labels, options.split, options.stratified), options.against))
+    if not options.labels:
+        labels = having(labels, options.suite)
+    print(tables.tables(comparable(labels, options.split, options.stratified, suites=options.suite), options.against))
 
 
 def is_slow(label: str) -> bool:

@@ -31,6 +31,8 @@ class Problem:
     batch: int = 1
     #: Whether an evaluation is dear enough to be remembered on disk.
     dear: bool = False
+    #: Whether regret is told of as its logarithm: many get close to the optimum.
+    logarithmic: bool = False
 
     @property
     def suite(self) -> str:

@@ -2,10 +2,12 @@
 
 On each problem 0 is the optimum, or the best value that anyone has ever seen where it is not known, and 1 is the median
 of what random search has at the end. Values above 2 count as 2.
+Where a problem says so, the logarithm to base 10 of that is told of instead, and values below 1e-8 count as 1e-8.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ from optbench.split import side
 from optbench.stratified import BUDGET, NAMES
 
 CLIP = 2.0
+#: Least regret whose logarithm is taken.
+LEAST = 1e-8
 #: Shares of the budget that are told of.
 SHARES = (0.25, 0.5, 1.0)
 #: A problem and a seed.
@@ -28,6 +32,8 @@ class Scale:
 
     best: dict[str, float] = field(default_factory=dict)
     random: dict[str, float] = field(default_factory=dict)
+    #: Problems that have none.
+    left_out: list[str] = field(default_factory=list)
 
     @staticmethod
     def measured(most: int = 10**9, committed: bool = False) -> Scale:
@@ -47,6 +53,8 @@ class Scale:
             median = statistics.median(values)
             if median > scale.best[name]:
                 scale.random[name] = median
+            else:
+                scale.left_out.append(name)
         return scale
 
     def regret(self, run: Run, evaluation: int) -> float:
@@ -69,41 +77,51 @@ class Scores:
         return {cell: self.one(run, share) for cell, run in self.runs.items()}
 
     def one(self, run: Run, share: float) -> float:
-        """Normalised regret of one run after a share of its problem's budget."""
-        budget = min(problems.by_name(run.problem).budget, self.most)
-        return self.scale.regret(run, max(round(share * budget), 1))
+        """Normalised regret, or its logarithm, of one run after a share of its problem's budget."""
+        problem = problems.by_name(run.problem)
+        regret = self.scale.regret(run, max(round(share * min(problem.budget, self.most)), 1))
+        return math.log10(max(regret, LEAST)) if problem.logarithmic else regret
 
     def late(self) -> float:
         """The median of what a question takes near the end, in seconds."""
         return statistics.median(run.late for run in self.runs.values())
 
 
-def scores(label: str, scale: Scale, wanted: str = "all", most: int = 10**9) -> Scores:
-    """The runs of a label on one side of the split that have evaluations enough."""
+def scores(label: str, scale: Scale, wanted: str = "all", most: int = 10**9, suites: Sequence[str] = ()) -> Scores:
+    """The runs of a label on one side of the split that have evaluations enough. No suites: all but those apart."""
     runs = {
         (run.problem, run.seed): run
         for run in results.runs_of(label)
         if run.problem in scale.random
+        and suite_of(run.problem) in (suites or problems.SUITES)
         and wanted in ("all", side(problems.by_name(run.problem)))
         and run.budget >= min(problems.by_name(run.problem).budget, most)
     }
     return Scores(label, runs, scale, most)
 
 
-def comparable(labels: Sequence[str], wanted: str, stratified: bool, committed: bool = False) -> list[Scores]:
+def comparable(
+    labels: Sequence[str], wanted: str, stratified: bool, committed: bool = False, suites: Sequence[str] = ()
+) -> list[Scores]:
     """The scores of these optimizers, in this order, on the runs that all of them have.
 
     `stratified`: on the problems that slow ones get, with as many evaluations.
     """
     most = BUDGET if stratified else 10**9
     scale = Scale.measured(most, committed)
-    chosen = [scores(label, scale, wanted, most) for label in labels]
+    chosen = [scores(label, scale, wanted, most, suites) for label in labels]
     cells = set.intersection(*(set(each.runs) for each in chosen))
     if stratified:
         cells = {cell for cell in cells if cell[0] in NAMES}
     if not cells:
         raise SystemExit(f"{', '.join(labels)} have no problem and seed in common")
     return [Scores(each.label, {cell: each.runs[cell] for cell in cells}, scale, most) for each in chosen]
+
+
+def having(labels: Sequence[str], suites: Sequence[str] = ()) -> list[str]:
+    """Those of these optimizers that have runs in these suites. No suites: all but those apart."""
+    wanted = suites or problems.SUITES
+    return [label for label in labels if any(suite_of(run.problem) in wanted for run in results.runs_of(label))]
 
 
 def by_problem(values: dict[Cell, float]) -> dict[str, dict[int, float]]:

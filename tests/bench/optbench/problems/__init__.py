@@ -6,16 +6,18 @@ from fnmatch import fnmatch
 from functools import cache
 
 from optbench.problem import Problem
-from optbench.problems import batch, conditional, continuous, hpo, mixed, noisy
+from optbench.problems import batch, conditional, continuous, hpo, long, mixed, noisy
 
 #: Suites in the order in which they are told of.
 SUITES = ("bbob", "mixed", "hpo", "conditional", "noisy", "batch")
+#: Suites that only take part when they are named, and have tables of their own.
+APART = ("long",)
 
 
 @cache
 def everything() -> tuple[Problem, ...]:
     """Every problem, suite by suite."""
-    modules = (continuous, mixed, hpo, conditional, noisy, batch)
+    modules = (continuous, mixed, hpo, conditional, noisy, batch, long)
     return tuple(problem for module in modules for problem in module.problems())
 
 
@@ -25,10 +27,11 @@ def by_name(name: str) -> Problem:
 
 
 def chosen(suites: list[str], patterns: list[str]) -> list[Problem]:
-    """The problems of these suites whose names match one of the patterns. No suites, or no patterns: all."""
+    """The problems of these suites whose names match one of the patterns. No patterns: all; no suites: all but those
+    apart."""
     return [
         problem
         for problem in everything()
-        if (not suites or problem.suite in suites)
+        if problem.suite in (suites or SUITES)
         and (not patterns or any(fnmatch(problem.name, pattern) for pattern in patterns))
     ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from optbench.problems import SUITES
+from optbench.problems import APART, SUITES
 from optbench.scores import Cell, Scores, by_problem, comparable, suite_of
 
 #: Resamples of the bootstrap.
@@ -25,9 +26,11 @@ class Difference:
     n: int
 
 
-def compare(first: str, second: str, wanted: str, every: bool, stratified: bool) -> str:
+def compare(
+    first: str, second: str, wanted: str, every: bool, stratified: bool, suites: Sequence[str] = ()
+) -> str:
     """A table by suite: what was reached, the paired difference with its standard error, and who wins how often."""
-    one, two = comparable([first, second], wanted, stratified)
+    one, two = comparable([first, second], wanted, stratified, suites=suites)
     cells = set(one.runs)
     lines = [
         f"{len({p for p, _ in cells})} problems, {len(cells)} paired runs ({wanted}). Normalised regret, less is",
@@ -36,7 +39,7 @@ def compare(first: str, second: str, wanted: str, every: bool, stratified: bool)
         f"| suite | share | {first} | {second} | difference | error | wins | problems |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for suite in (*SUITES, None):
+    for suite in (*SUITES, *APART, None):
         for share in (0.5, 1.0):
             if row := _row(one, two, cells, suite, share):
                 lines.append(row)

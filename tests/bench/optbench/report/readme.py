@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from optbench import results
+from optbench.problems import APART
 from optbench.report.curves import curves
 from optbench.report.tables import tables
-from optbench.scores import comparable
+from optbench.scores import comparable, having
 
 FOLDER = Path("tests/bench")
 BEGIN, END = "<!-- written by report --write -->", "<!-- end -->"
 
 
 def write(fast: list[str], slow: list[str], against: str | None) -> None:
-    """Tables and curves of the committed results: all problems, then the few that slow optimizers get too."""
+    """Tables and curves of the committed results: all problems, the few that slow optimizers get too, suites apart."""
+    apart = having(fast, APART)
+    fast = having(fast)
     chosen = comparable(fast, "all", stratified=False, committed=True)
     parts = ["### All problems", tables(chosen, against), "![Regret over the budget](results/curves.svg)"]
     (results.COMMITTED / "curves.svg").write_text(curves(chosen, against))
@@ -23,6 +26,8 @@ def write(fast: list[str], slow: list[str], against: str | None) -> None:
         names = " and ".join(group)
         parts += [f"### With {names}", tables(few, against), f"![The same, with {names}](results/{group[0]}.svg)"]
         (results.COMMITTED / f"{group[0]}.svg").write_text(curves(few, against))
+    far = comparable(apart, "all", stratified=False, committed=True, suites=APART)
+    parts += ["### Long budgets", tables(far, next((name for name in apart if name.startswith("cairn-")), None))]
     readme = FOLDER / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from optbench.problems import SUITES, everything
+from optbench.problems import APART, SUITES
 from optbench.report.compare import difference, interval, win_rate
-from optbench.scores import SHARES, Scores, mean_of_means
+from optbench.scores import SHARES, Scores, mean_of_means, suite_of
 
 
 def tables(chosen: Sequence[Scores], against: str | None) -> str:
     """All tables for these optimizers, the best first."""
     chosen = sorted(chosen, key=lambda each: mean_of_means(each.at(1.0)) or 0.0)
     parts = [_about(chosen), _overall(chosen), _suites(chosen)]
-    if against:
+    if against in [each.label for each in chosen]:
         parts.append(_against(chosen, against))
     return "\n\n".join(parts)
 
@@ -25,7 +25,8 @@ def tables(chosen: Sequence[Scores], against: str | None) -> str:
 def _about(chosen: Sequence[Scores]) -> str:
     cells, scale = set(chosen[0].runs), chosen[0].scale
     names = {name for name, _ in cells}
-    left_out = [p.name for p in everything() if p.name in scale.best and p.name not in scale.random]
+    suites = {suite_of(name) for name in names}
+    left_out = [name for name in scale.left_out if suite_of(name) in suites]
     text = f"{len(names)} problems, {len(cells)} runs of each optimizer."
     if left_out:
         text += f" Left out, since random search finds the best value in half of its runs: {', '.join(left_out)}."
@@ -45,7 +46,7 @@ def _overall(chosen: Sequence[Scores]) -> str:
 
 
 def _suites(chosen: Sequence[Scores]) -> str:
-    there = [suite for suite in SUITES if mean_of_means(chosen[0].at(1.0), suite) is not None]
+    there = [suite for suite in (*SUITES, *APART) if mean_of_means(chosen[0].at(1.0), suite) is not None]
     lines = [f"| at the end | {' | '.join(there)} | all |", "|---" * (len(there) + 2) + "|"]
     for each in chosen:
         final = each.at(1.0)
@@ -54,7 +55,7 @@ def _suites(chosen: Sequence[Scores]) -> str:
     return "\n".join(lines)
 
 
-def _against(chosen: Sequence[Scores], against: str) -> str:
+def _against(chosen: Sequence[Scores], against: str | None) -> str:
     ours = next(each for each in chosen if each.label == against)
     lines = [
         f"| {against} against | difference | 95 % interval | wins | wins at half |",
