@@ -9,9 +9,11 @@ use algorithms::Sampler;
 use algorithms::auto::Auto;
 use algorithms::cmaes::Cmaes;
 use algorithms::encode::Encoder;
+use algorithms::evolution::Evolution;
 use algorithms::gp::Gp;
 use algorithms::grid::Grid;
 use algorithms::halving::Halving;
+use algorithms::local_search::LocalSearch;
 use algorithms::random::Random;
 use algorithms::rng::Streams;
 use algorithms::settings::{SettingsError, algorithm};
@@ -22,7 +24,7 @@ use study::{
     Trial, TrialIdx,
 };
 
-const SIZES: [u64; 5] = [0, 100, 200, 1_000, 10_000];
+const SIZES: [u64; 4] = [100, 1_000, 10_000, 100_000];
 const RUNNING: u64 = 4;
 /// Least time that a figure is taken over, in seconds.
 const LEAST: f64 = 0.2;
@@ -32,7 +34,7 @@ const FRESH: usize = 3;
 
 type Make = fn(&Study) -> Result<Box<dyn Sampler>, SettingsError>;
 
-const ALL: [(&str, Make); 10] = [
+const ALL: [(&str, Make); 12] = [
     ("random", |study| Ok(Box::new(Random::new(study)?))),
     ("grid", |study| Ok(Box::new(Grid::new(study)?))),
     ("sobol", |study| Ok(Box::new(Sobol::new(study)?))),
@@ -40,6 +42,8 @@ const ALL: [(&str, Make); 10] = [
     ("multivariate-tpe", |study| Ok(Box::new(Tpe::new(study)?))),
     ("bayesianoptimization", |study| Ok(Box::new(Gp::new(study)?))),
     ("cmaes", |study| Ok(Box::new(Cmaes::new(study)?))),
+    ("evolution", |study| Ok(Box::new(Evolution::new(study)?))),
+    ("local-search", |study| Ok(Box::new(LocalSearch::new(study)?))),
     ("hyperband", |study| Ok(Box::new(Halving::hyperband(study)?))),
     ("asha", |study| Ok(Box::new(Halving::asha(study)?))),
     ("auto", |study| Ok(Box::new(Auto::new(study)?))),
@@ -57,7 +61,7 @@ fn space() -> Space {
         let domain = Domain::Int { min: 1, max: 100, step: 1, distribution: Distribution::Uniform };
         parameter(name.into(), domain)
     };
-    let mut parameters: Vec<Parameter> = (0..6).map(float).collect();
+    let mut parameters: Vec<Parameter> = (0..16).map(float).collect();
     parameters.extend([int("epochs"), int("n")]);
     let texts = ["1", "2", "8"].map(String::from).to_vec();
     parameters.push(parameter("d".into(), Domain::Discrete { texts, values: vec![1.0, 2.0, 8.0] }));

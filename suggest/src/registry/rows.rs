@@ -3,9 +3,11 @@
 use algorithms::auto::Auto;
 use algorithms::cmaes::Cmaes;
 use algorithms::defaults::DefaultsFirst;
+use algorithms::evolution::Evolution;
 use algorithms::gp::Gp;
 use algorithms::grid::Grid;
 use algorithms::halving::Halving;
+use algorithms::local_search::LocalSearch;
 use algorithms::median::MedianStop;
 use algorithms::random::Random;
 use algorithms::settings::SettingsError;
@@ -198,6 +200,37 @@ pub(super) const SAMPLERS: &[Row] = &[
         lenient: true,
         warn: warnings::cmaes,
         make: |study| Ok(Box::new(Cmaes::new(study)?)),
+    },
+    Row {
+        name: "evolution",
+        aliases: &[],
+        summary: "changes the best of a few; the oldest leaves, not the worst",
+        settings: &[
+            ("population", "15", "trials that may have children: the last so many"),
+            ("tournament", "10", "of how many drawn from them the best is the parent"),
+            ("crossover", "0.5", "share of the children with a second parent, from 0 to 1"),
+            SEED,
+        ],
+        limits: &[(Feature::Priors, Can::Within("its first points only"))],
+        source: "Real et al. 2019, arXiv:1802.01548",
+        lenient: false,
+        warn: warnings::none,
+        make: |study| Ok(Box::new(Evolution::new(study)?)),
+    },
+    Row {
+        name: "local-search",
+        aliases: &[],
+        summary: "tries neighbours of the best point, nearer ones after failures, and begins anew when spent",
+        settings: &[
+            ("n_startup_trials", "10", "measured trials of a Sobol design before the first search"),
+            ("least_step", "0.001", "step below which a search is spent, as a share of each range"),
+            SEED,
+        ],
+        limits: &[(Feature::Priors, Can::Within("its first points only"))],
+        source: "Rechenberg 1973, Evolutionsstrategie; Kern et al. 2004, Nat. Comput. 3:77",
+        lenient: false,
+        warn: warnings::none,
+        make: |study| Ok(Box::new(LocalSearch::new(study)?)),
     },
     Row {
         name: "hyperband",

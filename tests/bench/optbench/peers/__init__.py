@@ -51,7 +51,17 @@ class Peer:
         return self.module == "cairn_"
 
 
-CAIRN = ("auto", "bayesianoptimization", "tpe", "multivariate-tpe", "cmaes", "sobol", "random")
+CAIRN = (
+    "auto",
+    "bayesianoptimization",
+    "tpe",
+    "multivariate-tpe",
+    "cmaes",
+    "evolution",
+    "local-search",
+    "sobol",
+    "random",
+)
 PEERS = {
     peer.name: peer
     for peer in (
