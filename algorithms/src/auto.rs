@@ -6,15 +6,15 @@
 
 use std::ops::Range;
 
-use study::{HistoryEvent, Study, Suggestion, Trial, TrialIdx};
+use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
-use crate::Sampler;
 use crate::encode::Encoder;
 use crate::gp::Gp;
 use crate::grid::Grid;
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::tpe::Tpe;
+use crate::{Prediction, Sampler};
 
 /// Most parameters of a Gaussian process.
 const MAX_DIMS: usize = 20;
@@ -127,6 +127,10 @@ impl Sampler for Auto {
             let why = format!("after {MAX_FITTED} trials a fit is worth less than it costs");
             self.now = Choice { why, ..second };
         }
+    }
+
+    fn predict(&self, points: &[Assignment]) -> Option<Vec<Prediction>> {
+        self.now.sampler.predict(points)
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {

@@ -2,7 +2,6 @@
 //! them misses what the others would have tried.
 
 use super::acquisition::Acquisition;
-use super::feasibility::Feasibility;
 use super::kernel::Point;
 use super::posterior::Posterior;
 use super::search::Landscape;
@@ -47,22 +46,30 @@ impl Ensemble {
         self.members.iter_mut().for_each(|(_, posterior)| posterior.believe(x));
     }
 
-    /// What points promise under all members, where they do not fail.
+    /// What points promise under all members, each times these factors.
     pub(super) fn promises<'a>(
         &'a self,
         acquisition: Acquisition,
-        feasibility: Option<&'a Feasibility>,
+        factors: Vec<&'a dyn Factor>,
     ) -> Promises<'a> {
         let incumbents = self.members.iter().map(|(_, posterior)| posterior.incumbent()).collect();
-        Promises { ensemble: self, feasibility, acquisition, incumbents }
+        Promises { ensemble: self, factors, acquisition, incumbents }
     }
 }
 
+/// What the acquisition is multiplied by.
+pub(super) trait Factor {
+    /// Its logarithm at a point.
+    fn log(&self, x: &Point) -> f64;
+    /// The same with slopes along some axes.
+    fn slopes(&self, x: &Point, axes: &[usize]) -> (f64, Vec<f64>);
+}
+
 /// What points promise: the acquisition, averaged over the hyperparameters (Snoek, Larochelle and Adams 2012,
-/// arXiv:1206.2944, eq. 8), of a logarithm what it is the logarithm of; times the probability that the trial does not fail.
+/// arXiv:1206.2944, eq. 8), of a logarithm what it is the logarithm of; times the factors.
 pub(super) struct Promises<'a> {
     ensemble: &'a Ensemble,
-    feasibility: Option<&'a Feasibility>,
+    factors: Vec<&'a dyn Factor>,
     acquisition: Acquisition,
     /// The smallest mean of each member.
     incumbents: Vec<f64>,
@@ -83,8 +90,8 @@ impl Promises<'_> {
         (top + sum.ln(), parts.iter().map(|part| part / sum).collect())
     }
 
-    fn log_probability(&self, x: &Point) -> f64 {
-        self.feasibility.map_or(0.0, |feasibility| feasibility.log_probability(x))
+    fn factor(&self, x: &Point) -> f64 {
+        self.factors.iter().map(|factor| factor.log(x)).sum()
     }
 
     fn members(&self) -> impl Iterator<Item = (&Posterior, f64)> {
@@ -99,7 +106,7 @@ impl Landscape for Promises<'_> {
 
     fn glance(&self, view: usize, x: &Point) -> f64 {
         let (mean, std) = self.ensemble.members[view].1.at(x);
-        self.acquisition.of(mean, std, self.incumbents[view]).value + self.log_probability(x)
+        self.acquisition.of(mean, std, self.incumbents[view]).value + self.factor(x)
     }
 
     fn value(&self, x: &Point) -> f64 {
@@ -107,7 +114,7 @@ impl Landscape for Promises<'_> {
             let (mean, std) = posterior.at(x);
             self.acquisition.of(mean, std, best).value
         };
-        self.average(&self.members().map(of).collect::<Vec<_>>()).0 + self.log_probability(x)
+        self.average(&self.members().map(of).collect::<Vec<_>>()).0 + self.factor(x)
     }
 
     fn slopes(&self, x: &Point, axes: &[usize]) -> (f64, Vec<f64>) {
@@ -119,15 +126,18 @@ impl Landscape for Promises<'_> {
             (promise.value, slope)
         };
         let (values, slopes): (Vec<f64>, Vec<Vec<f64>>) = self.members().map(of).unzip();
-        let (value, shares) = self.average(&values);
+        let (mut value, shares) = self.average(&values);
         let mut slope = vec![0.0; axes.len()];
-        for (share, member) in shares.iter().zip(&slopes) {
-            slope.iter_mut().zip(member).for_each(|(sum, part)| *sum += share * part);
+        let mut add = |share: f64, part: &[f64]| {
+            slope.iter_mut().zip(part).for_each(|(sum, part)| *sum += share * part);
+        };
+        shares.iter().zip(&slopes).for_each(|(share, member)| add(*share, member));
+        for factor in &self.factors {
+            let (log, by_place) = factor.slopes(x, axes);
+            value += log;
+            add(1.0, &by_place);
         }
-        let Some(feasibility) = self.feasibility else { return (value, slope) };
-        let (probability, by_place) = feasibility.slopes(x, axes);
-        slope.iter_mut().zip(&by_place).for_each(|(sum, part)| *sum += part);
-        (value + probability, slope)
+        (value, slope)
     }
 }
 
@@ -160,7 +170,7 @@ mod tests {
     fn the_slopes_are_those_of_finite_differences() {
         let ensemble = ensemble();
         for acquisition in [Acquisition::LogEi, Acquisition::Pi, Acquisition::Lcb] {
-            let promises = ensemble.promises(acquisition, None);
+            let promises = ensemble.promises(acquisition, vec![]);
             let x = vec![0.31, 0.77, 0.25];
             let (value, slopes) = promises.slopes(&x, &[0, 1]);
             assert!((value - promises.value(&x)).abs() < 1e-12);

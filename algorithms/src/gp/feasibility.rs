@@ -2,6 +2,7 @@
 
 use statrs::distribution::{Continuous as _, ContinuousCDF as _, Normal};
 
+use super::ensemble::Factor;
 use super::fit::{fit, mode};
 use super::kernel::{Measure, Point};
 use super::posterior::Posterior;
@@ -47,21 +48,8 @@ impl Feasibility {
         Some(Self { posterior: Posterior::new(measures, theta, points, y)?, border, blur: BLUR * half })
     }
 
-    /// Logarithm of the probability that a trial at this point is measured, raised to [`CAUTION`].
-    pub(super) fn log_probability(&self, x: &Point) -> f64 {
-        let (mean, std) = self.posterior.at(x);
-        self.of(mean, std).0
-    }
-
-    /// The same with slopes along some axes.
-    pub(super) fn slopes(&self, x: &Point, axes: &[usize]) -> (f64, Vec<f64>) {
-        let at = self.posterior.slopes(x, axes);
-        let (value, by_mean, by_std) = self.of(at.mean, at.std);
-        let parts = at.by_mean.iter().zip(&at.by_std);
-        (value, parts.map(|(m, s)| by_mean * m + by_std * s).collect())
-    }
-
-    /// The same from mean and deviation, with its slopes along these.
+    /// Logarithm of the probability that a trial is measured, raised to [`CAUTION`], from mean and deviation of the process,
+    /// with its slopes along these.
     fn of(&self, mean: f64, std: f64) -> (f64, f64, f64) {
         let spread = self.blur.hypot(std);
         let z = (mean - self.border) / spread;
@@ -69,6 +57,20 @@ impl Feasibility {
         let probability = normal.cdf(z).max(1e-12);
         let slope = CAUTION * normal.pdf(z) / probability;
         (CAUTION * probability.ln(), slope / spread, -slope * z * std / (spread * spread))
+    }
+}
+
+impl Factor for Feasibility {
+    fn log(&self, x: &Point) -> f64 {
+        let (mean, std) = self.posterior.at(x);
+        self.of(mean, std).0
+    }
+
+    fn slopes(&self, x: &Point, axes: &[usize]) -> (f64, Vec<f64>) {
+        let at = self.posterior.slopes(x, axes);
+        let (value, by_mean, by_std) = self.of(at.mean, at.std);
+        let parts = at.by_mean.iter().zip(&at.by_std);
+        (value, parts.map(|(m, s)| by_mean * m + by_std * s).collect())
     }
 }
 
@@ -88,8 +90,8 @@ mod tests {
     #[test]
     fn it_learns_the_border() {
         let model = model();
-        assert!(model.log_probability(&vec![0.2, 0.5]).exp() > 0.8);
-        assert!(model.log_probability(&vec![0.95, 0.5]).exp() < 0.1);
+        assert!(model.log(&vec![0.2, 0.5]).exp() > 0.8);
+        assert!(model.log(&vec![0.95, 0.5]).exp() < 0.1);
     }
 
     #[test]
@@ -97,12 +99,12 @@ mod tests {
         let model = model();
         for x in [[0.2, 0.4], [0.68, 0.3], [0.9, 0.9]] {
             let (value, slopes) = model.slopes(&x.to_vec(), &[0, 1]);
-            assert!((value - model.log_probability(&x.to_vec())).abs() < 1e-12);
+            assert!((value - model.log(&x.to_vec())).abs() < 1e-12);
             for j in 0..2 {
                 let at = |step: f64| {
                     let mut x = x.to_vec();
                     x[j] += step;
-                    model.log_probability(&x)
+                    model.log(&x)
                 };
                 let expected = (at(1e-6) - at(-1e-6)) / 2e-6;
                 assert!(

@@ -8,6 +8,7 @@
 
 mod acquisition;
 mod ascent;
+mod belief;
 mod candidates;
 mod ensemble;
 mod feasibility;
@@ -28,15 +29,18 @@ use std::ops::Range;
 
 use study::{Assignment, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx};
 
-use crate::Sampler;
 use crate::encode::Encoder;
 use crate::past::{Past, Tried, noted, one_by_one, suggestion};
+use crate::prior::exponent;
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
+use crate::{Prediction, Sampler};
 
 use acquisition::Acquisition;
+use belief::Belief;
 use candidates::Candidates;
+use ensemble::Factor;
 use kernel::{Measure, Point, measures, point};
 use model::{Data, Model, Models};
 use search::{Axes, Search};
@@ -102,6 +106,7 @@ fn start_size(study: &Study) -> usize {
 #[derive(Debug)]
 pub struct Gp {
     settings: GpSettings,
+    max_trials: Option<u64>,
     encoder: Encoder,
     measures: Vec<Measure>,
     axes: Axes,
@@ -124,6 +129,7 @@ impl Gp {
         let (measures, streams) = (measures(&study.space), Streams::new(study.seed));
         Ok(Self {
             settings: GpSettings::read(study)?,
+            max_trials: study.max_trials,
             axes: Axes::new(&encoder, &measures),
             measures,
             start: Sequence::new(encoder.dims(), &streams, "gp/start"),
@@ -189,7 +195,11 @@ impl Gp {
             best: self.past.best().map(|ended| ended.x.as_slice()).take(candidates::BEST).collect(),
             scales: ensemble.main().scales(),
         };
-        let promises = ensemble.promises(self.settings.acquisition, feasibility.as_ref());
+        let belief = Belief::new(self.space(), exponent(self.max_trials, self.past.n_measured()));
+        let mut factors: Vec<&dyn Factor> = Vec::new();
+        factors.extend(feasibility.as_ref().map(|feasibility| feasibility as &dyn Factor));
+        factors.extend(belief.as_ref().map(|belief| belief as &dyn Factor));
+        let promises = ensemble.promises(self.settings.acquisition, factors);
         let search = Search { encoder: &self.encoder, axes: &self.axes, landscape: &promises };
         // A point again, or nearly, tells little; only when there is no other it is taken.
         let ended = self.past.ended.iter().map(|ended| &ended.suggestion);
@@ -201,7 +211,9 @@ impl Gp {
         };
         let mut suggestion = suggestion(found.assignment, NAME);
         suggestion.notes.insert("acquisition".into(), format!("{:.4}", found.value));
-        if let Some((mean, std)) = back.and_then(|back| back.spread(ensemble.at(&found.point))) {
+        let (mean, std) = ensemble.at(&found.point);
+        let seen = (mean, std.hypot(ensemble.main().noise().sqrt()));
+        if let Some((mean, std)) = back.and_then(|back| back.spread(seen)) {
             suggestion.notes.insert("mean".into(), format!("{mean:.6e}"));
             suggestion.notes.insert("std".into(), format!("{std:.3e}"));
         }
@@ -243,6 +255,18 @@ fn kept(costs: &[f64]) -> Vec<usize> {
 }
 
 impl Sampler for Gp {
+    fn predict(&self, points: &[Assignment]) -> Option<Vec<Prediction>> {
+        if self.past.n_measured() < 2 {
+            return None;
+        }
+        let Model { ensemble, back, .. } = self.model()?;
+        let of = |assignment: &Assignment| {
+            let (mean, std) = back?.spread(ensemble.at(&point(self.space(), assignment)))?;
+            Some(Prediction { mean, std })
+        };
+        points.iter().map(of).collect()
+    }
+
     fn tell(&mut self, events: &[HistoryEvent]) {
         self.tried.tell(events);
         self.past.tell(&self.encoder, events);
@@ -296,6 +320,36 @@ mod tests {
         assert!(searched.iter().all(|(best, _)| *best < 1e-3), "{searched:?}");
         let failures: usize = searched.iter().map(|(_, failures)| failures).sum();
         assert!(failures < 60, "{searched:?}: by chance half of 160 would fail");
+    }
+
+    #[test]
+    fn it_foretells_what_it_has_seen_and_doubts_what_it_has_not() {
+        let study = testing::study("bayesianoptimization", testing::numeric());
+        let mut gp = Gp::new(&study).unwrap();
+        let streams = Streams::new(1);
+        assert_eq!(gp.predict(&[Assignment(vec![None; 5])]), None, "nothing is known");
+        let mut seen = Vec::new();
+        for idx in (0..12).map(TrialIdx) {
+            let suggestion = gp.ask(idx..TrialIdx(idx.0 + 1), &[], &streams).remove(0);
+            let cost = 1000.0 + testing::bowl(&gp.encoder, &suggestion);
+            seen.push((suggestion.assignment.clone(), cost));
+            gp.tell(&[
+                HistoryEvent::Started(Trial { idx, suggestion }),
+                HistoryEvent::Ended { trial: idx, outcome: study::Outcome::Succeeded { costs: vec![cost] } },
+            ]);
+        }
+        let points: Vec<Assignment> = seen.iter().map(|(point, _)| point.clone()).collect();
+        let predicted = gp.predict(&points).unwrap();
+        // The worse half may come back as it was pulled in.
+        let mut costs: Vec<f64> = seen.iter().map(|(_, cost)| *cost).collect();
+        costs.sort_by(f64::total_cmp);
+        let better = predicted.iter().zip(&seen).filter(|(_, (_, cost))| *cost <= costs[5]);
+        for (prediction, (_, cost)) in better {
+            assert!((prediction.mean - cost).abs() < 0.2 * (costs[5] - costs[0]), "{prediction:?} {cost}");
+        }
+        let elsewhere = gp.encoder.decode(&[0.9, 0.1, 0.9, 0.1, 0.9]);
+        let doubt = gp.predict(&[elsewhere]).unwrap()[0].std;
+        assert!(doubt > predicted[0].std, "{doubt} {predicted:?}");
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl Posterior {
         self.points.iter().map(|x| self.mean(x)).fold(f64::INFINITY, f64::min)
     }
 
+    /// Variance of the noise.
+    pub(super) fn noise(&self) -> f64 {
+        self.kernel.noise
+    }
+
     /// Length scales.
     pub(super) fn scales(&self) -> Vec<f64> {
         self.kernel.scales()

@@ -19,6 +19,7 @@ use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 use crate::Sampler;
 use crate::encode::{Encoder, decode_value};
 use crate::past::{Begun, Past, Tried, noted, one_by_one, suggestion};
+use crate::prior;
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
@@ -64,6 +65,7 @@ pub struct Tpe {
     settings: TpeSettings,
     encoder: Encoder,
     groups: Vec<Group>,
+    max_trials: Option<u64>,
     start: Sequence,
     past: Past,
     tried: Tried,
@@ -90,6 +92,7 @@ impl Tpe {
         Ok(Self {
             settings: TpeSettings::read(study)?,
             groups: groups(&study.space),
+            max_trials: study.max_trials,
             start: Sequence::new(encoder.dims(), &Streams::new(study.seed), "tpe/start"),
             past: Past::default(),
             tried: if lattice { Tried::everywhere() } else { Tried::new(&encoder) },
@@ -145,7 +148,7 @@ impl Tpe {
                         continue;
                     }
                 }
-                let gain = densities.gain(&x, &mut scratch);
+                let gain = densities.gain(&x, &mut scratch) + self.belief(group, &x);
                 if best.as_ref().is_none_or(|(best, _)| gain > *best) {
                     best = Some((gain, x));
                 }
@@ -153,6 +156,14 @@ impl Tpe {
             self.assign(group, &best?.1, &mut assignment);
         }
         is_open(&assignment).then_some(assignment)
+    }
+
+    /// Logarithm of what the user believes of a point of a group, to the power that is left of it (see [`prior`]).
+    fn belief(&self, group: &Group, x: &[f64]) -> f64 {
+        let parameters = group.members.iter().map(|i| &self.encoder.space().parameters()[*i]).zip(x);
+        let believed = parameters.filter(|(parameter, _)| parameter.prior.is_some());
+        let log: f64 = believed.map(|(parameter, u)| prior::log_density_at(parameter, *u)).sum();
+        prior::exponent(self.max_trials, self.past.n_measured()) * log
     }
 
     fn assign(&self, group: &Group, x: &[f64], assignment: &mut Assignment) {
