@@ -1,6 +1,5 @@
-//! Milliseconds of one suggestion by algorithm and number of ended trials: 10 parameters, 4 trials running. Beside it what
-//! it takes to tell the history. Run with `cargo bench -p
-//! algorithms --bench ask -- [NAME..]`.
+//! Milliseconds of one suggestion by algorithm and number of ended trials: 20 parameters, 4 trials running. Beside it what
+//! it takes to tell the history. Run with `cargo bench -p algorithms --bench ask -- [NAME..]`.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
 use std::time::Instant;
@@ -28,7 +27,6 @@ const SIZES: [u64; 4] = [100, 1_000, 10_000, 100_000];
 const RUNNING: u64 = 4;
 /// Least time that a figure is taken over, in seconds.
 const LEAST: f64 = 0.2;
-
 /// Times that a first question is asked; the fastest counts.
 const FRESH: usize = 3;
 
@@ -49,7 +47,7 @@ const ALL: [(&str, Make); 12] = [
     ("auto", |study| Ok(Box::new(Auto::new(study)?))),
 ];
 
-/// Six floats, two ints, a list of numbers and one of names.
+/// Sixteen floats, two ints, a list of numbers and one of names.
 fn space() -> Space {
     let parameter =
         |name: String, domain| Parameter { name, domain, when: vec![], default: None, prior: None };

@@ -2,12 +2,14 @@
 //!
 //! What can be tried wholly is tried wholly. Few dimensions go to the Gaussian process, which learns most from each trial,
 //! until a fit is worth less than it costs; everything else goes to the Parzen estimator. That is also asked for every
-//! second trial while the process finds nothing better: what it takes for certain may be wrong.
+//! second trial while the process finds nothing better: what it takes for certain may be wrong. Numbers with a large budget
+//! go on to an evolution strategy, which starts from the best that the process has found.
 
 use std::ops::Range;
 
-use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
+use study::{Assignment, Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
+use crate::cmaes::Cmaes;
 use crate::encode::Encoder;
 use crate::gp::Gp;
 use crate::grid::Grid;
@@ -26,14 +28,20 @@ const STALLED: usize = 6;
 const LEAST_ENDED: usize = 15;
 /// Share of the distance between the best and the median cost below which one is no better.
 const NO_BETTER: f64 = 0.001;
+/// Trials a dimension from which on an evolution strategy is worth its beginnings.
+const MANY: usize = 100;
+/// Trials a dimension that the Gaussian process proposes before that.
+const FIRST: usize = 20;
 /// Most trials at once: each one that runs widens the model for the next.
 const MAX_PARALLEL: u32 = 64;
 
 /// Hands every question to the algorithm that suits the space, the budget and the history so far.
 pub struct Auto {
     now: Choice,
-    /// Gives second opinions, and takes over after [`MAX_FITTED`] ended trials.
+    /// Gives second opinions.
     second: Option<Choice>,
+    /// Takes over after so many ended trials; the second opinion, unless it is another.
+    later: (usize, Option<Choice>),
     /// Of ended trials, in the order of their ends; infinite where one failed.
     costs: Vec<f64>,
 }
@@ -59,7 +67,7 @@ impl Auto {
     /// If there are settings beside `random_state`.
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         Reader::new(&study.algorithm).finish()?;
-        let alone = |choice| Ok(Self { now: choice, second: None, costs: Vec::new() });
+        let alone = |choice| Ok(Self { now: choice, second: None, later: (0, None), costs: Vec::new() });
         let points = Encoder::new(&study.space).cardinality();
         if let (Some(points), Some(budget)) = (points, study.max_trials)
             && points <= budget
@@ -70,7 +78,12 @@ impl Auto {
         if let Some(why) = unsuited_for_gp(study) {
             return alone(Choice::new(Tpe::new(study)?, why));
         }
+        let later = match first_of_many(study) {
+            Some(n) => (n, Some(Choice::new(Cmaes::continuing(study, n)?, "numbers alone and many trials"))),
+            None => (MAX_FITTED, None),
+        };
         Ok(Self {
+            later,
             now: Choice::new(Gp::new(study)?, "few parameters, few trials"),
             second: Some(Choice::new(Tpe::new(study)?, SECOND)),
             costs: Vec::new(),
@@ -97,6 +110,17 @@ impl Auto {
     }
 }
 
+/// Trials that the Gaussian process proposes before an evolution strategy goes on from the best of them; `None` where the
+/// budget or the space is not for one.
+fn first_of_many(study: &Study) -> Option<usize> {
+    let parameters = study.space.parameters();
+    let is_number = |domain: &Domain| !matches!(domain, Domain::Categorical { ordered: false, .. });
+    let numbers = parameters.iter().all(|p| p.when.is_empty() && p.prior.is_none() && is_number(&p.domain));
+    let dims = parameters.len();
+    let budget = study.max_trials.and_then(|n| usize::try_from(n).ok())?;
+    (numbers && dims >= 2 && budget >= MANY * dims).then(|| (FIRST * dims).min(MAX_FITTED))
+}
+
 /// Why the Gaussian process is not the first choice for a study.
 fn unsuited_for_gp(study: &Study) -> Option<String> {
     let parameters = study.space.parameters();
@@ -120,12 +144,15 @@ impl Sampler for Auto {
         if let Some(second) = &mut self.second {
             second.sampler.tell(events);
         }
+        if let Some(later) = &mut self.later.1 {
+            later.sampler.tell(events);
+        }
         // A history only grows: whoever was asked so far is not asked again.
-        if self.costs.len() >= MAX_FITTED
+        if self.costs.len() >= self.later.0
             && let Some(second) = self.second.take()
         {
             let why = format!("after {MAX_FITTED} trials a fit is worth less than it costs");
-            self.now = Choice { why, ..second };
+            self.now = self.later.1.take().unwrap_or(Choice { why, ..second });
         }
     }
 
@@ -202,12 +229,35 @@ mod tests {
     }
 
     #[test]
+    fn numbers_with_a_large_budget_go_on_to_an_evolution_strategy() {
+        let mut study = testing::study("auto", testing::numeric());
+        let told: Vec<HistoryEvent> = told(100);
+        study.max_trials = Some(500);
+        assert_eq!(chosen(&study, &told[..198]), "bayesianoptimization");
+        assert_eq!(chosen(&study, &told), "cmaes");
+        study.max_trials = Some(499);
+        assert_eq!(chosen(&study, &told), "bayesianoptimization");
+    }
+
+    /// Trials of which each is better than those before.
+    fn told(n: u64) -> Vec<HistoryEvent> {
+        let encoder = Encoder::new(&testing::numeric());
+        let mut rng = Streams::new(3).stream("test", TrialIdx(0));
+        let trial = |idx| {
+            let assignment = encoder.uniform(&mut rng).unwrap();
+            let suggestion = Suggestion { assignment, ..Suggestion::default() };
+            let outcome = Outcome::Succeeded { costs: vec![-(idx as f64)] };
+            let trial = TrialIdx(idx);
+            [HistoryEvent::Started(Trial { idx: trial, suggestion }), HistoryEvent::Ended { trial, outcome }]
+        };
+        (0..n).flat_map(trial).collect()
+    }
+
+    #[test]
     fn a_long_history_goes_to_the_parzen_estimator() {
-        let better = |idx| Outcome::Succeeded { costs: vec![-(idx as f64)] };
-        let ended = |idx| HistoryEvent::Ended { trial: TrialIdx(idx), outcome: better(idx) };
-        let events: Vec<HistoryEvent> = (0..300).map(ended).collect();
+        let events = told(300);
         let study = testing::study("auto", testing::numeric());
-        assert_eq!(chosen(&study, &events[..299]), "bayesianoptimization");
+        assert_eq!(chosen(&study, &events[..598]), "bayesianoptimization");
         assert_eq!(chosen(&study, &events), "tpe");
     }
 }

@@ -153,7 +153,7 @@ mod tests {
         let theta = fit(&measures, &points, &y, &[mode(3)]);
         let members = draws(&measures, &points, &y, &theta);
         assert!(members.len() > 3);
-        let posterior = |theta: &[f64]| Posterior::new(&measures, theta, points.clone(), y.clone()).unwrap();
+        let posterior = |theta: &[f64]| Posterior::new(&measures, theta, &points, y.clone()).unwrap();
         Ensemble::new(members.iter().map(|(weight, theta)| (*weight, posterior(theta))).collect()).unwrap()
     }
 

@@ -41,7 +41,7 @@ impl Feasibility {
     pub(super) fn new(
         measures: &[Measure],
         theta: &[f64],
-        points: Vec<Point>,
+        points: &[Point],
         failed: &[bool],
     ) -> Option<Self> {
         let (y, border, half) = outcomes(failed);
@@ -84,7 +84,7 @@ mod tests {
         let failed: Vec<bool> = points.iter().map(|x| x[0] > 0.7).collect();
         let measures = [Measure::Distance; 2];
         let theta = fitted(&measures, &points, &failed);
-        Feasibility::new(&measures, &theta, points, &failed).unwrap()
+        Feasibility::new(&measures, &theta, &points, &failed).unwrap()
     }
 
     #[test]

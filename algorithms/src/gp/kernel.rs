@@ -8,7 +8,7 @@
 
 use study::{Assignment, Domain, Space};
 
-use super::matrix::{Lower, add_scaled};
+use super::matrix::{Lower, add_scaled, dot};
 use crate::encode::encode_value;
 
 /// A point as the kernel sees it: coordinates in the unit cube, NaN where a parameter is inactive.
@@ -52,17 +52,15 @@ pub(super) fn point(space: &Space, assignment: &Assignment) -> Point {
         .collect()
 }
 
-/// The difference of `a` from `b` along a number; what is inactive lies in the middle, and the parameter that its
-/// condition names tells the points apart.
-fn distance(a: f64, b: f64) -> f64 {
-    let placed = |x: f64| if x.is_nan() { 0.5 } else { x };
-    placed(a) - placed(b)
+/// Where a number lies: in the middle if it is inactive; then the parameter that its condition names tells points apart.
+fn placed(x: f64) -> f64 {
+    if x.is_nan() { 0.5 } else { x }
 }
 
 /// The squared difference along a parameter.
 fn squared(measure: Measure, a: f64, b: f64) -> f64 {
     match measure {
-        Measure::Distance => distance(a, b).powi(2),
+        Measure::Distance => (placed(a) - placed(b)).powi(2),
         Measure::Identity if a.is_nan() && b.is_nan() => 0.0,
         Measure::Identity if a.is_nan() || b.is_nan() => NAME_FROM_NONE,
         Measure::Identity => f64::from(u8::from((a - b).abs() > 1e-12)),
@@ -98,7 +96,7 @@ pub(super) fn matern(r2: f64) -> (f64, f64) {
 /// The covariance function with its hyperparameters.
 #[derive(Clone, Debug)]
 pub(super) struct Kernel {
-    measures: Vec<Measure>,
+    pub(super) measures: Vec<Measure>,
     /// `1 / l_j^2`.
     weights: Vec<f64>,
     signal: f64,
@@ -127,23 +125,75 @@ impl Kernel {
         self.signal + MEAN_VARIANCE
     }
 
-    fn r2(&self, a: &[f64], b: &[f64]) -> f64 {
-        let parts = self.measures.iter().zip(&self.weights).zip(a.iter().zip(b));
-        parts.map(|((measure, weight), (a, b))| weight * squared(*measure, *a, *b)).sum()
-    }
-
-    /// Covariances of a point with others, without noise.
-    pub(super) fn covariances(&self, x: &[f64], points: &[Point]) -> Vec<f64> {
-        points.iter().map(|other| self.signal * matern(self.r2(x, other)).0 + MEAN_VARIANCE).collect()
-    }
-
-    /// The slope along `axes` of `sum_i w_i k(x, x_i)`, added to `slope`.
-    pub(super) fn slope(&self, x: &[f64], points: &[Point], w: &[f64], axes: &[usize], slope: &mut [f64]) {
-        for (other, w) in points.iter().zip(w) {
-            let steep = -w * self.signal * matern(self.r2(x, other)).1;
-            for (slope, &j) in slope.iter_mut().zip(axes) {
-                *slope += steep * self.weights[j] * distance(x[j], other[j]);
+    /// The squared scaled distances of a point from the first `n` of others.
+    fn r2(&self, x: &[f64], others: &Columns, n: usize) -> Vec<f64> {
+        let mut r2 = vec![0.0; n];
+        let along = self.measures.iter().zip(&self.weights).zip(x.iter().zip(&others.0));
+        for ((measure, weight), (x, column)) in along {
+            let sums = r2.iter_mut().zip(column);
+            match measure {
+                Measure::Distance => {
+                    let x = placed(*x);
+                    sums.for_each(|(sum, other)| *sum += weight * ((x - other) * (x - other)));
+                }
+                Measure::Identity => {
+                    sums.for_each(|(sum, other)| *sum += weight * squared(*measure, *x, *other));
+                }
             }
         }
+        r2
+    }
+
+    /// Covariances of a point with the first `n` of others, without noise.
+    pub(super) fn covariances(&self, x: &[f64], others: &Columns, n: usize) -> Vec<f64> {
+        let r2 = self.r2(x, others, n);
+        r2.into_iter().map(|r2| self.signal * matern(r2).0 + MEAN_VARIANCE).collect()
+    }
+
+    /// Covariances of a point with all of others, and how steep they are there: see [`Kernel::slope`].
+    pub(super) fn steep(&self, x: &[f64], others: &Columns) -> (Vec<f64>, Vec<f64>) {
+        let of = |r2: f64| {
+            let (value, slope) = matern(r2);
+            (self.signal * value + MEAN_VARIANCE, self.signal * slope)
+        };
+        self.r2(x, others, others.len()).into_iter().map(of).unzip()
+    }
+
+    /// The slope along `axes`, which are numbers, of `sum_i w_i k(x, x_i)`.
+    pub(super) fn slope(
+        &self,
+        x: &[f64],
+        others: &Columns,
+        steep: &[f64],
+        w: &[f64],
+        axes: &[usize],
+    ) -> Vec<f64> {
+        let weighted: Vec<f64> = steep.iter().zip(w).map(|(steep, w)| steep * w).collect();
+        let sum: f64 = weighted.iter().sum();
+        let along = |j: &usize| self.weights[*j] * (dot(&weighted, &others.0[*j]) - sum * x[*j]);
+        axes.iter().map(along).collect()
+    }
+}
+
+/// Points parameter by parameter. Numbers that are inactive lie in the middle.
+#[derive(Clone, Debug)]
+pub(super) struct Columns(Vec<Vec<f64>>);
+
+impl Columns {
+    pub(super) fn new(measures: &[Measure], points: &[Point]) -> Self {
+        let mut columns = Self(vec![Vec::with_capacity(points.len()); measures.len()]);
+        points.iter().for_each(|point| columns.push(measures, point));
+        columns
+    }
+
+    pub(super) fn push(&mut self, measures: &[Measure], point: &Point) {
+        for ((column, measure), x) in self.0.iter_mut().zip(measures).zip(point) {
+            column.push(if *measure == Measure::Distance { placed(*x) } else { *x });
+        }
+    }
+
+    /// Number of points.
+    pub(super) fn len(&self) -> usize {
+        self.0.first().map_or(0, Vec::len)
     }
 }

@@ -1,4 +1,14 @@
 //! The little linear algebra that a Gaussian process needs, on lower triangles stored by rows.
+//!
+//! Products of matrices are those of the crate `matrixmultiply`, which takes the widest vectors that the machine has.
+
+use std::ops::Range;
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
+
+/// Rows and columns of a block.
+const BLOCK: usize = 32;
 
 /// The lower triangle of a square matrix: of a symmetric one all there is to know, or a factor.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,12 +53,6 @@ impl Lower {
         &self.entries[Self::start(i)..Self::start(i + 1)]
     }
 
-    /// The rows above row i, and row i itself.
-    fn row_mut(&mut self, i: usize) -> (Above<'_>, &mut [f64]) {
-        let (above, rest) = self.entries.split_at_mut(Self::start(i));
-        (Above(above), &mut rest[..=i])
-    }
-
     /// Positions of the diagonal among the entries.
     pub(super) fn diagonal(&self) -> impl Iterator<Item = usize> + use<> {
         (0..self.n).map(|i| Self::start(i + 1) - 1)
@@ -65,15 +69,6 @@ impl Lower {
         self.entries.extend_from_slice(row);
         self.entries.push(corner);
         self.n += 1;
-    }
-}
-
-/// Finished rows of a triangle.
-struct Above<'a>(&'a [f64]);
-
-impl Above<'_> {
-    fn row(&self, i: usize) -> &[f64] {
-        &self.0[Lower::start(i)..Lower::start(i + 1)]
     }
 }
 
@@ -99,22 +94,61 @@ pub(super) fn add_scaled(a: &mut [f64], factor: f64, b: &[f64]) {
     }
 }
 
-/// The Cholesky factor `L` of a symmetric positive definite matrix, `A = L L'`; `None` if it is not.
+/// The Cholesky factor `L` of a symmetric positive definite matrix, `A = L L'`; `None` if it is not. Block by block, what
+/// is right of a block being made up to date by a product of matrices (Golub and Van Loan 2013, section 4.2.6).
 pub(super) fn cholesky(a: &Lower) -> Option<Lower> {
-    let mut l = a.clone();
-    for i in 0..l.n {
-        let (above, row) = l.row_mut(i);
-        for j in 0..i {
-            let other = above.row(j);
-            row[j] = (row[j] - dot(&row[..j], other)) / other[j];
+    let n = a.n;
+    let mut l = dense(a);
+    for start in (0..n).step_by(BLOCK) {
+        let end = (start + BLOCK).min(n);
+        for i in start..n {
+            for j in start..end.min(i + 1) {
+                let rest = l[[i, j]] - dot(row(&l, i, start..j), row(&l, j, start..j));
+                if j == i && !(rest > 0.0 && rest.is_finite()) {
+                    return None;
+                }
+                l[[i, j]] = if j == i { rest.sqrt() } else { rest / l[[j, j]] };
+            }
         }
-        let square = row[i] - dot(&row[..i], &row[..i]);
-        if square <= 0.0 || !square.is_finite() {
-            return None;
+        let panel = part(l.view(), end..n, start..end).to_owned();
+        for from in (end..n).step_by(BLOCK) {
+            let to = (from + BLOCK).min(n);
+            let below = part(panel.view(), from - end..n - end, 0..end - start);
+            let beside = part(panel.view(), from - end..to - end, 0..end - start);
+            general_mat_mul(-1.0, &below, &beside.t(), 1.0, &mut part_mut(l.view_mut(), from..n, from..to));
         }
-        row[i] = square.sqrt();
     }
-    Some(l)
+    Some(Lower::from_fn(n, |i, j| l[[i, j]]))
+}
+
+/// The square matrix with this lower triangle, zero above.
+fn dense(a: &Lower) -> Array2<f64> {
+    let mut dense = Array2::zeros((a.n, a.n));
+    for (i, mut row) in dense.rows_mut().into_iter().enumerate() {
+        row.iter_mut().zip(a.row(i)).for_each(|(to, from)| *to = *from);
+    }
+    dense
+}
+
+/// A part of a row.
+fn row(a: &Array2<f64>, i: usize, columns: Range<usize>) -> &[f64] {
+    a.row(i).to_slice().and_then(|row| row.get(columns)).unwrap_or_default()
+}
+
+fn part(mut a: ArrayView2<'_, f64>, rows: Range<usize>, columns: Range<usize>) -> ArrayView2<'_, f64> {
+    a.slice_axis_inplace(Axis(0), rows.into());
+    a.slice_axis_inplace(Axis(1), columns.into());
+    a
+}
+
+fn part_mut(
+    mut a: ArrayViewMut2<'_, f64>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) -> ArrayViewMut2<'_, f64> {
+    a.slice_axis_inplace(Axis(0), rows.into());
+    a.slice_axis_inplace(Axis(1), columns.into());
+    a
 }
 
 /// Solves `L x = b`.
@@ -139,29 +173,34 @@ pub(super) fn solve_upper(l: &Lower, b: &[f64]) -> Vec<f64> {
     x
 }
 
-/// The inverse of `A = L L'`.
+/// The inverse of `A = L L'`, by way of `M = L^-1` and `A^-1 = M' M`, block by block.
 pub(super) fn inverse(l: &Lower) -> Lower {
-    // M = L^-1 row by row, then A^-1 = M' M as a sum over the rows of M.
-    let mut m = Lower::new(l.n, vec![0.0; l.entries.len()]);
-    for i in 0..l.n {
-        let (above, row) = m.row_mut(i);
-        let factors = l.row(i);
-        for (k, factor) in factors[..i].iter().enumerate() {
-            add_scaled(row, -factor, above.row(k));
-        }
-        row[i] = 1.0;
-        for x in row {
-            *x /= factors[i];
+    let n = l.n;
+    let l = dense(l);
+    let mut m = Array2::<f64>::zeros((n, n));
+    for start in (0..n).step_by(BLOCK) {
+        let end = (start + BLOCK).min(n);
+        // L M = I: rows of the block, first less what the blocks above give, then one after the other.
+        let above = part(l.view(), start..end, 0..start).dot(&part(m.view(), 0..start, 0..start));
+        for i in start..end {
+            let (done, mut rest) = m.view_mut().split_at(Axis(0), i);
+            let Some(now) = rest.as_slice_mut() else { continue };
+            now[..start].iter_mut().zip(above.row(i - start)).for_each(|(x, above)| *x = -above);
+            for k in start..i {
+                let Some(earlier) = done.row(k).to_slice() else { continue };
+                add_scaled(&mut now[..=k], -l[[i, k]], &earlier[..=k]);
+            }
+            now[i] = 1.0;
+            now[..=i].iter_mut().for_each(|x| *x /= l[[i, i]]);
         }
     }
-    let mut inverse = Lower::new(l.n, vec![0.0; l.entries.len()]);
-    for k in 0..l.n {
-        let row = m.row(k);
-        for (i, factor) in row.iter().enumerate() {
-            add_scaled(inverse.row_mut(i).1, *factor, row);
-        }
+    let mut inverse = Array2::<f64>::zeros((n, n));
+    for start in (0..n).step_by(BLOCK) {
+        let end = (start + BLOCK).min(n);
+        let (left, right) = (part(m.view(), start..n, start..end), part(m.view(), start..n, 0..end));
+        general_mat_mul(1.0, &left.t(), &right, 0.0, &mut part_mut(inverse.view_mut(), start..end, 0..end));
     }
-    inverse
+    Lower::from_fn(n, |i, j| inverse[[i, j]])
 }
 
 #[cfg(test)]
@@ -179,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_factor_gives_back_its_matrix_and_solves() {
-        let n = 21;
+        let n = 75;
         let a = matrix(n);
         let l = cholesky(&a).unwrap();
         let again = Lower::from_fn(n, |i, j| dot(l.row(i), l.row(j)));

@@ -114,12 +114,12 @@ impl Models {
         let (points, costs) = now.measured();
         let warped = warp.of(&costs);
         let posterior = |(weight, theta): (f64, Vec<f64>)| {
-            Some((weight, Posterior::new(measures, &theta, points.clone(), warped.y.clone())?))
+            Some((weight, Posterior::new(measures, &theta, &points, warped.y.clone())?))
         };
         let ensemble = Ensemble::new(thetas.into_iter().filter_map(posterior).collect())?;
         let feasibility = now.failed().and_then(|failed| {
             let theta = failures.unwrap_or_else(|| mode(measures.len()));
-            Feasibility::new(measures, &theta, now.points, &failed)
+            Feasibility::new(measures, &theta, &now.points, &failed)
         });
         Some(Model { ensemble, feasibility, back: warped.back })
     }
@@ -176,7 +176,7 @@ impl Models {
 /// How well each of the better costs is foretold from the others: mean logarithm of its density, on the scale of costs.
 fn score(measures: &[Measure], theta: &[f64], points: &[Point], costs: &[f64], warp: Warp) -> f64 {
     let warped = warp.of(costs);
-    let Some(posterior) = Posterior::new(measures, theta, points.to_vec(), warped.y) else {
+    let Some(posterior) = Posterior::new(measures, theta, points, warped.y) else {
         return f64::NEG_INFINITY;
     };
     let densities = posterior.left_out().into_iter().zip(warped.log_slopes).zip(better_half(costs));

@@ -1,13 +1,13 @@
 //! What a fitted process says of a point.
 
-use super::kernel::{Kernel, LEAST_NOISE, Measure, Point};
+use super::kernel::{Columns, Kernel, LEAST_NOISE, Measure, Point};
 use super::matrix::{Lower, cholesky, dot, inverse, solve_lower, solve_upper};
 
 /// A Gaussian process with its data.
 #[derive(Clone, Debug)]
 pub(super) struct Posterior {
     kernel: Kernel,
-    points: Vec<Point>,
+    points: Columns,
     y: Vec<f64>,
     factor: Lower,
     /// `K^-1 y`.
@@ -30,22 +30,23 @@ const LEAST_VARIANCE: f64 = 1e-12;
 impl Posterior {
     /// The posterior of these hyperparameters; `None` if the covariance matrix cannot be factored, which the least noise
     /// rules out but for overflow.
-    pub(super) fn new(measures: &[Measure], theta: &[f64], points: Vec<Point>, y: Vec<f64>) -> Option<Self> {
+    pub(super) fn new(measures: &[Measure], theta: &[f64], points: &[Point], y: Vec<f64>) -> Option<Self> {
         let kernel = Kernel::new(measures, theta);
+        let columns = Columns::new(measures, points);
         let mut entries = Vec::with_capacity(points.len() * (points.len() + 1) / 2);
         for (i, x) in points.iter().enumerate() {
-            entries.extend(kernel.covariances(x, &points[..i]));
+            entries.extend(kernel.covariances(x, &columns, i));
             entries.push(kernel.variance() + kernel.noise);
         }
         let factor = cholesky(&Lower::new(points.len(), entries))?;
         let alpha = solve_upper(&factor, &solve_lower(&factor, &y));
-        Some(Self { kernel, points, y, factor, alpha })
+        Some(Self { kernel, points: columns, y, factor, alpha })
     }
 
     /// Mean and standard deviation of the latent function at a point, in units of the standardised cost (Rasmussen and
     /// Williams 2006, eq. 2.25 and 2.26).
     pub(super) fn at(&self, x: &[f64]) -> (f64, f64) {
-        let k = self.kernel.covariances(x, &self.points);
+        let k = self.covariances(x);
         let v = solve_lower(&self.factor, &k);
         let variance = self.kernel.variance() - dot(&v, &v);
         (dot(&k, &self.alpha), variance.max(LEAST_VARIANCE).sqrt())
@@ -53,38 +54,37 @@ impl Posterior {
 
     /// The same with slopes along some axes.
     pub(super) fn slopes(&self, x: &[f64], axes: &[usize]) -> Slopes {
-        let k = self.kernel.covariances(x, &self.points);
+        let (k, steep) = self.kernel.steep(x, &self.points);
         let v = solve_lower(&self.factor, &k);
         let std = (self.kernel.variance() - dot(&v, &v)).max(LEAST_VARIANCE).sqrt();
-        let mut by_mean = vec![0.0; axes.len()];
-        self.kernel.slope(x, &self.points, &self.alpha, axes, &mut by_mean);
+        let slope = |w: &[f64]| self.kernel.slope(x, &self.points, &steep, w, axes);
         // d(var) = - 2 (K^-1 k)' dk, since the prior variance is the same everywhere.
-        let beta = solve_upper(&self.factor, &v);
-        let mut explained = vec![0.0; axes.len()];
-        self.kernel.slope(x, &self.points, &beta, axes, &mut explained);
+        let explained = slope(&solve_upper(&self.factor, &v));
         let by_std = explained.iter().map(|explained| -explained / std).collect();
-        Slopes { mean: dot(&k, &self.alpha), std, by_mean, by_std }
+        Slopes { mean: dot(&k, &self.alpha), std, by_mean: slope(&self.alpha), by_std }
     }
 
-    fn mean(&self, x: &[f64]) -> f64 {
-        dot(&self.kernel.covariances(x, &self.points), &self.alpha)
+    fn covariances(&self, x: &[f64]) -> Vec<f64> {
+        self.kernel.covariances(x, &self.points, self.points.len())
     }
 
     /// The posterior after a trial whose result is not known yet is taken to be what is expected of it (Ginsbourger et
     /// al. 2010, the kriging believer).
     pub(super) fn believe(&mut self, x: &Point) {
-        let k = self.kernel.covariances(x, &self.points);
+        let k = self.covariances(x);
         let row = solve_lower(&self.factor, &k);
         let corner = self.kernel.variance() + self.kernel.noise - dot(&row, &row);
         self.y.push(dot(&k, &self.alpha));
-        self.points.push(x.clone());
+        self.points.push(&self.kernel.measures, x);
         self.factor.push(&row, corner.max(LEAST_NOISE).sqrt());
         self.alpha = solve_upper(&self.factor, &solve_lower(&self.factor, &self.y));
     }
 
     /// The smallest mean at the points themselves: the incumbent without its noise.
     pub(super) fn incumbent(&self) -> f64 {
-        self.points.iter().map(|x| self.mean(x)).fold(f64::INFINITY, f64::min)
+        // K a = y with K = k + v I, so the mean k a at the points themselves is y - v a.
+        let means = self.y.iter().zip(&self.alpha).map(|(y, alpha)| y - self.kernel.noise * alpha);
+        means.fold(f64::INFINITY, f64::min)
     }
 
     /// Variance of the noise.
@@ -123,7 +123,7 @@ mod tests {
 
     fn posterior() -> Posterior {
         let (measures, theta, points, y) = fitted();
-        Posterior::new(&measures, &theta, points, y).unwrap()
+        Posterior::new(&measures, &theta, &points, y).unwrap()
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
         believing.believe(&x);
         points.push(x.clone());
         y.push(posterior.at(&x).0);
-        let whole = Posterior::new(&measures, &theta, points, y).unwrap();
+        let whole = Posterior::new(&measures, &theta, &points, y).unwrap();
         let probe = [0.4, 0.4, 0.75];
         let (a, b) = (believing.at(&probe), whole.at(&probe));
         assert!((a.0 - b.0).abs() < 1e-9 && (a.1 - b.1).abs() < 1e-9);
@@ -179,7 +179,7 @@ mod tests {
         let densities = posterior().left_out();
         let (x, cost) = (points.remove(5), y.remove(5));
         let noise = Kernel::new(&measures, &theta).noise;
-        let (mean, std) = Posterior::new(&measures, &theta, points, y).unwrap().at(&x);
+        let (mean, std) = Posterior::new(&measures, &theta, &points, y).unwrap().at(&x);
         let variance = std * std + noise;
         let expected = -0.5 * (variance.ln() + std::f64::consts::TAU.ln() + (cost - mean).powi(2) / variance);
         assert!((densities[5] - expected).abs() < 1e-6, "{} {expected}", densities[5]);
