@@ -3,6 +3,20 @@
 //!
 //! Entry points: [`Sampler`] and [`Scheduler`], the traits; [`rng::Streams`], where all chance comes from. Each
 //! algorithm has one settings struct that is checked once and then trusted.
+//!
+//! What trials mean to samplers that learn from them (`testing::uses` holds them to it):
+//!
+//! | sampler | ended | stopped early | failed | running |
+//! |---|---|---|---|---|
+//! | random, Sobol, grid | not proposed again in small spaces | the same | the same | the same |
+//! | Gaussian process | its cost | the cost it had reached | where trials fail, nothing of the cost | ends as expected of it |
+//! | TPE | good, or one of the others | by the cost it had reached | one of the others | one of the others |
+//! | CMA-ES | a member of its generation | with the cost it had reached | a member worse than all others | nothing |
+//! | evolution | may have children | the same | nothing | not proposed again |
+//! | local search | the best so far, or a failure | the same | a failure | not proposed again |
+//!
+//! A trial that ends late counts when it ends, as if it had begun late, but for CMA-ES, to which one of a run that is over
+//! says nothing. A trial ends once: a second end is that of an unknown trial and passed over.
 
 pub mod auto;
 pub mod cmaes;

@@ -189,6 +189,8 @@ pub(crate) fn contract(make: Make<'_>, spaces: &[Space]) {
         failures_alone_do_no_harm(make, &study);
         equal_costs_do_no_harm(make, &study);
         a_late_end_does_no_harm(make, &study);
+        a_stopped_trial_counts_with_what_it_had_reached(make, &study);
+        a_second_end_is_passed_over(make, &study);
     }
 }
 
@@ -287,6 +289,55 @@ fn equal_costs_do_no_harm(make: Make<'_>, study: &Study) {
     let extreme = |idx| Outcome::Succeeded { costs: vec![if idx % 2 == 0 { 1e300 } else { -1e300 }] };
     let (_, trials) = told(study, make, extreme);
     assert!(!trials.is_empty());
+}
+
+/// The next two suggestions of a sampler.
+fn next_two(sampler: &dyn Sampler, study: &Study) -> Vec<Suggestion> {
+    sampler.ask(TrialIdx(1001)..TrialIdx(1003), &[], &Streams::new(study.seed))
+}
+
+fn a_stopped_trial_counts_with_what_it_had_reached(make: Make<'_>, study: &Study) {
+    let costs = |idx: u64| vec![(idx * 7 % 11) as f64];
+    let (whole, _) = told(study, make, |idx| Outcome::Succeeded { costs: costs(idx) });
+    let (stopped, _) = told(study, make, |idx| match idx % 3 {
+        0 => Outcome::EarlyStopped { costs: costs(idx) },
+        _ => Outcome::Succeeded { costs: costs(idx) },
+    });
+    assert_eq!(next_two(&*whole, study), next_two(&*stopped, study));
+}
+
+fn a_second_end_is_passed_over(make: Make<'_>, study: &Study) {
+    let outcome = |idx: u64| Outcome::Succeeded { costs: vec![(idx * 7 % 11) as f64] };
+    let (once, _) = told(study, make, outcome);
+    let (mut twice, trials) = told(study, make, outcome);
+    for trial in trials {
+        let outcome = Outcome::Succeeded { costs: vec![-100.0] };
+        twice.tell(&[HistoryEvent::Ended { trial: trial.idx, outcome }]);
+    }
+    assert_eq!(next_two(&*once, study), next_two(&*twice, study));
+}
+
+/// What failed and running trials mean to a sampler, told of 30 that ended: whether a few failures change what
+/// follows, and whether a running trial does.
+pub(crate) fn uses(make: Make<'_>, space: Space) -> (bool, bool) {
+    let study = study("test", space);
+    let outcome = |idx: u64| Outcome::Succeeded { costs: vec![(idx * 7 % 11) as f64] };
+    let known = || told(&study, make, outcome).0;
+    let before = next_two(&*known(), &study);
+    let trial = Trial { idx: TrialIdx(1000), suggestion: before[0].clone() };
+    let mut failed = known();
+    let few = failed.ask(TrialIdx(500)..TrialIdx(512), &[], &Streams::new(study.seed));
+    for (trial, suggestion) in (500..).map(TrialIdx).zip(few) {
+        let ended = HistoryEvent::Ended { trial, outcome: Outcome::Failed };
+        failed.tell(&[HistoryEvent::Started(Trial { idx: trial, suggestion }), ended]);
+    }
+    let mut running = known();
+    running.tell(&[HistoryEvent::Started(trial)]);
+    let assignments = |sampler: &dyn Sampler| -> Vec<_> {
+        next_two(sampler, &study).into_iter().map(|suggestion| suggestion.assignment).collect()
+    };
+    let before: Vec<_> = before.into_iter().map(|suggestion| suggestion.assignment).collect();
+    (assignments(&*failed) != before, assignments(&*running) != before)
 }
 
 /// A trial that ends long after others, and the end of one that nobody knows.

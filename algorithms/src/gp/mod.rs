@@ -51,6 +51,10 @@ const NAME: &str = "bayesianoptimization";
 const MAX_POINTS: usize = 200;
 /// Of which best.
 const MAX_BEST: usize = 100;
+/// Most points of a space that are all candidates.
+const WHOLE: u64 = 20_000;
+/// Most of such points times the square of the trials in a fit.
+const WHOLE_COST: u64 = 200_000_000;
 /// Least and most trials of the start design, unless it is set.
 const START: (usize, usize) = (5, 12);
 
@@ -201,12 +205,13 @@ impl Gp {
         factors.extend(belief.as_ref().map(|belief| belief as &dyn Factor));
         let promises = ensemble.promises(self.settings.acquisition, factors);
         let search = Search { encoder: &self.encoder, axes: &self.axes, landscape: &promises };
+        let places = self.all_places().unwrap_or_else(|| candidates.all(slot, &mut rng));
         // A point again, or nearly, tells little; only when there is no other it is taken.
         let ended = self.past.ended.iter().map(|ended| &ended.suggestion);
         let known: Vec<Point> =
             ended.chain(running.values()).map(|known| point(self.space(), &known.assignment)).collect();
         let is_new = |x: &Point| !known.iter().any(|known| self.axes.alike(x, known));
-        let Some(found) = search.run(candidates.all(slot, &mut rng), &is_new, &mut rng) else {
+        let Some(found) = search.run(places, &is_new, &mut rng) else {
             return Some(noted(suggestion(begun.uniform(&self.encoder, &mut rng)?, NAME), "by chance"));
         };
         let mut suggestion = suggestion(found.assignment, NAME);
@@ -218,6 +223,14 @@ impl Gp {
             suggestion.notes.insert("std".into(), format!("{std:.3e}"));
         }
         Some(noted(suggestion, self.settings.acquisition.name()))
+    }
+
+    /// All points of a small space, as long as looking at them is cheap.
+    fn all_places(&self) -> Option<Vec<Vec<f64>>> {
+        let fitted = self.past.ended.len().min(MAX_POINTS) as u64;
+        let few = |n: &u64| *n <= WHOLE && n * fitted * fitted <= WHOLE_COST;
+        let n = self.encoder.cardinality().filter(few)?;
+        Some((0..n).map(|k| self.encoder.encode(&self.encoder.combination(k.into(), 1))).collect())
     }
 
     /// The point of a slot in the start design: the centre, then a Sobol sequence.
@@ -302,6 +315,20 @@ mod tests {
     fn keeps_the_contract() {
         testing::contract(&gp, &testing::spaces());
         testing::no_point_twice_while_others_are_untried(&gp);
+    }
+
+    #[test]
+    fn all_points_of_a_small_space_are_looked_at() {
+        let whole = |name: &str, max| {
+            let domain =
+                study::Domain::Int { min: 1, max, step: 1, distribution: study::Distribution::Uniform };
+            testing::with(name, domain)
+        };
+        let space = Space::new(vec![whole("a", 120), whole("b", 100)], vec![]).unwrap();
+        let gp = Gp::new(&testing::study("bayesianoptimization", space)).unwrap();
+        let places: std::collections::BTreeSet<String> =
+            gp.all_places().unwrap().iter().map(|x| format!("{:?}", gp.encoder.decode(x))).collect();
+        assert_eq!(places.len(), 12_000);
     }
 
     /// Were they equal, 16 or more of 20 would have probability 0.006.

@@ -16,7 +16,7 @@ const MAX_NAMES: usize = 48;
 /// Candidates that are looked at closely: the best of each view, to each of which a share of all is shown.
 const CLOSE: usize = 40;
 /// Of these, how many are climbed from.
-const CLIMBS: usize = 10;
+const CLIMBS: usize = 5;
 /// Rounds of gradient steps and sweeps.
 const ROUNDS: usize = 4;
 /// Gradient steps of a round.

@@ -220,7 +220,33 @@ mod tests {
     use super::*;
     use crate::auto::Auto;
     use crate::cmaes::Cmaes;
+    use crate::evolution::Evolution;
     use crate::gp::Gp;
+    use crate::local_search::LocalSearch;
+    use crate::random::Random;
+    use crate::testing::{numeric, uses};
+    use crate::tpe::Tpe;
+
+    /// In a space of numbers, where nothing is proposed twice anyway.
+    #[test]
+    fn failed_and_running_trials_mean_what_the_table_says() {
+        type Row = (&'static str, fn(&Study) -> Result<Box<dyn Sampler>, SettingsError>, (bool, bool));
+        let table: [Row; 6] = [
+            ("random", |study| Ok(Box::new(Random::new(study)?)), (false, false)),
+            ("gp", |study| Ok(Box::new(Gp::new(study)?)), (true, true)),
+            ("tpe", |study| Ok(Box::new(Tpe::new(study)?)), (true, true)),
+            ("cmaes", |study| Ok(Box::new(Cmaes::new(study)?)), (true, false)),
+            ("evolution", |study| Ok(Box::new(Evolution::new(study)?)), (false, true)),
+            ("local-search", |study| Ok(Box::new(LocalSearch::new(study)?)), (true, true)),
+        ];
+        for (name, make, expected) in table {
+            assert_eq!(
+                uses(&make, numeric()),
+                expected,
+                "{name}: whether failures matter, and running trials"
+            );
+        }
+    }
 
     #[test]
     fn the_gaussian_process_lives_through_it() {
