@@ -114,11 +114,13 @@ impl Auto {
 /// budget or the space is not for one.
 fn first_of_many(study: &Study) -> Option<usize> {
     let parameters = study.space.parameters();
-    let is_number = |domain: &Domain| !matches!(domain, Domain::Categorical { ordered: false, .. });
-    let numbers = parameters.iter().all(|p| p.when.is_empty() && p.prior.is_none() && is_number(&p.domain));
+    let is_ordered = |domain: &Domain| !matches!(domain, Domain::Categorical { ordered: false, .. });
+    let is_number = |domain: &Domain| matches!(domain, Domain::Float { .. } | Domain::Int { .. });
+    let suited = parameters.iter().all(|p| p.when.is_empty() && p.prior.is_none() && is_ordered(&p.domain));
     let dims = parameters.len();
     let budget = study.max_trials.and_then(|n| usize::try_from(n).ok())?;
-    (numbers && dims >= 2 && budget >= MANY * dims).then(|| (FIRST * dims).min(MAX_FITTED))
+    let two = parameters.iter().filter(|p| is_number(&p.domain)).count() >= 2;
+    (suited && two && budget >= MANY * dims).then(|| (FIRST * dims).min(MAX_FITTED))
 }
 
 /// Why the Gaussian process is not the first choice for a study.
@@ -237,6 +239,14 @@ mod tests {
         assert_eq!(chosen(&study, &told), "cmaes");
         study.max_trials = Some(499);
         assert_eq!(chosen(&study, &told), "bayesianoptimization");
+        let values: Vec<f64> = (0..40).map(f64::from).collect();
+        let texts = values.iter().map(f64::to_string).collect();
+        let list = |name| {
+            testing::with(name, Domain::Discrete { texts: Clone::clone(&texts), values: values.clone() })
+        };
+        let lists = study::Space::new(vec![list("a"), list("b")], vec![]).unwrap();
+        let study = Study { max_trials: Some(1000), ..testing::study("auto", lists) };
+        assert_eq!(chosen(&study, &[]), "bayesianoptimization", "lists alone are not for one");
     }
 
     /// Trials of which each is better than those before.
