@@ -21,7 +21,7 @@ use crate::{Prediction, Sampler};
 /// Most parameters of a Gaussian process.
 const MAX_DIMS: usize = 20;
 /// Ended trials after which it hands over.
-const MAX_FITTED: usize = 300;
+const MAX_FITTED: usize = 1000;
 /// Ended trials in a row without anything better after which a second opinion is asked.
 const STALLED: usize = 6;
 /// Ended trials before which none is.
@@ -265,9 +265,9 @@ mod tests {
 
     #[test]
     fn a_long_history_goes_to_the_parzen_estimator() {
-        let events = told(300);
+        let events = told(1000);
         let study = testing::study("auto", testing::numeric());
-        assert_eq!(chosen(&study, &events[..598]), "bayesianoptimization");
+        assert_eq!(chosen(&study, &events[..1998]), "bayesianoptimization");
         assert_eq!(chosen(&study, &events), "tpe");
     }
 }
