@@ -31,7 +31,7 @@ use study::{Assignment, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx}
 
 use crate::encode::Encoder;
 use crate::past::{Past, Tried, noted, one_by_one, suggestion};
-use crate::prior::exponent;
+use crate::prior;
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
@@ -199,7 +199,7 @@ impl Gp {
             best: self.past.best().map(|ended| ended.x.as_slice()).take(candidates::BEST).collect(),
             scales: ensemble.main().scales(),
         };
-        let belief = Belief::new(self.space(), exponent(self.max_trials, self.past.n_measured()));
+        let belief = Belief::new(self.space(), prior::exponent(self.max_trials, self.past.n_measured()));
         let mut factors: Vec<&dyn Factor> = Vec::new();
         factors.extend(feasibility.as_ref().map(|feasibility| feasibility as &dyn Factor));
         factors.extend(belief.as_ref().map(|belief| belief as &dyn Factor));
@@ -242,14 +242,14 @@ impl Gp {
         design(&self.encoder, &self.start, slot, streams, NAME)
     }
 
-    /// The middle of every number, by its prior, and the first of every list of names.
+    /// The middle of every number, by what the user believes of it, and the first of every list of names.
     fn centre(&self) -> Assignment {
         let coordinate = |(axis, measure): (usize, &Measure)| match (measure, self.axes.levels(axis)) {
             (Measure::Identity, Some(levels)) => levels[0],
             _ => 0.5,
         };
         let x: Vec<f64> = self.measures.iter().enumerate().map(coordinate).collect();
-        self.encoder.decode(&x)
+        self.encoder.decode(&prior::draw(self.space(), &x))
     }
 }
 
