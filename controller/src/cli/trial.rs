@@ -20,7 +20,8 @@ pub(super) enum Trial {
 
 /// Put a point in the queue: it is tried next
 ///
-/// Parameters that are left out take their defaults. It runs whole: early stopping passes it over.
+/// Parameters that are left out are as in the best trial so far; before there is one, they take their defaults. The
+/// trial runs whole: early stopping passes it over.
 ///
 /// Example: cairn trial enqueue digits learning-rate=0.1 hidden=64
 #[derive(Debug, Args)]

@@ -131,7 +131,8 @@ pub(super) async fn predicted_best(
     Ok(Json(service::predicted_best(&api, &query.namespace, &name).await?))
 }
 
-/// Puts a point in the queue: it is tried next.
+/// Puts a point in the queue: it is tried next. Parameters that are left out are as in the best trial so far, else take
+/// their defaults.
 #[utoipa::path(
     post, path = "/api/v1/experiments/{name}/trials", tag = "trials",
     params(("name" = String, Path, description = "experiment"), Namespace), request_body = EnqueueRequest,

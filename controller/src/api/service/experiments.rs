@@ -133,7 +133,7 @@ fn budgets_of(spec: &controller_core::spec::ExperimentSpec) -> impl PartialEq {
     )
 }
 
-/// Puts a point in the queue; parameters that are left out take their defaults.
+/// Puts a point in the queue; parameters that are left out are as in the best trial so far, else take their defaults.
 pub(crate) async fn enqueue(
     api: &Api,
     namespace: &str,
@@ -142,7 +142,11 @@ pub(crate) async fn enqueue(
 ) -> Result<Wished, ApiError> {
     let record = find(api, namespace, name).await?;
     let study = search::study(&record)?;
+    let best = api.world.store.status(record.id).await?.best;
     let mut point = point.clone();
+    for (name, value) in best.iter().flat_map(|best| &best.assignments) {
+        point.entry(name.clone()).or_insert_with(|| value.clone());
+    }
     for parameter in &record.spec.parameters {
         if let Some(default) = &parameter.default_value {
             point.entry(parameter.name.clone()).or_insert_with(|| default.clone());

@@ -194,7 +194,10 @@ class Experiment:
         return self._follow(path, query) if follow else Text(self._client.text(path, query))
 
     def enqueue(self, **params: Any) -> None:
-        """Puts a point in the queue: it is tried next. Parameters with a default may be left out."""
+        """Puts a point in the queue: it is tried next.
+
+        Parameters that are left out are as in the best trial so far; before there is one, they take their defaults.
+        """
         body = {"parameters": {name: _written(value) for name, value in params.items()}}
         self._client.send("POST", self._path("/trials"), body, self._query(), repeatable=False)
 
