@@ -6,18 +6,18 @@ from fnmatch import fnmatch
 from functools import cache
 
 from optbench.problem import Problem
-from optbench.problems import batch, conditional, continuous, hpo, long, mixed, noisy
+from optbench.problems import batch, conditional, continuous, hpo, long, mixed, noisy, wide
 
 #: Suites in the order in which they are told of.
 SUITES = ("bbob", "mixed", "hpo", "conditional", "noisy", "batch")
-#: Suites that only take part when they are named, and have tables of their own.
-APART = ("long",)
+#: Suites that only take part when they are named, and the titles of their own tables.
+APART = {"long": "Long budgets", "wide": "Many parameters"}
 
 
 @cache
 def everything() -> tuple[Problem, ...]:
     """Every problem, suite by suite."""
-    modules = (continuous, mixed, hpo, conditional, noisy, batch, long)
+    modules = (continuous, mixed, hpo, conditional, noisy, batch, long, wide)
     return tuple(problem for module in modules for problem in module.problems())
 
 

@@ -28,13 +28,15 @@ def problems() -> list[Problem]:
         logs("mixed/log-ellipsoid-5", "ellipsoid", floats=3, ints=2),
         select(),
         offsets(),
-        interactions(),
+        interactions("mixed/interactions-10", 8, 80),
         pest_control(),
         autocorrelation(),
     ]
 
 
-def levels(title: str, name: str, floats: int, ints: Sequence[int], ordered: Sequence[int]) -> Problem:
+def levels(
+    title: str, name: str, floats: int, ints: Sequence[int], ordered: Sequence[int], budget: int | None = None
+) -> Problem:
     """A BBOB function some of whose coordinates are whole numbers, or levels with names.
 
     `ints` and `ordered` hold the number of values of each.
@@ -43,7 +45,7 @@ def levels(title: str, name: str, floats: int, ints: Sequence[int], ordered: Seq
     parameters += [Int(f"n{i}", 0, n - 1) for i, n in enumerate(ints)]
     parameters += [Choice(f"level{i}", [f"l{j}" for j in range(n)], ordered=True) for i, n in enumerate(ordered)]
     space = Space(parameters)
-    return Problem(title, family(name), space, on_units(space, name), budget=min(10 * len(space), 80))
+    return Problem(title, family(name), space, on_units(space, name), budget or min(10 * len(space), 80))
 
 
 def logs(title: str, name: str, floats: int, ints: int) -> Problem:
@@ -86,21 +88,21 @@ def offsets() -> Problem:
     return Problem("mixed/offsets-7", "offsets", Space(parameters), truth, budget=70, optimum=0.0)
 
 
-def interactions() -> Problem:
-    """Eight names of four values with costs for each and for neighbours together, and two numbers."""
+def interactions(title: str, n: int, budget: int) -> Problem:
+    """Names of four values with costs for each and for neighbours together, and two numbers."""
     rng = stream("mixed", "interactions")
-    single = rng.uniform(0, 1, (8, 4))
-    pairs = rng.uniform(0, 1, (7, 4, 4))
-    parameters: list[Parameter] = [Choice(f"c{i}", ["a", "b", "c", "d"]) for i in range(8)]
+    single = rng.uniform(0, 1, (n, 4))
+    pairs = rng.uniform(0, 1, (n - 1, 4, 4))
+    parameters: list[Parameter] = [Choice(f"c{i}", ["a", "b", "c", "d"]) for i in range(n)]
     parameters += [Float("x0", -5.0, 5.0), Float("x1", 1e-3, 1e3, log=True)]
 
     def truth(point: Point) -> float:
-        at = ["abcd".index(str(point[f"c{i}"])) for i in range(8)]
-        names = sum(single[i, at[i]] for i in range(8)) + sum(pairs[i, at[i], at[i + 1]] for i in range(7))
+        at = ["abcd".index(str(point[f"c{i}"])) for i in range(n)]
+        names = sum(single[i, at[i]] for i in range(n)) + sum(pairs[i, at[i], at[i + 1]] for i in range(n - 1))
         x0, x1 = float(point["x0"]), np.log10(float(point["x1"]))
-        return float(names + 0.1 * (x0 - 2 + at[0]) ** 2 + 0.2 * (x1 - 1 + at[7] / 2) ** 2)
+        return float(names + 0.1 * (x0 - 2 + at[0]) ** 2 + 0.2 * (x1 - 1 + at[-1] / 2) ** 2)
 
-    return Problem("mixed/interactions-10", "interactions", Space(parameters), truth, budget=80)
+    return Problem(title, "interactions", Space(parameters), truth, budget)
 
 
 def pest_control() -> Problem:

@@ -16,8 +16,7 @@ BEGIN, END = "<!-- written by report --write -->", "<!-- end -->"
 
 def write(fast: list[str], slow: list[str], against: str | None) -> None:
     """Tables and curves of the committed results: all problems, the few that slow optimizers get too, suites apart."""
-    apart = having(fast, APART)
-    fast = having(fast)
+    everybody, fast = fast, having(fast)
     chosen = comparable(fast, "all", stratified=False, committed=True)
     parts = ["### All problems", tables(chosen, against), "![Regret over the budget](results/curves.svg)"]
     (results.COMMITTED / "curves.svg").write_text(curves(chosen, against))
@@ -26,8 +25,11 @@ def write(fast: list[str], slow: list[str], against: str | None) -> None:
         names = " and ".join(group)
         parts += [f"### With {names}", tables(few, against), f"![The same, with {names}](results/{group[0]}.svg)"]
         (results.COMMITTED / f"{group[0]}.svg").write_text(curves(few, against))
-    far = comparable(apart, "all", stratified=False, committed=True, suites=APART)
-    parts += ["### Long budgets", tables(far, next((name for name in apart if name.startswith("cairn-")), None))]
+    for suite, title in APART.items():
+        there = having(everybody, [suite])
+        rows = comparable(there, "all", stratified=False, committed=True, suites=[suite])
+        first = against if against in there else next((name for name in there if name.startswith("cairn-")), None)
+        parts += [f"### {title}", tables(rows, first)]
     readme = FOLDER / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
