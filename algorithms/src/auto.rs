@@ -1,7 +1,7 @@
 //! The algorithm of those who name none: a plain rule that picks one of the others.
 //!
-//! What can be tried wholly is tried wholly. Few dimensions go to the Gaussian process, which learns most from each trial,
-//! until a fit is worth less than it costs; everything else goes to the Parzen estimator. That is also asked for every
+//! What can be tried wholly is tried wholly. Almost everything else goes to the Gaussian process, which learns most from
+//! each trial, until a fit is worth less than it costs; the rest goes to the Parzen estimator. That is also asked for every
 //! second trial while the process finds nothing better: what it takes for certain may be wrong. Numbers with a large budget
 //! go on to an evolution strategy, which starts from the best that the process has found.
 
@@ -18,8 +18,8 @@ use crate::settings::{Reader, SettingsError};
 use crate::tpe::Tpe;
 use crate::{Prediction, Sampler};
 
-/// Most parameters of a Gaussian process.
-const MAX_DIMS: usize = 20;
+/// Most parameters of a Gaussian process: what a fit costs grows with them.
+const MAX_DIMS: usize = 200;
 /// Ended trials after which it hands over.
 const MAX_FITTED: usize = 1000;
 /// Ended trials in a row without anything better after which a second opinion is asked.
@@ -84,7 +84,7 @@ impl Auto {
         };
         Ok(Self {
             later,
-            now: Choice::new(Gp::new(study)?, "few parameters, few trials"),
+            now: Choice::new(Gp::new(study)?, "few trials"),
             second: Some(Choice::new(Tpe::new(study)?, SECOND)),
             costs: Vec::new(),
         })
