@@ -4,6 +4,7 @@
 //! Everything here is pure: it makes and reads objects, and talks to no API server. Entry points: [`resources`],
 //! [`project`], [`wishes`] and [`job`].
 
+pub mod job;
 pub mod names;
 pub mod project;
 pub mod resources;

@@ -12,3 +12,5 @@ pub const SUCCESS_ANNOTATION: &str = "cairn.dev/success-condition";
 pub const FAILURE_ANNOTATION: &str = "cairn.dev/failure-condition";
 /// Annotation in which `kubectl apply` keeps what it was given; about that one object only.
 pub const APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Annotation with which a restored Experiment names the record that it continues.
+pub const EXPERIMENT_ANNOTATION: &str = "cairn.dev/experiment-id";

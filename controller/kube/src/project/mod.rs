@@ -9,7 +9,7 @@ mod experiment;
 mod object;
 mod suggestion;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod trial;
