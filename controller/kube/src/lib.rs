@@ -8,3 +8,4 @@ pub mod job;
 pub mod names;
 pub mod project;
 pub mod resources;
+pub mod wishes;
