@@ -3,6 +3,8 @@
 mod existing;
 mod gjson;
 mod object;
+mod process;
+mod slots;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use controller_core::defaults;
+use controller_core::report::Problem;
 use controller_core::run::Run;
 use controller_core::spec::TrialTemplate;
 use kube::core::DynamicObject;
 use thiserror::Error;
 
 use super::gjson::{Path, PathError};
+use super::process;
 use crate::names;
 use crate::project::owner;
 use crate::resources::Kind;
@@ -18,6 +21,9 @@ pub enum ObjectError {
     /// The template made something that no API server takes.
     #[error("the trial template makes no object of Kubernetes")]
     NotAnObject(#[source] serde_json::Error),
+    /// A Process that cannot run on a cluster.
+    #[error("{}", .0.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect::<Vec<_>>().join("; "))]
+    Process(Vec<Problem>),
     /// It does not say what it is.
     #[error("the trial template has no {0}")]
     NoKind(&'static str),
@@ -33,26 +39,35 @@ pub enum ObjectError {
     },
 }
 
-/// The object of a run: as rendered, with the trial for its owner, so that it goes with it, labels to find it by, and
+/// The object of a run: as rendered, a Process as a Job, with the trial for its owner, so that it goes with it, labels to find it by, and
 /// annotations that say which attempt it is and by which expressions it has ended, so that nothing else need be known to
 /// read it. `trial_uid` is that of the Trial resource.
 ///
 /// # Errors
 /// If the API server could not take it, or nobody could tell from it how the trial goes.
 pub fn object(run: &Run, template: &TrialTemplate, trial_uid: &str) -> Result<DynamicObject, ObjectError> {
-    let mut object: DynamicObject =
-        serde_json::from_value(run.manifest.clone()).map_err(ObjectError::NotAnObject)?;
+    let is_process = template.is_process();
+    let manifest = if is_process {
+        process::job(run, template.retries()).map_err(ObjectError::Process)?
+    } else {
+        run.manifest.clone()
+    };
+    let mut object: DynamicObject = serde_json::from_value(manifest).map_err(ObjectError::NotAnObject)?;
     let types = object.types.as_ref().ok_or(ObjectError::NoKind("apiVersion and kind"))?;
     if types.kind.is_empty() || types.api_version.is_empty() {
         return Err(ObjectError::NoKind(if types.kind.is_empty() { "kind" } else { "apiVersion" }));
     }
-    let conditions = [
-        ("successCondition", names::SUCCESS_ANNOTATION, &template.success_condition),
-        ("failureCondition", names::FAILURE_ANNOTATION, &template.failure_condition),
-    ];
+    let (success, failure) = if is_process {
+        (&defaults::condition("Complete"), &defaults::condition("Failed"))
+    } else {
+        (&template.success_condition, &template.failure_condition)
+    };
     let metadata = &mut object.metadata;
     let annotations = metadata.annotations.get_or_insert_default();
-    for (word, annotation, text) in conditions {
+    for (word, annotation, text) in [
+        ("successCondition", names::SUCCESS_ANNOTATION, success),
+        ("failureCondition", names::FAILURE_ANNOTATION, failure),
+    ] {
         Path::parse(text).map_err(|source| ObjectError::Condition { word, text: text.clone(), source })?;
         annotations.insert(annotation.into(), text.clone());
     }

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::existing::run_id;
 use super::gjson::{Path, PathError};
+use super::slots::slots;
 use crate::names;
 
 /// Why an object says nothing of a run.
@@ -49,7 +50,7 @@ pub fn status(object: &DynamicObject, seen: Timestamp) -> Result<RunStatus, Read
             exit,
             started: started.or_else(|| created(object)),
             ended,
-            slots: Vec::new(),
+            slots: slots(value),
             stopped_by: None,
             message: hit.message.to_owned(),
             model: None,
@@ -74,7 +75,7 @@ pub fn status(object: &DynamicObject, seen: Timestamp) -> Result<RunStatus, Read
             RunPhase::Waiting { reason: "it is suspended, as by a queue".into() }
         } else {
             let since = started.or_else(|| created(object)).unwrap_or(seen);
-            RunPhase::Running { since, slots: Vec::new() }
+            RunPhase::Running { since, slots: slots(value) }
         }
     });
     Ok(RunStatus { run, phase })

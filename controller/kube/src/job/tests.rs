@@ -39,6 +39,49 @@ fn the_object_of_a_run() {
     insta::assert_snapshot!(yaml(&made(&experiment()).unwrap()));
 }
 
+const PROCESS: &str = "
+apiVersion: kubeflow.org/v1beta1
+kind: Experiment
+metadata: {name: demo, namespace: ns1}
+spec:
+  objective: {type: minimize, objectiveMetricName: loss}
+  parameters:
+    - {name: lr, parameterType: double, feasibleSpace: {min: '0.01', max: '0.1'}}
+  trialTemplate:
+    trialParameters:
+      - {name: learningRate, reference: lr}
+    trialSpec:
+      apiVersion: cairn.dev/v1
+      kind: Process
+      metadata: {labels: {team: a}}
+      spec:
+        image: reg.io/x/train:1
+        command: [python, train.py]
+        args: ['--lr=${trialParameters.learningRate}', '--out=$(HOME)']
+        env: {PRICE: $5}
+        workingDir: /src
+        timeout: 90s
+        retries: 2
+        resources: {cpu: 500m, example.com/gpu: 2}
+";
+
+#[test]
+fn a_process_is_a_job_with_one_container() {
+    let made = made(&record(PROCESS)).unwrap();
+    insta::assert_snapshot!(yaml(&made));
+    let RunPhase::Running { slots, .. } = status(&made, at(0)).unwrap().phase else { panic!("it runs") };
+    assert_eq!(slots, ["gpu-0", "gpu-1"]);
+}
+
+#[test]
+fn a_process_that_only_runs_on_a_machine_is_refused() {
+    let refused = |from: &str, to: &str| made(&record(&PROCESS.replace(from, to))).unwrap_err().to_string();
+    let image = refused("        image: reg.io/x/train:1\n", "");
+    assert_eq!(image, "spec.image: a Process needs an image to run on a cluster");
+    let folder = refused("workingDir: /src", "workingDir: src");
+    assert_eq!(folder, "spec.workingDir: on a cluster it is a folder of the image");
+}
+
 #[test]
 fn labels_and_annotations_of_the_template_stay() {
     let mut record = experiment();
