@@ -41,7 +41,8 @@ struct Hit<'a> {
 /// If the object does not say which run it is, or by which expressions it has ended.
 pub fn status(object: &DynamicObject, seen: Timestamp) -> Result<RunStatus, ReadError> {
     let run = run_id(object).ok_or(ReadError::NotARun(names::RUN_ANNOTATION))?;
-    let value = &object.data;
+    // Expressions may look at all of it, metadata too.
+    let value = &serde_json::to_value(object).unwrap_or_default();
     let started =
         ["/status/startTime", "/status/startedAt"].iter().find_map(|pointer| time(value.pointer(pointer)?));
     let over = |hit: &Hit<'_>, exit: Exit| {

@@ -224,6 +224,8 @@ fn objects_of_other_kinds_end_by_their_own_expressions() {
     let counted = "status.[@this].#(succeeded==1)";
     let status = json!({"status": {"succeeded": 1, "completionTime": "2026-01-01T10:00:40Z"}});
     assert_eq!(end(phase(counted, FAILED, status)), (Exit::Code { code: 0 }, 40));
+    let named = r#"[@this].#(metadata.namespace=="ns1")"#;
+    assert!(end(phase(named, FAILED, json!({}))).0.is_success(), "the whole object is looked at");
     // Neither a number nor an empty list is a hit.
     assert!(matches!(
         phase("status.n", "status.empty", json!({"status": {"n": 1, "empty": []}})),
