@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("algorithms", &["study"]),
     ("suggest", &["algorithms", "proto", "study"]),
     ("controller-core", &["study"]),
+    ("controller-kube", &["controller-core", "study"]),
     ("controller-store", &["controller-core", "study"]),
     ("sidecar", &["controller-core", "study"]),
     (
@@ -27,6 +28,8 @@ const PURE: &[&str] = &["study", "algorithms", "controller-core"];
 /// What only one crate, or a few, may bring.
 const BRINGERS: &[(&str, &[&str])] = &[
     ("sqlx", &["controller-store"]),
+    ("kube", &["controller-kube"]),
+    ("k8s-openapi", &["controller-kube"]),
     ("clap", &["controller"]),
     ("axum", &["controller"]),
     ("ndarray", &["algorithms"]),

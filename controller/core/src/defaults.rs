@@ -53,8 +53,12 @@ fn strategies(objective: &mut ObjectiveSpec) {
     }
 }
 
+/// The expression that says that an object's condition of this type is true.
+pub fn condition(kind: &str) -> String {
+    format!("status.conditions.#(type==\"{kind}\")#|#(status==\"True\")#")
+}
+
 fn trial_template(template: &mut TrialTemplate) {
-    let condition = |kind: &str| format!("status.conditions.#(type==\"{kind}\")#|#(status==\"True\")#");
     let kind = template.kind().to_owned();
     let success = match kind.as_str() {
         "Job" | "TrainJob" => "Complete",

@@ -198,7 +198,9 @@ fn unknown_fields(value: &Value) -> Report {
         for path in unknown {
             let passed_over =
                 path.starts_with("metadata.") || path == "status" || path.starts_with("status.");
-            if !passed_over {
+            if fields::UNBUILT.contains(&path.as_str()) {
+                report.error(Problem::new(path, "this build of Cairn does not know it yet"));
+            } else if !passed_over {
                 report.warn(unknown_field(&path));
             }
         }
@@ -322,6 +324,13 @@ spec:
         assert_eq!(paths, ["spec.maxTrials", "spec.parameters[0].nam"]);
         assert_eq!(report.warnings[1].hint.as_deref(), Some("did you mean `name`?"));
         assert!(report.is_valid());
+    }
+
+    #[test]
+    fn a_word_that_is_not_built_yet_is_refused_and_never_passed_over() {
+        let (_, _, report) = read("spec:\n  promotion: {stages: []}\n");
+        assert_eq!((&*report.errors[0].path, report.errors[0].line), ("spec.promotion", Some(2)));
+        assert!(report.warnings.is_empty());
     }
 
     #[test]

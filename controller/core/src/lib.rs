@@ -9,6 +9,7 @@ pub mod event;
 pub mod experiment;
 pub mod fields;
 mod floats;
+pub mod katib;
 pub mod metrics;
 pub mod plan;
 pub mod ports;

@@ -137,6 +137,13 @@ pub enum Exit {
         /// How.
         reason: String,
     },
+    /// Whoever runs it says that it has failed, after retries of its own: a Job of a cluster.
+    Failed {
+        /// One word; may be empty.
+        reason: String,
+        /// One sentence; may be empty.
+        message: String,
+    },
     /// It left something that cannot be kept, such as a model with links out of its folder.
     BadOutput {
         /// What.
@@ -158,6 +165,8 @@ impl fmt::Display for Exit {
             Self::Signal { signal } => write!(f, "killed by signal {signal}"),
             Self::TimedOut { seconds } => write!(f, "timed out after {seconds} s"),
             Self::Stopped => f.write_str("stopped"),
+            Self::Failed { reason, message } if message.is_empty() => f.write_str(reason),
+            Self::Failed { message, .. } => f.write_str(message),
             Self::NotStarted { reason } | Self::Lost { reason } | Self::BadOutput { reason } => {
                 f.write_str(reason)
             }

@@ -1,10 +1,15 @@
-//! YAML as Kubernetes reads it: YAML 1.1 scalars, anchors, merge keys, and where each node stands in the text.
+//! YAML as Kubernetes reads it: YAML 1.1 scalars, anchors, merge keys, and where each node stands in the text. And
+//! YAML as people like to read it.
+
+mod write;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
+
+pub use write::write;
 
 /// Most nodes of one text, aliases expanded; more is taken for an attack.
 const MAX_NODES: usize = 1_000_000;

@@ -19,8 +19,14 @@ pub enum Shape {
     Bool,
     /// A map of the fields below it.
     Map,
-    /// A list; its items stand under the path with `[]`.
+    /// A list of maps; the fields of an item stand under the path with `[]`.
     List,
+    /// A list of texts.
+    Texts,
+    /// A list of whole numbers.
+    Ints,
+    /// A list of maps from any name to a text.
+    TextMaps,
     /// A map from any name to a text.
     TextMap,
     /// A map from any name to a number.
@@ -39,6 +45,9 @@ impl Shape {
             Self::Bool => "true or false",
             Self::Map => "map",
             Self::List => "list",
+            Self::Texts => "list of texts",
+            Self::Ints => "list of whole numbers",
+            Self::TextMaps => "list of maps of texts",
             Self::TextMap => "map of texts",
             Self::NumberMap => "map of numbers",
             Self::Any => "anything",

@@ -1,7 +1,9 @@
 //! The fields, one paragraph each.
 
 use super::Field;
-use super::Shape::{self, Any, Bool, Int, List, Map, Number, NumberMap, Text, TextMap};
+use super::Shape::{
+    self, Any, Bool, Int, Ints, List, Map, Number, NumberMap, Text, TextMap, TextMaps, Texts,
+};
 
 /// Words that belong to Cairn's language and whose feature is not in this build: refused, never passed over.
 pub const UNBUILT: [&str; 6] = [
@@ -50,7 +52,7 @@ pub const FIELDS: &[Field] = &[
     ),
     f(
         "spec.objective.additionalMetricNames",
-        List,
+        Texts,
         "Names of metrics that are kept beside the objective and shown with it. They do not steer the search.",
     ),
     f(
@@ -131,7 +133,7 @@ pub const FIELDS: &[Field] = &[
     ),
     f(
         "spec.parameters[].feasibleSpace.list",
-        List,
+        Texts,
         "The values of a `discrete` or `categorical` parameter, each a text. Discrete values are sorted; texts reach the trial as written.",
     ),
     f(
@@ -172,12 +174,12 @@ pub const FIELDS: &[Field] = &[
     ),
     f(
         "spec.parameterConstraints",
-        List,
+        Texts,
         "Inequalities over parameters that every trial must meet, such as `lr * batch <= 8`: `+ - * / ^`, `min max abs log exp`, `< <= >= >`. No point that breaks one is ever tried.",
     ),
     f(
         "spec.queuedPoints",
-        List,
+        TextMaps,
         "Assignments that are tried first, in order, before the algorithm is asked: texts by parameter name, one for each parameter that is active. They run whole: early stopping passes them over.",
     ),
     f(
@@ -220,12 +222,12 @@ pub const FIELDS: &[Field] = &[
     ),
     f(
         "spec.trialTemplate.trialSpec.spec.command",
-        List,
+        Texts,
         "Program and arguments of a Process. It is started as written, without a shell.",
     ),
     f(
         "spec.trialTemplate.trialSpec.spec.args",
-        List,
+        Texts,
         "Further arguments of a Process, after `command`. One whose placeholder belongs to an inactive parameter without a default is dropped.",
     ),
     f(
@@ -362,7 +364,7 @@ pub const FIELDS: &[Field] = &[
     f("spec.metricsCollectorSpec.source.filter", Map, "How metrics are found in lines."),
     f(
         "spec.metricsCollectorSpec.source.filter.metricsFormat",
-        List,
+        Texts,
         "Regular expressions (RE2) with two groups, name and value. Unset: `name=value` with spaces allowed around `=`.",
     ),
     f("spec.metricsCollectorSpec.source.httpGet", Map, "The page that a `PrometheusMetric` collector reads."),
@@ -378,8 +380,8 @@ pub const FIELDS: &[Field] = &[
     f("spec.nasConfig", Map, "Search for a network's architecture instead of parameters."),
     f("spec.nasConfig.graphConfig", Map, "Shape of the network."),
     f("spec.nasConfig.graphConfig.numLayers", Int, "Number of layers."),
-    f("spec.nasConfig.graphConfig.inputSizes", List, "Shape of the input."),
-    f("spec.nasConfig.graphConfig.outputSizes", List, "Shape of the output."),
+    f("spec.nasConfig.graphConfig.inputSizes", Ints, "Shape of the input."),
+    f("spec.nasConfig.graphConfig.outputSizes", Ints, "Shape of the output."),
     f("spec.nasConfig.operations", List, "What a layer may be."),
     f("spec.nasConfig.operations[].operationType", Text, "Kind of layer, such as `convolution`."),
     f(

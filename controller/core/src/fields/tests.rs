@@ -149,6 +149,42 @@ fn every_field_of_the_types_is_documented() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
+/// Whether a value is what a shape says.
+fn has_shape(value: &Value, shape: Shape) -> bool {
+    let all = |is: fn(&Value) -> bool| value.as_array().is_some_and(|items| items.iter().all(is));
+    let each = |is: fn(&Value) -> bool| value.as_object().is_some_and(|map| map.values().all(is));
+    match shape {
+        Shape::Text => value.is_string(),
+        Shape::Int => value.is_u64(),
+        Shape::Number => value.is_number(),
+        Shape::Bool => value.is_boolean(),
+        Shape::Map => value.is_object(),
+        Shape::List => all(Value::is_object),
+        Shape::Texts => all(Value::is_string),
+        Shape::Ints => all(Value::is_u64),
+        Shape::TextMaps => all(|item| item.as_object().is_some_and(|map| map.values().all(Value::is_string))),
+        Shape::TextMap => each(Value::is_string),
+        Shape::NumberMap => each(Value::is_number),
+        Shape::Any => true,
+    }
+}
+
+/// What stands at a path of a document, in the first item of each list.
+fn first<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, step| match step.strip_suffix("[]") {
+        Some(step) => value.get(step)?.get(0),
+        None => value.get(step),
+    })
+}
+
+#[test]
+fn every_field_has_the_shape_of_its_type() {
+    let document = serde_json::to_value(full()).unwrap();
+    let fields = FIELDS.iter().filter_map(|field| Some((field, first(&document, field.path)?)));
+    let wrong: Vec<_> = fields.filter(|(field, value)| !has_shape(value, field.shape)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
 #[test]
 fn a_document_with_everything_comes_back_unchanged() {
     let document = full();

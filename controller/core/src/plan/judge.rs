@@ -78,6 +78,14 @@ pub fn judge(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> F
         Exit::Lost { reason } => lost(trial, reason),
         Exit::TimedOut { .. } => failed("TrialTimedOut", measured),
         Exit::NotStarted { .. } | Exit::BadOutput { .. } => failed("TrialFailed", measured),
+        Exit::Failed { reason, message } => {
+            let with = |text: &str, what: &str, more: &str| {
+                if more.is_empty() { text.to_owned() } else { format!("{text}. Job {what}: {more}") }
+            };
+            let (reason, message) =
+                (with("TrialFailed", "reason", reason), with("Trial has failed", "message", message));
+            over(TrialEvent::Failed, &reason, &message, Outcome::Failed)
+        }
         Exit::Code { .. } | Exit::Signal { .. } => {
             let gone_on = !snapshot.status.is_completed() && trial.reason != KILL_WANTED;
             if gone_on && trial.failures < snapshot.limits.retries {

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use serde_json::json;
 use study::{Assignment, Suggestion, TrialIdx, Value};
 
-use super::{Action, Answer, Effect, Limits, Measured, Points, RunView, Snapshot, effects, plan};
+use super::{
+    Action, Answer, Effect, Fate, Limits, Measured, Points, RunView, Snapshot, effects, judge, plan,
+};
 use crate::experiment::{Counters, ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
 use crate::ports::{Batch, StoredWish, Wish};
 use crate::run::{Exit, RunEnd};
@@ -44,6 +46,7 @@ fn exits() -> impl Strategy<Value = Exit> {
         1 => Just(Exit::Stopped),
         1 => Just(Exit::Lost { reason: "gone".into() }),
         1 => Just(Exit::TimedOut { seconds: 1 }),
+        1 => Just(Exit::Failed { reason: "BackoffLimitExceeded".into(), message: "no more".into() }),
     ]
 }
 
@@ -67,6 +70,7 @@ fn wishes() -> impl Strategy<Value = Wish> {
         Just(space("0.4")),
         Just(space("1")),
         any::<bool>().prop_map(|now| Wish::Stop { now }),
+        Just(Wish::Lift { budgets: vec!["maxTrialCount".into(), "maxFailedTrialCount".into()] }),
         Just(Wish::Resume),
         Just(Wish::Resume),
         (1..12).prop_map(move |n| edit(Some(n), None)),
@@ -298,4 +302,25 @@ proptest! {
             walk.plan();
         }
     }
+}
+
+#[test]
+fn what_has_had_its_retries_elsewhere_fails_for_good_and_says_why() {
+    let snapshot = snapshot(4, 1, None, 1);
+    let mut walk = Walk { now: Timestamp(0), snapshot, ended: BTreeSet::new(), wish_no: 0 };
+    walk.plan();
+    walk.answer(0);
+    walk.snapshot.limits.retries = 3;
+    let trial = walk.snapshot.active.values().next().unwrap();
+    let fate = |reason: &str, message: &str| {
+        let exit = Exit::Failed { reason: reason.into(), message: message.into() };
+        match judge(&walk.snapshot, trial, &walk.measured(exit, 0.0)) {
+            Fate::End { reason, message, .. } => (reason, message),
+            Fate::Requeue { reason, .. } => panic!("{reason}"),
+        }
+    };
+    let said = fate("BackoffLimitExceeded", "Job has reached the specified backoff limit");
+    let wanted = "Trial has failed. Job message: Job has reached the specified backoff limit";
+    assert_eq!(said, ("TrialFailed. Job reason: BackoffLimitExceeded".into(), wanted.into()));
+    assert_eq!(fate("", ""), ("TrialFailed".into(), "Trial has failed".into()));
 }

@@ -31,7 +31,9 @@ impl Snapshot {
             }
             Wish::Resume => self.status.hold = Hold::Free,
             Wish::Delete => self.status.hold = Hold::Deleting,
-            edit @ (Wish::Edit { .. } | Wish::EditSpace { .. }) => self.edit(now, edit, batch),
+            edit @ (Wish::Edit { .. } | Wish::Lift { .. } | Wish::EditSpace { .. }) => {
+                self.edit(now, &edit, batch);
+            }
             Wish::StopTrial { trial } => {
                 self.want_ended(now, trial, KILL_WANTED, "a person wants it stopped", batch);
             }
@@ -51,33 +53,12 @@ impl Snapshot {
     }
 
     /// Budgets bound the search, and some algorithms go by them.
-    fn edit(&mut self, now: Timestamp, wish: Wish, batch: &mut Batch) {
-        let mut spec = self.record.spec.clone();
+    fn edit(&mut self, now: Timestamp, wish: &Wish, batch: &mut Batch) {
+        let spec = validate::edited(&self.record.spec, wish);
         let change = match wish {
-            Wish::Edit {
-                max_trial_count,
-                parallel_trial_count,
-                max_failed_trial_count,
-                max_duration,
-                max_gpu_hours,
-                max_cost,
-            } => {
-                spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
-                spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
-                spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
-                spec.max_duration = max_duration.or(spec.max_duration.take());
-                spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
-                spec.max_cost = max_cost.or(spec.max_cost);
-                "budgets were edited".to_owned()
-            }
-            Wish::EditSpace { parameters, parameter_constraints, queued_points, trial_template } => {
-                spec.parameters = parameters;
-                spec.parameter_constraints = parameter_constraints;
-                spec.queued_points = queued_points;
-                spec.trial_template = trial_template.or(spec.trial_template.take());
-                validate::space_changes(&self.record.spec, &spec).join("; ")
-            }
-            _ => return,
+            Wish::EditSpace { .. } => validate::space_changes(&self.record.spec, &spec).join("; "),
+            Wish::Lift { budgets } => format!("{} no longer bounds it", budgets.join(", ")),
+            _ => "budgets were edited".to_owned(),
         };
         let (Ok(study), _) = study::of_spec(&spec, &self.record.name, self.record.seed) else {
             let message = "an edit was not carried out: there would be nothing to search".to_owned();

@@ -75,6 +75,11 @@ pub enum Wish {
         /// Most money.
         max_cost: Option<f64>,
     },
+    /// Take these budgets away, by their words in the spec, such as `maxTrialCount`.
+    Lift {
+        /// The words.
+        budgets: Vec<String>,
+    },
     /// Search in another space from now on; what was found stays. Checked against the spec by whoever wishes it.
     EditSpace {
         /// Its dimensions.

@@ -8,7 +8,9 @@ mod top;
 mod update;
 
 pub use parameters::point_problems;
-pub use update::{Changes, changes, space_changes, space_edit};
+pub use update::{Changes, changes, edited, space_changes, space_edit};
+
+use serde_json::Value;
 
 use crate::defaults;
 use crate::document::{self, ExperimentDocument};
@@ -18,14 +20,26 @@ use crate::yaml::Source;
 
 /// Reads, defaults and validates the one Experiment of a text. The document is usable if the report is valid.
 pub fn text(text: &str) -> (ExperimentDocument, Source, Report) {
-    let (mut document, source, mut report) = document::read(text);
+    let (mut document, source, report) = document::read(text);
+    let report = rest(&mut document, report).with_lines(&source);
+    (document, source, report)
+}
+
+/// Decodes, defaults and validates an Experiment that is no text any more, such as a resource of a cluster.
+pub fn value(value: Value) -> (ExperimentDocument, Report) {
+    let (mut document, report) = document::decode(value);
+    let report = rest(&mut document, report);
+    (document, report)
+}
+
+/// Everything else that is to be said of a document after what its reading has said.
+fn rest(document: &mut ExperimentDocument, mut report: Report) -> Report {
     if !document.metadata.name.is_empty() || document.spec != ExperimentSpec::default() || report.is_valid() {
-        let mut found = self::document(&mut document);
+        let mut found = self::document(document);
         found.errors.retain(|error| !report.errors.iter().any(|cause| follows(error, cause)));
         report.extend(found);
     }
-    let report = report.with_lines(&source);
-    (document, source, report)
+    report
 }
 
 /// Whether an error is only there because another node could not be read and was left out: it stands at the same place

@@ -57,6 +57,49 @@ pub fn changes(old: &ExperimentSpec, new: &ExperimentSpec) -> Changes {
     })
 }
 
+/// A spec as a wish changes it. What the wish leaves unset stays, and so does everything where it is about no spec.
+#[must_use]
+pub fn edited(spec: &ExperimentSpec, wish: &Wish) -> ExperimentSpec {
+    let mut spec = spec.clone();
+    match wish.clone() {
+        Wish::Edit {
+            max_trial_count,
+            parallel_trial_count,
+            max_failed_trial_count,
+            max_duration,
+            max_gpu_hours,
+            max_cost,
+        } => {
+            spec.max_trial_count = max_trial_count.or(spec.max_trial_count);
+            spec.parallel_trial_count = parallel_trial_count.or(spec.parallel_trial_count);
+            spec.max_failed_trial_count = max_failed_trial_count.or(spec.max_failed_trial_count);
+            spec.max_duration = max_duration.or(spec.max_duration);
+            spec.max_gpu_hours = max_gpu_hours.or(spec.max_gpu_hours);
+            spec.max_cost = max_cost.or(spec.max_cost);
+        }
+        Wish::Lift { budgets } => budgets.iter().for_each(|word| lift(&mut spec, word)),
+        Wish::EditSpace { parameters, parameter_constraints, queued_points, trial_template } => {
+            spec.parameters = parameters;
+            spec.parameter_constraints = parameter_constraints;
+            spec.queued_points = queued_points;
+            spec.trial_template = trial_template.or(spec.trial_template);
+        }
+        _ => {}
+    }
+    spec
+}
+
+fn lift(spec: &mut ExperimentSpec, word: &str) {
+    match word {
+        "maxTrialCount" => spec.max_trial_count = None,
+        "maxFailedTrialCount" => spec.max_failed_trial_count = None,
+        "maxDuration" => spec.max_duration = None,
+        "maxGpuHours" => spec.max_gpu_hours = None,
+        "maxCost" => spec.max_cost = None,
+        _ => {}
+    }
+}
+
 /// The words that an edit of the space may change.
 const OF_THE_SPACE: [&str; 4] = ["parameters", "parameterConstraints", "trialTemplate", "queuedPoints"];
 
@@ -212,6 +255,25 @@ mod tests {
             "spec.objective.objectiveMetricName"
         );
         assert_eq!(refused(|spec| spec["trialTemplate"]["retain"] = json!(true)), "spec.trialTemplate");
+    }
+
+    #[test]
+    fn budgets_are_changed_taken_away_and_left_as_they_are() {
+        let old = spec(|spec| {
+            spec["maxTrialCount"] = json!(9);
+            spec["maxDuration"] = json!("1h");
+            spec["maxCost"] = json!(2.5);
+        });
+        let new = spec(|spec| {
+            spec["maxTrialCount"] = json!(12);
+            spec["maxDuration"] = json!("1h");
+            spec["maxCost"] = json!(2.5);
+        });
+        let Changes::Budgets(edit) = changes(&old, &new) else { panic!("only a budget differs") };
+        assert_eq!(edited(&old, &edit), new);
+        let budgets = ["maxTrialCount", "maxDuration", "maxCost"].map(str::to_owned).to_vec();
+        assert_eq!(edited(&new, &Wish::Lift { budgets }), spec(|_| {}));
+        assert_eq!(edited(&new, &Wish::Resume), new);
     }
 
     #[test]

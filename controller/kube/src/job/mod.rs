@@ -1,0 +1,15 @@
+//! A run as an object of whatever kind its trial template has: what to create, and how it goes.
+
+mod existing;
+mod gjson;
+mod object;
+mod process;
+mod slots;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use existing::{Existing, existing};
+pub use gjson::{Path, PathError};
+pub use object::{ObjectError, object, primary_pods};
+pub use status::{ReadError, status};

@@ -1,0 +1,88 @@
+//! The object to create for a run.
+
+use std::collections::BTreeMap;
+
+use controller_core::defaults;
+use controller_core::report::Problem;
+use controller_core::run::Run;
+use controller_core::spec::TrialTemplate;
+use kube::core::DynamicObject;
+use thiserror::Error;
+
+use super::gjson::{Path, PathError};
+use super::process;
+use crate::names;
+use crate::project::owner;
+use crate::resources::Kind;
+
+/// Why a run can be no object.
+#[derive(Debug, Error)]
+pub enum ObjectError {
+    /// The template made something that no API server takes.
+    #[error("the trial template makes no object of Kubernetes")]
+    NotAnObject(#[source] serde_json::Error),
+    /// A Process that cannot run on a cluster.
+    #[error("{}", .0.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect::<Vec<_>>().join("; "))]
+    Process(Vec<Problem>),
+    /// It does not say what it is.
+    #[error("the trial template has no {0}")]
+    NoKind(&'static str),
+    /// Nobody could tell how it goes.
+    #[error("{word} `{text}` cannot be read")]
+    Condition {
+        /// Which of the two, by its word in the spec.
+        word: &'static str,
+        /// As written.
+        text: String,
+        /// What is wrong.
+        source: PathError,
+    },
+}
+
+/// The object of a run: as rendered, a Process as a Job, with the trial for its owner, so that it goes with it, labels to find it by, and
+/// annotations that say which attempt it is and by which expressions it has ended, so that nothing else need be known to
+/// read it. `trial_uid` is that of the Trial resource.
+///
+/// # Errors
+/// If the API server could not take it, or nobody could tell from it how the trial goes.
+pub fn object(run: &Run, template: &TrialTemplate, trial_uid: &str) -> Result<DynamicObject, ObjectError> {
+    let is_process = template.is_process();
+    let manifest = if is_process {
+        process::job(run, template.retries()).map_err(ObjectError::Process)?
+    } else {
+        run.manifest.clone()
+    };
+    let mut object: DynamicObject = serde_json::from_value(manifest).map_err(ObjectError::NotAnObject)?;
+    let types = object.types.as_ref().ok_or(ObjectError::NoKind("apiVersion and kind"))?;
+    if types.kind.is_empty() || types.api_version.is_empty() {
+        return Err(ObjectError::NoKind(if types.kind.is_empty() { "kind" } else { "apiVersion" }));
+    }
+    let (success, failure) = if is_process {
+        (&defaults::condition("Complete"), &defaults::condition("Failed"))
+    } else {
+        (&template.success_condition, &template.failure_condition)
+    };
+    let metadata = &mut object.metadata;
+    let annotations = metadata.annotations.get_or_insert_default();
+    for (word, annotation, text) in [
+        ("successCondition", names::SUCCESS_ANNOTATION, success),
+        ("failureCondition", names::FAILURE_ANNOTATION, failure),
+    ] {
+        Path::parse(text).map_err(|source| ObjectError::Condition { word, text: text.clone(), source })?;
+        annotations.insert(annotation.into(), text.clone());
+    }
+    annotations.insert(names::RUN_ANNOTATION.into(), run.id.to_string());
+    let labels = metadata.labels.get_or_insert_default();
+    labels.insert(names::EXPERIMENT_LABEL.into(), run.experiment.clone());
+    labels.insert(names::TRIAL_LABEL.into(), run.trial.clone());
+    metadata.name = Some(run.trial.clone());
+    metadata.namespace = Some(run.namespace.clone());
+    metadata.owner_references = Some(vec![owner(Kind::Trial, &run.trial, trial_uid)]);
+    Ok(object)
+}
+
+/// Selects the pods of a trial whose logs and metrics count.
+pub fn primary_pods(trial: &str, primary_pod_labels: &BTreeMap<String, String>) -> String {
+    let labels = primary_pod_labels.iter().map(|(name, value)| format!(",{name}={value}"));
+    std::iter::once(format!("{}={trial}", names::TRIAL_LABEL)).chain(labels).collect()
+}
