@@ -13,19 +13,25 @@ from optbench.space import Choice, Float, Int, Parameter, Point, Value, is_activ
 
 
 class Skopt:
-    """Its default: a Gaussian process, and an acquisition function that it chooses among three."""
+    """Its default: a Gaussian process, and an acquisition function that it chooses among three.
+
+    It looks for the next point when it is told of the last; it is told when it is asked, where that time belongs.
+    """
 
     def __init__(self, problem: Problem, seed: int) -> None:
         self.space = problem.space
         self.optimizer = Optimizer([_described(parameter) for parameter in problem.space.parameters], random_state=seed)
         self.asked: list[Any] = []
+        self.values: list[float] = []
 
     def ask(self, n: int) -> list[Point]:
+        if self.asked:
+            self.optimizer.tell(self.asked, self.values)
         self.asked = [self.optimizer.ask()] if n == 1 else self.optimizer.ask(n)
         return [self._point(row) for row in self.asked]
 
     def tell(self, points: Sequence[Point], values: Sequence[float]) -> None:
-        self.optimizer.tell(self.asked, list(values))
+        self.values = list(values)
 
     def _point(self, row: list[Any]) -> Point:
         point: Point = {}
