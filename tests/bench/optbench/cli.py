@@ -9,7 +9,7 @@ from dataclasses import replace
 from optbench import problems, results, split, stratified
 from optbench.peers import PEERS, Peer
 from optbench.runner import Plan, run
-from optbench.scores import comparable, having
+from optbench.scores import comparable
 
 SUITES = f"{', '.join(problems.SUITES)}; only if named: {', '.join(problems.APART)}"
 ABOUT = """Runs optimizers on problems; what is there already is not run again.
@@ -70,7 +70,7 @@ def report_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tests/bench/run report", description="What the results say.")
     parser.add_argument("--compare", nargs=2, metavar=("A", "B"), help="the paired difference by suite")
     parser.add_argument("--every", action="store_true", help="with --compare: each problem, too")
-    parser.add_argument("--labels", type=_words, metavar="A,B", help="whom; default: everybody who is not slow")
+    parser.add_argument("--labels", type=_words, metavar="A,B", help="whom; default: everybody who has all problems")
     parser.add_argument("--against", metavar="A", help="compare this one with each other one")
     parser.add_argument("--split", choices=["development", "holdout", "all"], default="all")
     parser.add_argument("--suite", type=_words, default=[], metavar="A,B", help=SUITES)
@@ -132,9 +132,8 @@ def report(options: argparse.Namespace) -> None:
         fast, slow = ([name for name in there if is_slow(name) == wanted] for wanted in (False, True))
         return readme.write(fast, slow, options.against)
     labels = options.labels or [name for name in results.labels() if options.stratified or not is_slow(name)]
-    if not options.labels:
-        labels = having(labels, options.suite)
-    print(tables.tables(comparable(labels, options.split, options.stratified, suites=options.suite), options.against))
+    chosen = comparable(labels, options.split, options.stratified, suites=options.suite, whole=not options.labels)
+    print(tables.tables(chosen, options.against))
 
 
 def is_slow(label: str) -> bool:

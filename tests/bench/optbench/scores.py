@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -82,6 +83,10 @@ class Scores:
         regret = self.scale.regret(run, max(round(share * min(problem.budget, self.most)), 1))
         return math.log10(max(regret, LEAST)) if problem.logarithmic else regret
 
+    def only(self, cells: set[Cell]) -> Scores:
+        """The same on these runs alone."""
+        return Scores(self.label, {cell: self.runs[cell] for cell in cells}, self.scale, self.most)
+
     def late(self) -> float:
         """The median of what a question takes near the end, in seconds."""
         return statistics.median(run.late for run in self.runs.values())
@@ -101,27 +106,40 @@ def scores(label: str, scale: Scale, wanted: str = "all", most: int = 10**9, sui
 
 
 def comparable(
-    labels: Sequence[str], wanted: str, stratified: bool, committed: bool = False, suites: Sequence[str] = ()
+    labels: Sequence[str],
+    wanted: str,
+    stratified: bool,
+    committed: bool = False,
+    suites: Sequence[str] = (),
+    whole: bool = False,
 ) -> list[Scores]:
     """The scores of these optimizers, in this order, on the runs that all of them have.
 
-    `stratified`: on the problems that slow ones get, with as many evaluations.
+    `stratified`: on the problems that slow ones get, with as many evaluations. `whole`: without those that are
+    not `complete`, and it is said who that is.
     """
     most = BUDGET if stratified else 10**9
     scale = Scale.measured(most, committed)
     chosen = [scores(label, scale, wanted, most, suites) for label in labels]
-    cells = set.intersection(*(set(each.runs) for each in chosen))
     if stratified:
-        cells = {cell for cell in cells if cell[0] in NAMES}
+        chosen = [each.only({cell for cell in each.runs if cell[0] in NAMES}) for each in chosen]
+    if whole:
+        chosen, there = complete(chosen), [each.label for each in chosen if each.runs]
+        if left_out := set(there).difference(each.label for each in chosen):
+            print(f"left out, since they lack problems: {', '.join(sorted(left_out))}", file=sys.stderr)
+    cells = set.intersection(*(set(each.runs) for each in chosen)) if chosen else set()
     if not cells:
         raise SystemExit(f"{', '.join(labels)} have no problem and seed in common")
-    return [Scores(each.label, {cell: each.runs[cell] for cell in cells}, scale, most) for each in chosen]
+    return [each.only(cells) for each in chosen]
 
 
-def having(labels: Sequence[str], suites: Sequence[str] = ()) -> list[str]:
-    """Those of these optimizers that have runs in these suites. No suites: all but those apart."""
-    wanted = suites or problems.SUITES
-    return [label for label in labels if any(suite_of(run.problem) in wanted for run in results.runs_of(label))]
+def complete(chosen: Sequence[Scores]) -> list[Scores]:
+    """Those that have every problem that Cairn has, in one of its rows at least: one with few does not take them from
+    the others, and Cairn is not left out for what is held out. Without Cairn, every problem that any of them has."""
+    own = {each.label: {name for name, _ in each.runs} for each in chosen}
+    ours = [names for label, names in own.items() if label.startswith("cairn-") and names]
+    wanted = set().union(*(ours or own.values()))
+    return [each for each in chosen if own[each.label] >= wanted]
 
 
 def by_problem(values: dict[Cell, float]) -> dict[str, dict[int, float]]:

@@ -75,6 +75,8 @@ PEERS = {
         Peer("optuna-auto", "optuna_", "auto", package="optuna", slow=True),
         Peer("pycma", "pycma", "Pycma", package="cma"),
         Peer("hyperopt", "hyperopt_", "Hyperopt", package="hyperopt"),
+        Peer("skopt", "skopt_", "Skopt", package="scikit-optimize", slow=True),
+        Peer("smac", "smac_", "Smac", package="smac", slow=True),
         Peer("hebo", "hebo_", "Hebo", package="HEBO", slow=True),
     )
 }
