@@ -15,8 +15,8 @@ use super::laplace::draws;
 use super::posterior::Posterior;
 use super::warp::{Back, Warp, better_half};
 
-/// The smallest and the largest checkpoint.
-const CHECKPOINTS: (usize, usize) = (4, 192);
+/// The smallest and the largest checkpoint. Later ones would take longer than anybody should wait for a point.
+const CHECKPOINTS: (usize, usize) = (4, 96);
 /// Ends up to which each is followed by a fit.
 const EACH: usize = 100;
 /// How many more ends are needed for the next fit after that.
@@ -82,7 +82,7 @@ pub(super) struct Models {
     last: RefCell<Option<(usize, Fitted)>>,
 }
 
-/// The last of 4, 6, 8, 12, 16, 24, ... 192 up to `n`.
+/// The last of 4, 6, 8, 12, 16, 24, ... 96 up to `n`.
 fn checkpoint(n: usize) -> Option<usize> {
     let n = n.min(CHECKPOINTS.1);
     let power = 1 << n.checked_ilog2()?;
@@ -191,8 +191,8 @@ mod tests {
 
     #[test]
     fn fits_get_rarer_and_checkpoints_end() {
-        assert_eq!([3, 4, 5, 6, 11, 12, 191, 192, 5000].map(checkpoint), {
-            let at = [4, 4, 6, 8, 12, 128, 192, 192].map(Some);
+        assert_eq!([3, 4, 5, 6, 11, 12, 95, 96, 5000].map(checkpoint), {
+            let at = [4, 4, 6, 8, 12, 64, 96, 96].map(Some);
             [None, at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7]]
         });
         assert_eq!([0, 3, 100, 104, 105, 110, 111].map(fitted_at), [0, 3, 100, 100, 105, 105, 111]);
