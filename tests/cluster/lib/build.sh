@@ -82,7 +82,7 @@ group() { # name
 key() { # name
   local words
   words=$(group "$1") || return
-  (cd "$here/${words%% *}" && echo "$words" && cat go.mod go.sum coredns/main.go 2>/dev/null) | sha256sum
+  (cd "$here/${words%% *}" && echo "$words" && find . -name 'go.*' -o -name '*.go' | sort | xargs cat) | sha256sum
 }
 
 is_built() { # name

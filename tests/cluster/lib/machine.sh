@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # What this machine has: packages, rights, Go.
 
-# Debian's packages for pods, each with a program of it.
+# Debian's packages, each with a program of it.
 packages=(
   containerd:containerd runc:runc iptables:iptables conntrack:conntrack iproute2:ip busybox-static:busybox
-  containernetworking-plugins:/usr/lib/cni/bridge
+  containernetworking-plugins:/usr/lib/cni/bridge openssl:openssl
 )
 
 # Those that are missing. Debian's other busybox needs libraries, which an image of it alone does not have.

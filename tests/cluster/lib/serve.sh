@@ -6,6 +6,7 @@ declare -A process # of each program
 serve() { # mode
   local mode=$1 address=127.0.0.1
   export KUBECONFIG=$dir/kubeconfig PATH=$bin:$PATH
+  trap 'kill -KILL "${process[@]}"; wait; exit' TERM
   mkfifo "$dir/requests"
   echo "$mode" >"$dir/mode"
   if [ "$mode" = all ]; then

@@ -73,8 +73,9 @@ supervise() { # mode, owner
   clear_world
 }
 
+# With processes of its own, a cluster ends with the first of them. Without, that one ends and buries the others.
 end_world() {
-  kill -KILL "$first" 2>/dev/null || true
+  if [ "$mode" = all ]; then kill -KILL "$first"; else kill -TERM "$first"; fi 2>/dev/null || true
   wait "$first" 2>/dev/null || true
   clear_world
 }
@@ -130,17 +131,15 @@ enter() { # command
 # Control groups of the cluster's own, below which its pods are, in each hierarchy there is.
 cgroup() { echo "cairn-cluster-$(echo "$dir" | sha256sum | cut -c1-12)"; }
 
-hierarchies() {
-  if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-    echo /sys/fs/cgroup
-  else
-    awk '$3 == "cgroup" { print $2 }' /proc/mounts
-  fi
-}
+hierarchies() { awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/mounts; }
 
 make_cgroups() { # name
-  local hierarchy
+  local hierarchy controller
   for hierarchy in $(hierarchies); do
+    # Version 2 hands on what its root has been told to; what it cannot, the kubelet names if it needs it.
+    for controller in cpu cpuset io memory pids; do
+      { [ ! -e "$hierarchy/cgroup.subtree_control" ] || echo "+$controller" >"$hierarchy/cgroup.subtree_control"; } 2>/dev/null || true
+    done
     mkdir -p "$hierarchy/$1" || return
   done
 }
