@@ -37,8 +37,7 @@ impl Cluster {
     /// If it should come up and does not.
     pub fn api_only() -> Option<&'static Self> {
         static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-        let start =
-            || Self::start("stories with an API server", &[Can::All, Can::ApiOnly], &["--api-only"]);
+        let start = || Self::start("stories with an API server", &[Can::All, Can::ApiOnly], &["--api-only"]);
         CLUSTER.get_or_init(start).as_ref()
     }
 
@@ -82,7 +81,11 @@ impl Cluster {
     /// If the server refuses it.
     pub fn apply_in(&self, namespace: &str, manifest: &str) {
         let mut kubectl = self.enter("kubectl");
-        kubectl.args(["apply", "-n", namespace, "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        kubectl
+            .args(["apply", "-n", namespace, "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut running = kubectl.spawn().expect("bash is there");
         let mut input = running.stdin.take().expect("piped");
         input.write_all(manifest.as_bytes()).expect("kubectl reads all of it");
@@ -98,7 +101,8 @@ impl Cluster {
         self.kubectl(&["create", "namespace", name]);
         // Pods need its account, which comes a moment later.
         crate::until("the default service account", || {
-            let account = self.enter("kubectl").args(["get", "serviceaccount", "default", "-n", name]).output();
+            let account =
+                self.enter("kubectl").args(["get", "serviceaccount", "default", "-n", name]).output();
             account.is_ok_and(|output| output.status.success()).then_some(())
         });
         name
