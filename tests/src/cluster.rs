@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 /// A cluster.
 #[derive(Debug)]
@@ -43,6 +43,11 @@ impl Cluster {
 
     fn start(what: &str, enough: &[Can], options: &[&str]) -> Option<Self> {
         let (can, line) = check(&[]);
+        if can == Can::Nothing {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| crate::skipped(&format!("stories with a Kubernetes: {line}")));
+            return None;
+        }
         if !enough.contains(&can) {
             crate::skipped(&format!("{what}: {line}"));
             return None;

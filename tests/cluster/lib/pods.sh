@@ -22,7 +22,8 @@ import_image() { # folder, command, names
 K
   echo '[{"Config": "config.json", "RepoTags": ["docker.io/'"$3"'"], "Layers": ["layer.tar"]}]' >"$work/manifest.json"
   tar -C "$work" -cf "$work/image.tar" config.json manifest.json layer.tar
-  ctr -a "$dir/containerd.sock" -n k8s.io images import "$work/image.tar" >/dev/null || fail "containerd refuses the image $3"
+  ctr -a "$dir/containerd.sock" -n k8s.io images import --snapshotter "$(cat "$dir/snapshotter")" "$work/image.tar" >/dev/null ||
+    fail "containerd refuses the image $3"
   rm -rf "$work"
 }
 
