@@ -21,7 +21,8 @@ spec:
 #[test]
 fn a_job_runs_on_the_node_and_its_log_is_read() {
     let Some(cluster) = Cluster::shared() else { return };
-    let node: Value = serde_json::from_str(&cluster.kubectl(&["get", "node", "node1", "-o", "json"])).unwrap();
+    let node: Value =
+        serde_json::from_str(&cluster.kubectl(&["get", "node", "node1", "-o", "json"])).unwrap();
     let conditions = node["status"]["conditions"].as_array().unwrap();
     assert!(conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"));
 
@@ -41,7 +42,8 @@ fn an_api_server_answers_without_nodes() {
     let namespace = cluster.namespace("waits");
     cluster.apply_in(namespace, JOB);
     e2e::until("a pod of the Job", || {
-        let pods = cluster.kubectl(&["get", "pods", "-n", namespace, "-o", "jsonpath={.items[*].status.phase}"]);
+        let pods =
+            cluster.kubectl(&["get", "pods", "-n", namespace, "-o", "jsonpath={.items[*].status.phase}"]);
         (pods == "Pending").then_some(())
     });
 }

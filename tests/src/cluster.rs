@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 
 /// A cluster.
 #[derive(Debug)]
@@ -37,13 +37,17 @@ impl Cluster {
     /// If it should come up and does not.
     pub fn api_only() -> Option<&'static Self> {
         static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-        let start =
-            || Self::start("stories with an API server", &[Can::All, Can::ApiOnly], &["--api-only"]);
+        let start = || Self::start("stories with an API server", &[Can::All, Can::ApiOnly], &["--api-only"]);
         CLUSTER.get_or_init(start).as_ref()
     }
 
     fn start(what: &str, enough: &[Can], options: &[&str]) -> Option<Self> {
         let (can, line) = check(&[]);
+        if can == Can::Nothing {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| crate::skipped(&format!("stories with a Kubernetes: {line}")));
+            return None;
+        }
         if !enough.contains(&can) {
             crate::skipped(&format!("{what}: {line}"));
             return None;
@@ -82,7 +86,11 @@ impl Cluster {
     /// If the server refuses it.
     pub fn apply_in(&self, namespace: &str, manifest: &str) {
         let mut kubectl = self.enter("kubectl");
-        kubectl.args(["apply", "-n", namespace, "-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        kubectl
+            .args(["apply", "-n", namespace, "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut running = kubectl.spawn().expect("bash is there");
         let mut input = running.stdin.take().expect("piped");
         input.write_all(manifest.as_bytes()).expect("kubectl reads all of it");
@@ -98,7 +106,8 @@ impl Cluster {
         self.kubectl(&["create", "namespace", name]);
         // Pods need its account, which comes a moment later.
         crate::until("the default service account", || {
-            let account = self.enter("kubectl").args(["get", "serviceaccount", "default", "-n", name]).output();
+            let account =
+                self.enter("kubectl").args(["get", "serviceaccount", "default", "-n", name]).output();
             account.is_ok_and(|output| output.status.success()).then_some(())
         });
         name

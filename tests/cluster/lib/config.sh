@@ -35,6 +35,7 @@ K
 
 write_containerd() {
   mkdir -p "$dir/cni"
+  snapshotter >"$dir/snapshotter"
   cat >"$dir/containerd.toml" <<K
 version = 2
 root = "$dir/containerd/root"
@@ -46,6 +47,8 @@ path = "$dir/containerd/opt"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "docker.io/local/busybox:1"
 restrict_oom_score_adj = true # CAP_SYS_RESOURCE may be missing
+[plugins."io.containerd.grpc.v1.cri".containerd]
+snapshotter = "$(cat "$dir/snapshotter")"
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "$(dirname "$(command -v /usr/lib/cni/bridge /opt/cni/bin/bridge | head -1)")"
 conf_dir = "$dir/cni"
@@ -54,6 +57,18 @@ K
 {"cniVersion": "1.0.0", "name": "pods", "plugins": [{"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
  "ipam": {"type": "host-local", "dataDir": "$dir/ipam", "ranges": [[{"subnet": "$pods"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 K
+}
+
+# How images become root folders: layered, or copied where layers would lie on layers, as in a container of Docker's.
+snapshotter() {
+  local work=$dir/layers
+  mkdir -p "$work"/{lower,upper,work,merged}
+  if mount -t overlay overlay -o "lowerdir=$work/lower,upperdir=$work/upper,workdir=$work/work" "$work/merged" 2>/dev/null; then
+    umount "$work/merged"
+    echo overlayfs
+  else
+    echo native
+  fi
 }
 
 # Block YAML: what begins with a brace is read as JSON.

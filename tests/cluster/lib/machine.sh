@@ -50,7 +50,7 @@ check() { # --built, parts that have to be built too
   why=$(why_nothing)
   if [ "${1:-}" = --built ]; then
     for part in api "${@:2}"; do
-      [ -n "$why" ] || is_built "$part" || why="$part is not built; tests/cluster/cluster build"
+      [ -n "$why" ] || is_built "$part" || why="$part is not built; tests/cluster/cluster build kubernetes ${*:2}"
     done
   fi
   [ -z "$why" ] || { echo "nothing: $why" && return 20; }

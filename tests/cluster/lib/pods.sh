@@ -1,9 +1,11 @@
 # shellcheck shell=bash
 # What is put into a cluster that runs: images, GPUs, played nodes, operators.
 
+has_pods() { [ "$(cat "$dir/mode")" = all ] || fail "the cluster in $dir has no pods; start one without --api-only"; }
+
 image() { # name, folder, command
   local name=${1:-} root=${2:-}
-  [ "$(cat "$dir/mode")" = all ] || fail "a cluster without pods takes no images"
+  has_pods
   [[ $name = *:* && $name != *:latest ]] || fail "an image needs a tag other than latest, which would be pulled: ${name:-local/tool}:1"
   [ -d "$root" ] || fail "there is no folder $root"
   import_image "$root" "${3:-[\"/bin/sh\"]}" "$name"
@@ -20,7 +22,8 @@ import_image() { # folder, command, names
 K
   echo '[{"Config": "config.json", "RepoTags": ["docker.io/'"$3"'"], "Layers": ["layer.tar"]}]' >"$work/manifest.json"
   tar -C "$work" -cf "$work/image.tar" config.json manifest.json layer.tar
-  ctr -a "$dir/containerd.sock" -n k8s.io images import "$work/image.tar" >/dev/null || fail "containerd refuses the image $3"
+  ctr -a "$dir/containerd.sock" -n k8s.io images import --snapshotter "$(cat "$dir/snapshotter")" "$work/image.tar" >/dev/null ||
+    fail "containerd refuses the image $3"
   rm -rf "$work"
 }
 
@@ -39,6 +42,7 @@ busybox_image() {
 
 gpus() { # how many
   [[ ${1:-} =~ ^[0-9]+$ ]] || usage "how many GPUs"
+  has_pods
   enter kubectl patch node node1 --subresource=status --type=json \
     -p '[{"op": "add", "path": "/status/capacity/nvidia.com~1gpu", "value": "'"$1"'"}]' >/dev/null
 }
@@ -65,15 +69,24 @@ K
 
 # An operator as a pod: its program in an image of its own, its manifests as its module has them, and our changes to those.
 operator() { # name
-  local name=${1:-} work=$dir/operators/${1:-}
+  local name=${1:-} work=$dir/operators/${1:-} namespace
   [ -d "$here/operators/$name/overlay" ] || usage "no operator is called ${name:-nothing}"
+  has_pods
   build "$name"
   mkdir -p "$work/root/tmp"
-  cp "$bin/$name" "$work/root/manager"
-  cp -r "$here/operators/$name/overlay" "$work/"
-  ln -sfn "$(readlink "$bin/$name.module")" "$work/module"
-  image "local/$name:1" "$work/root" '["/manager"]'
-  (enter kubectl apply --server-side -k "$work/overlay") >/dev/null
-  (enter kubectl wait --for=condition=Available deployment --all --timeout=180s \
-    -n "$(sed -n 's/^namespace: //p' "$work/overlay/kustomization.yaml")") >/dev/null || fail "$name does not come up"
+  exec 8>"$work/lock"
+  flock 8
+  if [ ! -e "$work/installed" ]; then
+    cp "$bin/$name" "$work/root/manager"
+    [ ! -d "$here/operators/$name/files" ] || cp -r "$here/operators/$name/files/." "$work/root/"
+    cp -r "$here/operators/$name/overlay" "$work/"
+    ln -sfn "$(readlink "$bin/$name.module")" "$work/module"
+    image "local/$name:1" "$work/root" '["/manager"]'
+    (enter kubectl apply --server-side -k "$work/overlay") >/dev/null
+    namespace=$(sed -n 's/^namespace: //p' "$work/overlay/kustomization.yaml")
+    (enter kubectl wait --for=condition=Available deployment --all --timeout=180s -n "$namespace") >/dev/null ||
+      fail "$name does not come up; see: cluster enter $dir kubectl describe pods -n $namespace"
+    touch "$work/installed"
+  fi
+  exec 8>&-
 }

@@ -37,7 +37,7 @@ start_supervisor() { # mode, owner
     if [ -e "$dir/failed" ] || ! kill -0 "$supervisor" 2>/dev/null; then
       cat "$dir/failed" "$dir/supervisor.log" >&2 2>/dev/null || true
       trap - EXIT
-      stop_supervisor
+      kill "$supervisor" 2>/dev/null && wait "$supervisor" || true
       fail "did not come up; its logs are in $dir until: cluster down $dir"
     fi
     sleep 0.1
