@@ -1,5 +1,6 @@
 //! Runs: one attempt of a trial somewhere, and how it went.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,18 @@ pub struct Run {
     pub manifest: serde_json::Value,
     /// Name of the container whose end is the trial's end; empty for a `Process`.
     pub primary_container: String,
+    /// Labels of the pods whose metrics count.
+    #[serde(default)]
+    pub primary_pod_labels: BTreeMap<String, String>,
+    /// Expression that says that its object has succeeded; empty for a `Process`.
+    #[serde(default)]
+    pub success_condition: String,
+    /// Expression that says that its object has failed; empty for a `Process`.
+    #[serde(default)]
+    pub failure_condition: String,
+    /// Whether its object stays after its end.
+    #[serde(default)]
+    pub retain: bool,
     /// How metrics are collected.
     pub collector: MetricsCollectorSpec,
     /// Metrics wanted, the objective first.

@@ -21,6 +21,10 @@ fn run(record: &ExperimentRecord) -> Run {
         trial: trial.name.clone(),
         manifest: render(&record.spec, &trial.assignments, meta).unwrap(),
         primary_container: template.primary_container_name,
+        primary_pod_labels: template.primary_pod_labels,
+        success_condition: template.success_condition,
+        failure_condition: template.failure_condition,
+        retain: template.retain,
         collector: record.spec.collector(),
         metrics: Vec::new(),
         maximize: false,
@@ -31,7 +35,7 @@ fn run(record: &ExperimentRecord) -> Run {
 }
 
 fn made(record: &ExperimentRecord) -> Result<DynamicObject, ObjectError> {
-    object(&run(record), record.spec.trial_template.as_ref().unwrap(), "t-uid")
+    object(&run(record), "t-uid")
 }
 
 #[test]

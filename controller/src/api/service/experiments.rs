@@ -198,7 +198,10 @@ async fn refuse_if_over(api: &Api, record: &ExperimentRecord) -> Result<(), ApiE
         return Ok(());
     }
     let open = api.world.store.open_wishes(record.id).await?;
-    if open.iter().any(|stored| matches!(stored.wish, Wish::Edit { .. } | Wish::EditSpace { .. })) {
+    if open
+        .iter()
+        .any(|stored| matches!(stored.wish, Wish::Edit { .. } | Wish::Lift { .. } | Wish::EditSpace { .. }))
+    {
         return Ok(());
     }
     let message = format!(
