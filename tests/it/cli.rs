@@ -106,7 +106,10 @@ fn a_completed_search_goes_on_with_points_of_a_person() {
     assert_eq!(trials.len(), 11);
     assert_eq!(trials[8]["parameters"]["lr"], "0.001");
     assert_eq!(trials[10]["parameters"]["lr"], "0.25");
-    assert_eq!(trials[10]["parameters"]["kind"], before["parameters"]["kind"], "the rest as in the best so far");
+    assert_eq!(
+        trials[10]["parameters"]["kind"], before["parameters"]["kind"],
+        "the rest as in the best so far"
+    );
     assert_eq!(trials[9]["parameters"], trials[0]["parameters"]);
     let best = cairn.run(["best", "knob", "-o", "json"]).ok().json();
     assert_eq!(best["name"], trials[8]["name"]);

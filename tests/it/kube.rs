@@ -1,5 +1,7 @@
 //! The real Kubernetes of the tests: what later stories stand on.
 
+mod experiments;
+
 use e2e::Cluster;
 use serde_json::Value;
 
