@@ -43,8 +43,11 @@ busybox_image() {
 gpus() { # how many
   [[ ${1:-} =~ ^[0-9]+$ ]] || usage "how many GPUs"
   has_pods
-  enter kubectl patch node node1 --subresource=status --type=json \
-    -p '[{"op": "add", "path": "/status/capacity/nvidia.com~1gpu", "value": "'"$1"'"}]' >/dev/null
+  local kind patch=()
+  for kind in capacity allocatable; do # the kubelet would copy the one to the other, but in ten seconds
+    patch+=('{"op": "add", "path": "/status/'"$kind"'/nvidia.com~1gpu", "value": "'"$1"'"}')
+  done
+  enter kubectl patch node node1 --subresource=status --type=json -p "[${patch[0]}, ${patch[1]}]" >/dev/null
 }
 
 kwok() { # how many nodes
