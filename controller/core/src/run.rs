@@ -37,6 +37,9 @@ pub struct Run {
     pub namespace: String,
     /// Name of the experiment.
     pub experiment: String,
+    /// Uid of the experiment.
+    #[serde(default)]
+    pub experiment_uid: String,
     /// Name of the trial.
     pub trial: String,
     /// The trial template with every placeholder replaced.
@@ -78,6 +81,9 @@ pub struct RunStatus {
     /// How far it is.
     pub phase: RunPhase,
 }
+
+/// Why a run waits that is on its way, and of which there is no more to say.
+pub const STARTING: &str = "starting";
 
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ pub(super) fn run(snapshot: &Snapshot, trial: &TrialRecord) -> Result<Run, Strin
         id: snapshot.run_id(trial),
         namespace: record.namespace.clone(),
         experiment: record.name.clone(),
+        experiment_uid: record.uid.clone(),
         trial: trial.name.clone(),
         manifest,
         primary_container: template.primary_container_name,

@@ -14,7 +14,7 @@ use controller_core::experiment::ExperimentId;
 use controller_core::ports::{Executor, ExecutorError};
 use controller_core::process;
 use controller_core::report::{Problem, Report};
-use controller_core::run::{Run, RunId, RunPhase, RunStatus};
+use controller_core::run::{Run, RunId, RunPhase, RunStatus, STARTING};
 use controller_core::spec::ExperimentSpec;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -181,7 +181,7 @@ impl LocalExecutor {
         if runs.contains_key(&run.id) {
             return;
         }
-        let (say, phase) = watch::channel(RunPhase::Waiting { reason: "starting".into() });
+        let (say, phase) = watch::channel(RunPhase::Waiting { reason: STARTING.into() });
         let (orders, ordered) = watch::channel(None);
         runs.insert(run.id, Entry { folder: folder.clone(), phase, orders, claim });
         drop(runs);

@@ -95,6 +95,7 @@ impl World {
             id: RunId { experiment: ExperimentId(7), trial: TrialIdx(trial), attempt: 1 },
             namespace: "default".into(),
             experiment: "test".into(),
+            experiment_uid: String::new(),
             trial: format!("test-{trial}"),
             manifest: json!({"apiVersion": "cairn.dev/v1", "kind": "Process", "spec": spec}),
             primary_container: String::new(),

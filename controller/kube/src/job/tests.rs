@@ -18,6 +18,7 @@ fn run(record: &ExperimentRecord) -> Run {
         id: RunId { experiment: ExperimentId(7), trial: TrialIdx(0), attempt: 2 },
         namespace: record.namespace.clone(),
         experiment: record.name.clone(),
+        experiment_uid: record.uid.clone(),
         trial: trial.name.clone(),
         manifest: render(&record.spec, &trial.assignments, meta).unwrap(),
         primary_container: template.primary_container_name,
