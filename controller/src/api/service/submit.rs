@@ -20,6 +20,10 @@ pub(crate) async fn submit(
     namespace: &str,
     base_dir: Option<String>,
 ) -> Result<Submitted, ApiError> {
+    if !api.world.cluster.is_empty() {
+        let message = "experiments of a cluster are resources of it; `kubectl apply -f FILE` submits one";
+        return Err(ApiError::new(Code::Conflict, message));
+    }
     let checked = check(api, text, namespace).await?;
     if !checked.report.is_valid() {
         let message = not_valid(&checked.document.metadata.name);
