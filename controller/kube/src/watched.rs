@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use controller_core::ports::ExecutorError;
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::Event;
@@ -49,9 +50,12 @@ impl Watched {
         }
     }
 
-    /// Waits for all three to be listed once; whether they are.
-    pub(crate) async fn is_ready(&self) -> bool {
-        self.experiments.is_ready().await && self.trials.is_ready().await && self.suggestions.is_ready().await
+    /// Waits for all three to be listed once. If they are not it is said why.
+    pub(crate) async fn ready(&self) -> Result<(), ExecutorError> {
+        for kind in Kind::ALL {
+            self.of(kind).ready().await?;
+        }
+        Ok(())
     }
 }
 

@@ -27,17 +27,13 @@ impl Story {
 
     /// Starts the server, and waits until it serves.
     fn serve(&self) -> Running {
+        self.serve_with(&[])
+    }
+
+    fn serve_with(&self, more: &[&str]) -> Running {
         let dir = self.cairn.path().display().to_string();
-        let args = [
-            "serve",
-            "--kubernetes",
-            "--watch-namespace",
-            self.namespace,
-            "--dir",
-            &dir,
-            "--listen",
-            "127.0.0.1:0",
-        ];
+        let args = ["serve", "--kubernetes", "--watch-namespace", self.namespace, "--dir", &dir];
+        let args = [&args[..], &["--listen", "127.0.0.1:0"], more].concat();
         let server = Running::start(command(self.cluster, &args));
         server.said("serving on ");
         server
@@ -212,16 +208,18 @@ fn a_controller_that_is_killed_loses_nothing_and_runs_nothing_twice() {
 fn what_is_not_valid_fails_with_every_problem() {
     let Some(story) = Story::begin("invalid") else { return };
     let _server = story.serve();
-    let bad =
-        experiment("bad", 4, 2, "true").replace("max: \"1\"", "max: \"-1\"").replace("random", "rendom");
-    story.apply(&bad);
+    story.apply(&experiment("bad", 2, 4, "true").replace("kind: Job", "kind: Jib"));
     let failed = story.until_is("bad", "Failed");
     let message = failed["status"]["conditions"][1]["message"].as_str().unwrap();
     for part in
-        ["spec.parameters[0]: `x`: min 0 is above max -1", "spec.parallelTrialCount", "spec.trialTemplate"]
+        ["spec.parallelTrialCount: 4 is above maxTrialCount 2", "successCondition", "failureCondition"]
     {
         assert!(message.contains(part), "{message}");
     }
+    until("an event says it too", || {
+        let events = story.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"]);
+        events.contains("NotValid").then_some(())
+    });
 
     let unknown = experiment("unknown", 4, 2, "true").replace("kind: Job", "kind: Nonsense");
     let conditions = "    successCondition: status.done\n    failureCondition: status.failed\n    trialSpec:";
@@ -398,4 +396,116 @@ fn a_job_that_fails_says_why_and_one_that_is_retained_stays() {
     let again = story.serve();
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert_eq!(story.versions(), versions, "{}", again.stderr());
+}
+
+#[test]
+fn a_pod_that_cannot_start_is_told_in_one_line() {
+    let Some(story) = Story::begin("stuck") else { return };
+    let _server = story.serve();
+    let huge = experiment("huge", 1, 1, "echo loss=$X").replace(
+        "              command: [sh, -c]\n",
+        "              command: [sh, -c]\n              resources: {requests: {cpu: 900}}\n",
+    );
+    story.apply(&huge);
+    story.apply(&experiment("absent", 1, 1, "echo loss=$X").replace("local/busybox:1", "local/absent:1"));
+    let quota =
+        "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: none}\nspec: {hard: {requests.memory: 1Mi}}\n";
+    for (name, why) in [("huge", "its pod finds no node: 0/1 nodes"), ("absent", "container `main`: ")] {
+        until(why, || {
+            let trials = story.items("trials");
+            let of_this =
+                |trial: &&Value| trial["metadata"]["labels"]["katib.kubeflow.org/experiment"] == *name;
+            let condition = trials.iter().find(of_this)?["status"]["conditions"][1].clone();
+            let message = condition["message"].as_str()?;
+            let says = message.starts_with(why) && (name == "huge" || message.contains("ImagePull"));
+            (condition["reason"] == "TrialWaiting" && says).then_some(())
+        });
+    }
+    story.apply(quota);
+    let full = experiment("full", 1, 1, "echo loss=$X").replace(
+        "              command: [sh, -c]\n",
+        "              command: [sh, -c]\n              resources: {requests: {memory: 64Mi}}\n",
+    );
+    story.apply(&full);
+    until("the quota is named", || {
+        let trials = story.items("trials");
+        let conditions = trials.iter().map(|trial| trial["status"]["conditions"][1]["message"].to_string());
+        conditions.into_iter().any(|text| text.contains("exceeded quota: none")).then_some(())
+    });
+}
+
+/// Rights of a server that may do all but make Jobs.
+const RIGHTS: &str = r#"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: cairn}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: cairn-without-jobs}
+rules:
+- {apiGroups: [""], resources: [namespaces, pods, pods/log, events], verbs: [get, list, watch]}
+- {apiGroups: [kubeflow.org], resources: ["*"], verbs: ["*"]}
+- {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: cairn-without-jobs}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cairn-without-jobs}
+subjects: [{kind: ServiceAccount, name: cairn, namespace: rights}]
+"#;
+
+#[test]
+fn a_missing_right_is_named_by_the_rule_that_gives_it() {
+    let Some(story) = Story::begin("rights") else { return };
+    story.apply(RIGHTS);
+    let token = story.kubectl(&["create", "token", "cairn"]);
+    let file = story.cairn.at("kubeconfig");
+    std::fs::copy(story.cluster.kubeconfig(), &file).unwrap();
+    let path = file.display().to_string();
+    let config = |args: &[&str]| {
+        story.cluster.kubectl(&[&["--kubeconfig", &path, "config"], args].concat());
+    };
+    config(&["set-credentials", "cairn", "--token", token.trim()]);
+    config(&["set-context", "--current", "--user", "cairn"]);
+    let _server = story.serve_with(&["--kubeconfig", &path]);
+    story.apply(&experiment("story", 1, 1, "echo loss=$X"));
+    let trial = until("the trial has failed", || {
+        let trial = story.items("trials").pop()?;
+        (conditions(&trial).last()?.0 == "Failed").then_some(trial)
+    });
+    let conditions = trial["status"]["conditions"].as_array().unwrap();
+    let message = conditions.last().unwrap()["message"].as_str().unwrap();
+    let rule = r#"add to its role: {apiGroups: ["batch"], resources: ["jobs"], verbs: ["create"]}"#;
+    assert!(message.contains(rule), "{message}");
+}
+
+#[test]
+fn a_job_of_a_real_operator_is_a_trial_too() {
+    let Some(story) = Story::begin("operators").filter(|story| story.cluster.operator("training")) else {
+        return;
+    };
+    let _server = story.serve();
+    let whole = experiment("torch", 2, 2, "echo loss=$X");
+    let (head, _) = whole.split_once("      apiVersion: batch/v1").unwrap();
+    let job = r"      apiVersion: kubeflow.org/v1
+      kind: PyTorchJob
+      spec:
+        pytorchReplicaSpecs:
+          Master:
+            replicas: 1
+            restartPolicy: Never
+            template:
+              spec:
+                containers:
+                - name: pytorch
+                  image: local/busybox:1
+                  command: [sh, -c]
+                  args: ['echo loss=${trialParameters.x}']
+";
+    story.apply(
+        &format!("{head}{job}").replace("primaryContainerName: main", "primaryContainerName: pytorch"),
+    );
+    let done = story.until_is("torch", "Succeeded");
+    assert_eq!(done["status"]["trialsSucceeded"], 2);
 }

@@ -86,12 +86,17 @@ async fn existing(
 
 /// The uid of the run's Trial.
 async fn trial_uid(shared: &Shared, run: &Run) -> Result<String, ExecutorError> {
+    shared.watched.ready().await?;
     let begun = Instant::now();
     loop {
         let trial = shared.watched.trials.get(&run.namespace, &run.trial);
         let living = trial.filter(|trial| trial.metadata.deletion_timestamp.is_none());
         if let Some(uid) = living.and_then(|trial| trial.uid()) {
             return Ok(uid);
+        }
+        let experiment = shared.watched.experiments.get(&run.namespace, &run.experiment);
+        if experiment.is_none_or(|it| it.metadata.uid.as_deref() != Some(&run.experiment_uid)) {
+            return Err(ExecutorError::Refused("its Experiment is gone".into()));
         }
         if begun.elapsed() > TRIAL {
             return Err(ExecutorError::Unavailable("its Trial is not there yet".into()));

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use controller_core::ports::{Executor, ExecutorError, LogCollector};
 use controller_core::report::{Problem, Report};
-use controller_core::run::{Run, RunId, RunPhase, RunStatus};
+use controller_core::run::{Run, RunId, RunPhase, RunStatus, STARTING};
 use controller_core::spec::ExperimentSpec;
 use controller_core::time::Clock;
 use futures::StreamExt as _;
@@ -190,13 +190,8 @@ impl Shared {
 
     /// Tends every run that the cluster has and that is not forgotten.
     async fn adopt_all(self: &Arc<Self>) -> Result<(), ExecutorError> {
-        let silent = |what: &str| ExecutorError::Unavailable(format!("the cluster does not list {what}"));
-        if !self.watched.trials.is_ready().await {
-            return Err(silent("trials"));
-        }
-        if !self.pods.is_ready().await {
-            return Err(silent("pods"));
-        }
+        self.watched.trials.ready().await?;
+        self.pods.ready().await?;
         for (version, kind) in kinds::of_trials(&self.watched.trials.all()) {
             let objects = match self.kinds.of(&version, &kind).await {
                 Ok(objects) => objects,
@@ -204,9 +199,7 @@ impl Shared {
                 Err(ExecutorError::Refused(_)) => continue,
                 Err(error) => return Err(error),
             };
-            if !objects.is_ready().await {
-                return Err(silent(&objects.kind().plural));
-            }
+            objects.ready().await?;
             for object in objects.all() {
                 let kept = object.annotations().contains_key(names::RETAINED_ANNOTATION);
                 if let Some(run) = run_id(&*object).filter(|_| !kept) {
@@ -263,7 +256,7 @@ impl Shared {
 fn first(phase: Option<RunPhase>) -> RunPhase {
     match phase {
         Some(RunPhase::Running { .. } | RunPhase::Ended(_)) | None => {
-            RunPhase::Waiting { reason: "its pods are looked for".into() }
+            RunPhase::Waiting { reason: STARTING.into() }
         }
         Some(waiting) => waiting,
     }

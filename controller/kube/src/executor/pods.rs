@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use controller_core::run::STARTING;
 use controller_core::time::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, PodStatus};
 use kube::ResourceExt as _;
@@ -40,15 +41,15 @@ pub(super) fn started(pods: &[Arc<Pod>], reading: &Reading, otherwise: Timestamp
     pods.iter().filter(|pod| is_primary(pod, reading)).find_map(begun)
 }
 
-/// Why no primary container has begun, in one line.
+/// Why no primary container has begun, in one line; on its way, if nothing keeps it.
 pub(super) async fn waiting(cluster: &Cluster, place: &Place, pods: &[Arc<Pod>]) -> String {
     if let Some(reason) = pods.iter().rev().find_map(|pod| stuck(pod.status.as_ref()?)) {
         return reason;
     }
     if !pods.is_empty() {
-        return "its pod is starting".into();
+        return STARTING.into();
     }
-    warning(cluster, place).await.unwrap_or_else(|| "its pods are not there yet".into())
+    warning(cluster, place).await.unwrap_or_else(|| STARTING.into())
 }
 
 /// What keeps a pod from beginning.

@@ -36,12 +36,12 @@ impl Reconciler {
         match self.door.check(&document, &report).await {
             Ok(more) => report.extend(more),
             Err(error) => {
-                self.say(&uid, format!("it waits to be checked: {error}"));
+                self.say(resource, "NotTakenIn", format!("it waits to be checked: {error}")).await;
                 return Ok(());
             }
         }
         if !report.is_valid() {
-            self.say(&uid, format!("it is not valid: {}", super::lines(&report.errors)));
+            self.say(resource, "NotValid", super::lines(&report.errors)).await;
             return self.write_status(resource, project::refused(resource, &report.errors)).await;
         }
         let birth = Birth {
@@ -57,7 +57,8 @@ impl Reconciler {
                 Ok(())
             }
             Err(StoreError::AlreadyExists { .. }) => {
-                self.say(&uid, "the one before it of this name is still being deleted".into());
+                let text = "the one before it of this name is still being deleted";
+                self.say(resource, "NotTakenIn", text.into()).await;
                 self.waiting.remove(&uid);
                 Ok(())
             }

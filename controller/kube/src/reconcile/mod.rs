@@ -13,13 +13,15 @@ use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStat
 use controller_core::ports::{Door, Store, StoreError, Wish};
 use controller_core::report::Problem;
 use controller_core::time::Clock;
-use kube::ResourceExt as _;
 use kube::core::DynamicObject;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Resource as _, ResourceExt as _};
 use thiserror::Error;
 use tokio::sync::Notify;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use crate::client::Cluster;
+use crate::answer;
+use crate::client::{Cluster, MANAGER};
 use crate::resources::Kind;
 use crate::watched::{Changed, Since, Watched};
 use crate::wishes::{self, Identity};
@@ -31,6 +33,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const FLOCK: Duration = Duration::from_millis(20);
 /// How long after a failure it is tried again.
 const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// Longest text of an event.
+const MAX_NOTE: usize = 1000;
 
 /// Why a resource could not be brought up to date; it is tried again.
 #[derive(Debug, Error)]
@@ -55,6 +60,7 @@ pub struct Reconciler {
     waiting: BTreeMap<String, intake::Waiting>,
     /// What was last said of an experiment that is not as it should be, so that it is said once.
     said: BTreeMap<String, String>,
+    recorder: Recorder,
 }
 
 impl Reconciler {
@@ -67,7 +73,9 @@ impl Reconciler {
         clock: Arc<dyn Clock>,
         wake: Arc<Notify>,
     ) -> Self {
+        let reporter = Reporter { controller: MANAGER.into(), instance: None };
         Self {
+            recorder: Recorder::new(cluster.client.clone(), reporter),
             cluster,
             watched,
             store,
@@ -82,11 +90,8 @@ impl Reconciler {
 
     /// Goes on for ever.
     pub async fn run(mut self) {
-        while !self.watched.is_ready().await {
-            warn!(
-                server = self.cluster.server(),
-                "the cluster does not list its experiments; waiting for it"
-            );
+        while let Err(error) = self.watched.ready().await {
+            warn!(server = self.cluster.server(), %error, "waiting for the cluster");
         }
         let mut since = Since { all: true, ..Since::default() };
         loop {
@@ -107,55 +112,56 @@ impl Reconciler {
 
     /// Looks at everything once.
     async fn pass(&mut self, since: &Since) -> Result<(), StoreError> {
-        let records = self.records().await?;
+        let (records, statuses) = self.records().await?;
         let resources = self.watched.experiments.all();
         let listed: BTreeSet<String> = resources.iter().filter_map(|resource| resource.uid()).collect();
-        let plain: Vec<ExperimentRecord> = records.iter().map(|(record, _)| record.clone()).collect();
-        for record in wishes::deleted(self.cluster.uid(), &plain, &listed) {
-            let status = records.iter().find(|(known, _)| known.id == record.id).map(|(_, status)| status);
-            if let Some(status) = status {
+        let by_uid: BTreeMap<&str, (&ExperimentRecord, &ExperimentStatus)> = records
+            .iter()
+            .zip(&statuses)
+            .map(|(record, status)| (record.uid.as_str(), (record, status)))
+            .collect();
+        for record in wishes::deleted(self.cluster.uid(), &records, &listed) {
+            if let Some((record, status)) = by_uid.get(record.uid.as_str()) {
                 self.delete(record, status).await?;
             }
         }
-        let by_uid: BTreeMap<&str, &(ExperimentRecord, ExperimentStatus)> =
-            records.iter().map(|pair| (pair.0.uid.as_str(), pair)).collect();
         for resource in &resources {
             let uid = resource.uid().unwrap_or_default();
             let done = match by_uid.get(uid.as_str()) {
                 Some((record, status)) => self.known(resource, record, status, since).await,
-                None => match wishes::identity(resource, self.cluster.uid(), &plain, &listed) {
+                None => match wishes::identity(resource, self.cluster.uid(), &records, &listed) {
                     Identity::Known(_) => Ok(()),
                     Identity::Restored(id) => {
-                        self.say(&uid, format!("it continues experiment {}, which is not built yet", id.0));
+                        let text = format!("it continues experiment {}, which is not built yet", id.0);
+                        self.say(resource, "NotTakenIn", text).await;
                         Ok(())
                     }
                     Identity::New => self.new_one(resource).await,
                 },
             };
-            match done {
-                Ok(()) => {}
-                Err(error) => {
-                    self.say(&uid, error.to_string());
-                    self.shown
-                        .retain(|id, _| by_uid.get(uid.as_str()).is_none_or(|(record, _)| record.id != *id));
-                    self.watched.changes.add(Changed::of(Kind::Experiment, resource));
+            if let Err(error) = done {
+                self.say(resource, "Reconcile", error.to_string()).await;
+                if let Some((record, _)) = by_uid.get(uid.as_str()) {
+                    self.shown.remove(&record.id);
                 }
+                self.watched.changes.add(Changed::of(Kind::Experiment, resource));
             }
         }
+        let living: BTreeSet<ExperimentId> = records.iter().map(|record| record.id).collect();
+        self.shown.retain(|id, _| living.contains(id));
         self.waiting.retain(|uid, _| listed.contains(uid));
         self.said.retain(|uid, _| listed.contains(uid));
-        self.shown.retain(|id, _| plain.iter().any(|record| record.id == *id));
         Ok(())
     }
 
     /// The living experiments of this cluster, as far as it is looked at.
-    async fn records(&self) -> Result<Vec<(ExperimentRecord, ExperimentStatus)>, StoreError> {
+    async fn records(&self) -> Result<(Vec<ExperimentRecord>, Vec<ExperimentStatus>), StoreError> {
         let mut records = self.store.experiments().await?;
         let only = self.cluster.namespace.as_ref();
         records.retain(|(record, _)| {
             record.cluster == self.cluster.uid && only.is_none_or(|namespace| record.namespace == *namespace)
         });
-        Ok(records)
+        Ok(records.into_iter().unzip())
     }
 
     /// The resource of an experiment is gone.
@@ -196,7 +202,7 @@ impl Reconciler {
             if asked.refused.is_empty() {
                 self.said.remove(&uid);
             } else {
-                self.say(&uid, format!("an edit is not carried out: {}", lines(&asked.refused)));
+                self.say(resource, "EditRefused", lines(&asked.refused)).await;
             }
         }
         if resource.metadata.deletion_timestamp.is_some() {
@@ -211,16 +217,26 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Says once what is to be said of an Experiment.
-    fn say(&mut self, uid: &str, what: String) {
-        if self.said.get(uid) == Some(&what) {
+    /// Says once what is to be said of an Experiment: in the log, and as an event beside it.
+    async fn say(&mut self, resource: &DynamicObject, reason: &str, what: String) {
+        let uid = resource.uid().unwrap_or_default();
+        if self.said.get(&uid) == Some(&what) {
             return;
         }
-        let resource = self.watched.experiments.all().into_iter().find(|it| it.uid().as_deref() == Some(uid));
-        let (namespace, name) =
-            resource.map(|it| (it.namespace().unwrap_or_default(), it.name_any())).unwrap_or_default();
-        warn!(namespace, experiment = name, "{what}");
-        self.said.insert(uid.to_owned(), what);
+        warn!(experiment = resource.name_any(), namespace = resource.namespace(), reason, "{what}");
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            // The server takes no more.
+            note: Some(what.chars().take(MAX_NOTE).collect()),
+            action: "Reconcile".into(),
+            secondary: None,
+        };
+        let about = resource.object_ref(&Kind::Experiment.resource());
+        if let Err(error) = answer::within(self.recorder.publish(&event, &about)).await {
+            debug!(error = answer::chain(&error), "an event could not be written");
+        }
+        self.said.insert(uid, what);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Showing how an experiment goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use controller_core::experiment::{ExperimentRecord, ExperimentStatus};
 use controller_core::katib;
@@ -9,6 +10,7 @@ use controller_core::trial::{TrialRecord, TrialState};
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use study::TrialIdx;
+use tokio::time::Instant;
 
 use super::{ReconcileError, Reconciler};
 use crate::names;
@@ -18,11 +20,15 @@ use crate::watched::{Changed, Since};
 use crate::wishes;
 
 /// What of an experiment is shown already.
-#[derive(PartialEq)]
 pub(super) struct Shown {
     record: ExperimentRecord,
     status: ExperimentStatus,
+    /// When its open trials were last looked at.
+    looked: Instant,
 }
+
+/// How often trials that wait are looked at: what for is no event.
+const WAITING_EVERY: Duration = Duration::from_secs(1);
 
 /// States of trials that have not ended.
 const OPEN: [TrialState; 3] = [TrialState::Pending, TrialState::Running, TrialState::Paused];
@@ -44,9 +50,12 @@ impl Reconciler {
         let (touched_self, touched_suggestion) =
             (touched(Kind::Experiment, &record.name), touched(Kind::Suggestion, &record.name));
         let after = before.filter(|_| !since.all).map(|shown| shown.status.last_seq);
+        let waiting =
+            before.is_some_and(|shown| status.counters.pending > 0 && shown.looked.elapsed() > WAITING_EVERY);
+        let looked = before.filter(|_| !(news || waiting)).map_or_else(Instant::now, |shown| shown.looked);
         let trials = match after {
             None => self.all_trials(record, status).await?,
-            Some(after) if news => self.trials_since(record, after).await?,
+            Some(after) if news || waiting => self.trials_since(record, after).await?,
             Some(_) => Vec::new(),
         };
         for trial in &trials {
@@ -73,7 +82,7 @@ impl Reconciler {
             }
             self.write_status(resource, project::status(record, status, &lists)).await?;
         }
-        self.shown.insert(record.id, Shown { record: record.clone(), status: status.clone() });
+        self.shown.insert(record.id, Shown { record: record.clone(), status: status.clone(), looked });
         Ok(())
     }
 
@@ -108,21 +117,26 @@ impl Reconciler {
         Ok(trials.into_values().collect())
     }
 
+    /// Shows a trial, once it is seen what a person wishes of it.
     async fn show_trial(&self, record: &ExperimentRecord, trial: &TrialRecord) -> Result<(), ReconcileError> {
+        if let Some(resource) = self.watched.trials.get(&record.namespace, &trial.name)
+            && wishes::of_trial(&resource, trial, &[]).is_some()
+        {
+            let open = self.store.open_wishes(record.id).await?;
+            if let Some(wish) = wishes::of_trial(&resource, trial, &open) {
+                self.wish(record.id, &wish).await?;
+            }
+        }
         self.put(Kind::Trial, project::trial(record, trial)).await
     }
 
     /// A Trial that somebody has touched: a wish, or to be written back.
     async fn touched_trial(&self, record: &ExperimentRecord, name: &str) -> Result<(), ReconcileError> {
         let named = self.store.trials_named(name).await?.into_iter();
-        let Some((_, trial)) = named.into_iter().find(|(id, _)| *id == record.id) else { return Ok(()) };
-        if let Some(resource) = self.watched.trials.get(&record.namespace, name) {
-            let open = self.store.open_wishes(record.id).await?;
-            if let Some(wish) = wishes::of_trial(&resource, &trial, &open) {
-                self.wish(record.id, &wish).await?;
-            }
+        match named.into_iter().find(|(id, _)| *id == record.id) {
+            Some((_, trial)) => self.show_trial(record, &trial).await,
+            None => Ok(()),
         }
-        self.show_trial(record, &trial).await
     }
 
     /// Deletes Trials that are shown no longer, or never were.
