@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::api::types::Version;
 
 /// Features that exist, and whether they are built in.
-const FEATURES: [(&str, bool); 3] = [("sqlite", true), ("postgres", true), ("kubernetes", false)];
+const FEATURES: [(&str, bool); 3] = [("sqlite", true), ("postgres", true), ("kubernetes", true)];
 
 /// Which Cairn this is.
 pub(crate) fn version() -> Version {
@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) store: Option<String>,
     /// Address at which the programs of trials reach the API of this process.
     pub(crate) server: Option<String>,
+    /// The cluster that trials run in, if they do not run here.
+    pub(crate) kubernetes: Option<controller_kube::Options>,
 }
 
 impl Config {

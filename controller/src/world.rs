@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<dyn Clock>,
     /// Says "look again" to the drivers of this process, after a wish or a new experiment.
     pub(crate) wake: Arc<Notify>,
+    /// The cluster whose experiments are driven, by its uid; empty for those of this machine.
+    pub(crate) cluster: String,
     /// Who this process is, as shown to others that find an experiment driven: host and pid.
     pub(crate) holder: String,
 }

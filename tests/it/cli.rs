@@ -217,8 +217,8 @@ fn every_command_teaches_with_an_example() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(cairn.run(["completions", shell]).ok().stdout.contains("cairn"));
     }
-    let unbuilt = cairn.run(["version"]).ok().stdout;
-    assert!(unbuilt.contains("not built in") && unbuilt.contains("kubernetes"), "{unbuilt}");
+    let version = cairn.run(["version"]).ok().stdout;
+    assert!(version.contains("built in      sqlite, postgres, kubernetes"), "{version}");
 }
 
 #[test]

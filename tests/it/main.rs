@@ -10,5 +10,6 @@ mod collectors;
 mod crash;
 mod examples;
 mod katib;
+mod kube;
 mod quickstart;
 mod tidy;

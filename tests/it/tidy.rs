@@ -18,7 +18,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sidecar", &["controller-core", "study"]),
     (
         "controller",
-        &["algorithms", "controller-core", "controller-store", "proto", "sidecar", "study", "suggest"],
+        &[
+            "algorithms",
+            "controller-core",
+            "controller-kube",
+            "controller-store",
+            "proto",
+            "sidecar",
+            "study",
+            "suggest",
+        ],
     ),
     ("e2e", &[]),
 ];

@@ -1,9 +1,10 @@
 //! The harness under the stories of `tests/it`: the binary in a folder of its own, and the real peers that it meets.
 //!
-//! Entry points: [`Cairn`], a folder in which commands are run as a user would; [`postgres`] and [`python`], which bring
-//! up what the stories need. Nothing here knows how Cairn works inside.
+//! Entry points: [`Cairn`], a folder in which commands are run as a user would; [`postgres`], [`cluster`] and
+//! [`python`], which bring up what the stories need. Nothing here knows how Cairn works inside.
 
 pub mod cairn;
+pub mod cluster;
 pub mod http;
 pub mod postgres;
 pub mod python;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use cairn::{Cairn, Output, Running};
+pub use cluster::Cluster;
 
 /// How long a story waits for something before it gives up.
 pub const PATIENCE: Duration = Duration::from_mins(1);

@@ -2,7 +2,7 @@
 
 use crate::experiment::{Condition, ExperimentStatus};
 use crate::time::Timestamp;
-use crate::trial::{TrialRecord, TrialState};
+use crate::trial::{TrialRecord, TrialState, WAITING};
 
 /// Sets a condition: without effect if status and reason are unchanged, else the old entry goes and the new one is
 /// appended. The transition time stays while the status does.
@@ -61,6 +61,8 @@ pub fn of_trial(trial: &TrialRecord) -> Vec<Condition> {
         } else {
             set(&mut conditions, started, "Running", false, &trial.reason, &trial.message);
         }
+    } else if trial.reason == WAITING {
+        set(&mut conditions, trial.created, "Running", false, &trial.reason, &trial.message);
     }
     if trial.state.is_final() {
         let ended = trial.ended.unwrap_or(trial.created);

@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use study::{Study, TrialIdx};
 
+use crate::conditions;
+use crate::document::ExperimentDocument;
+use crate::event::{Event, StoredEvent};
 use crate::spec::{ExperimentSpec, Setting};
 use crate::time::Timestamp;
 use crate::trial::{MetricSummary, TrialState};
@@ -45,6 +49,65 @@ pub struct ExperimentRecord {
     /// The studies that it had before edits, oldest first: what was asked then is asked again of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Earlier>,
+}
+
+/// Where and when an experiment comes into the world.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Birth {
+    /// Universally unique; its key and, where the spec names none, its seed are drawn from it.
+    pub uid: String,
+    /// Uid of the cluster's kube-system namespace; empty without Kubernetes.
+    pub cluster: String,
+    /// Folder that relative paths of local processes start from.
+    pub base_dir: Option<String>,
+    /// The time.
+    pub at: Timestamp,
+}
+
+/// The record, first status and first event of a new experiment.
+pub fn begin(
+    document: &ExperimentDocument,
+    birth: Birth,
+) -> (ExperimentRecord, ExperimentStatus, StoredEvent) {
+    let spec = document.spec.clone();
+    let record = ExperimentRecord {
+        id: ExperimentId(drawn(&birth, "id") as i64),
+        namespace: document.metadata.namespace.clone(),
+        name: document.metadata.name.clone(),
+        labels: document.metadata.labels.clone(),
+        annotations: document.metadata.annotations.clone(),
+        spec_digest: spec.digest(),
+        seed: spec.own_seed().unwrap_or_else(|| drawn(&birth, "seed")),
+        created: birth.at,
+        uid: birth.uid,
+        cluster: birth.cluster,
+        base_dir: birth.base_dir,
+        earlier: Vec::new(),
+        spec,
+    };
+    let mut status = ExperimentStatus { last_seq: 1, ..ExperimentStatus::default() };
+    let (condition, reason, message) = ("Created", "ExperimentCreated", "Experiment is created");
+    conditions::set(&mut status.conditions, record.created, condition, true, reason, message);
+    if record.spec.suspend == Some(true) {
+        status.hold = Hold::Draining;
+        status.waiting = "submitted with `suspend: true`; `cairn resume` lets it begin".into();
+    }
+    let created = Event::Condition {
+        condition: condition.into(),
+        status: "True".into(),
+        reason: reason.into(),
+        message: message.into(),
+    };
+    let event = StoredEvent { seq: 1, at: record.created, event: created };
+    (record, status, event)
+}
+
+/// A number from the uid, small enough for every JSON reader to hold it exactly.
+fn drawn(birth: &Birth, what: &str) -> u64 {
+    const EXACT: u64 = (1 << 53) - 1;
+    let parts = Sha256::new().chain_update(&birth.cluster).chain_update(&birth.uid).chain_update(what);
+    let digest: [u8; 32] = parts.finalize().into();
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)) & EXACT
 }
 
 /// A study that an edit has replaced.

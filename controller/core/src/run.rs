@@ -1,5 +1,6 @@
 //! Runs: one attempt of a trial somewhere, and how it went.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -36,12 +37,27 @@ pub struct Run {
     pub namespace: String,
     /// Name of the experiment.
     pub experiment: String,
+    /// Uid of the experiment.
+    #[serde(default)]
+    pub experiment_uid: String,
     /// Name of the trial.
     pub trial: String,
     /// The trial template with every placeholder replaced.
     pub manifest: serde_json::Value,
     /// Name of the container whose end is the trial's end; empty for a `Process`.
     pub primary_container: String,
+    /// Labels of the pods whose metrics count.
+    #[serde(default)]
+    pub primary_pod_labels: BTreeMap<String, String>,
+    /// Expression that says that its object has succeeded; empty for a `Process`.
+    #[serde(default)]
+    pub success_condition: String,
+    /// Expression that says that its object has failed; empty for a `Process`.
+    #[serde(default)]
+    pub failure_condition: String,
+    /// Whether its object stays after its end.
+    #[serde(default)]
+    pub retain: bool,
     /// How metrics are collected.
     pub collector: MetricsCollectorSpec,
     /// Metrics wanted, the objective first.
@@ -65,6 +81,9 @@ pub struct RunStatus {
     /// How far it is.
     pub phase: RunPhase,
 }
+
+/// Why a run waits that is on its way, and of which there is no more to say.
+pub const STARTING: &str = "starting";
 
 /// How far a run is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

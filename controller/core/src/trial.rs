@@ -156,6 +156,9 @@ pub struct MetricSummary {
     pub latest: String,
 }
 
+/// Reason of a trial whose run cannot begin yet; the message says what for.
+pub const WAITING: &str = "TrialWaiting";
+
 /// Everything the store knows of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

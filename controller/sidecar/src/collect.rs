@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use controller_core::metrics::filter::Filter;
 use controller_core::metrics::rules::RuleWatch;
 use controller_core::metrics::{Format, LineParser};
-use controller_core::ports::ObservationSink;
+use controller_core::ports::{Collected, ObservationSink};
 use controller_core::run::RunId;
 use controller_core::spec::MetricsCollectorSpec;
 use controller_core::time::Timestamp;
@@ -38,15 +38,6 @@ pub struct Target {
     pub since: Option<Timestamp>,
 }
 
-/// What was found beside the rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Collected {
-    /// The rule that was met last when all were, if they were.
-    pub stopped_by: Option<Rule>,
-    /// What a person should know, a line each.
-    pub notes: Vec<String>,
-}
-
 /// Collects until `ended` says that no process of the run is left, then reads what is left, and returns once every row
 /// is safe in the sink. Rules met are sent to `stop` within a second. Called again after a crash it reads the same rows
 /// at the same places, which the sink passes over.
@@ -61,13 +52,13 @@ pub async fn collect(
     let mut sender = Sender::new(target.run, sink, watch, stop);
     match target.collector.kind() {
         "StdOut" => {
-            let parser = LineParser::new("stdout", text_format(target), &target.metrics);
+            let parser = LineParser::new("stdout", text_format(&target.collector), &target.metrics);
             tail::lines(&target.output, "stdout", parser, ended, &mut sender).await;
         }
         "File" => {
             let path = target.collector.source.as_ref().and_then(|source| source.file_system_path.as_ref());
             let json = path.is_some_and(|path| path.format == "JSON");
-            let format = if json { Format::Json } else { text_format(target) };
+            let format = if json { Format::Json } else { text_format(&target.collector) };
             let parser = LineParser::new("file", format, &target.metrics);
             tail::lines(&target.path, "file", parser, ended, &mut sender).await;
         }
@@ -82,8 +73,8 @@ pub async fn collect(
 }
 
 /// The filters of the spec; those that do not compile were refused or warned of, and the default stands in.
-fn text_format(target: &Target) -> Format {
-    let filter = target.collector.source.as_ref().and_then(|source| source.filter.as_ref());
+pub(crate) fn text_format(collector: &MetricsCollectorSpec) -> Format {
+    let filter = collector.source.as_ref().and_then(|source| source.filter.as_ref());
     let filters: Vec<Filter> =
         filter.iter().flat_map(|f| &f.metrics_format).filter_map(|text| Filter::compile(text).ok()).collect();
     Format::Text(if filters.is_empty() { vec![Filter::default()] } else { filters })

@@ -1,11 +1,14 @@
 //! Collecting a trial's metrics while it runs: tail, event files, scrape. One task a run.
 //!
-//! A library for the local executor and for the sidecar of a cluster alike; it only reports. Entry point: [`collect`].
+//! A library for the local executor, for the sidecar of a cluster, and for logs that a cluster keeps; it only reports. Entry points:
+//! [`collect`] and [`Logs`].
 
 mod collect;
 mod events;
+mod logs;
 mod scrape;
 mod sender;
 mod tail;
 
-pub use collect::{Collected, Target, collect};
+pub use collect::{Target, collect};
+pub use logs::Logs;

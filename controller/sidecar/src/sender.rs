@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use controller_core::metrics::rules::RuleWatch;
-use controller_core::ports::{ObservationRow, ObservationSink, StoreError};
+use controller_core::ports::{Collected, ObservationRow, ObservationSink, StoreError};
 use controller_core::run::RunId;
 use study::Rule;
 use tokio::sync::mpsc;
 use tracing::warn;
-
-use crate::collect::Collected;
 
 /// Rows kept back before they are sent at once.
 const BATCH: usize = 2000;

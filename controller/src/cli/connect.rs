@@ -78,7 +78,7 @@ impl Common {
     /// Where this process keeps things; trials reach its API at `server`.
     pub(super) fn config(&self, server: Option<String>) -> anyhow::Result<Config> {
         let dir = std::path::absolute(&self.dir).context("the working directory is gone")?;
-        Ok(Config { dir, store: self.store.clone(), server })
+        Ok(Config { dir, store: self.store.clone(), server, kubernetes: None })
     }
 }
 

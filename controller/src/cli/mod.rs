@@ -5,6 +5,7 @@
 mod algorithms;
 mod best;
 mod clone;
+mod cluster;
 mod compare;
 mod completions;
 mod connect;
@@ -17,6 +18,7 @@ mod follow;
 mod gc;
 mod get;
 mod init;
+mod install;
 mod list;
 mod logs;
 mod output;
@@ -90,6 +92,7 @@ enum Command {
     Run(run::Run),
     Validate(validate::Validate),
     Serve(serve::Serve),
+    Install(install::Install),
     Submit(submit::Submit),
     List(list::List),
     Get(get::Get),
@@ -144,6 +147,7 @@ async fn dispatch(command: Command, common: Common) -> anyhow::Result<Exit> {
     match command {
         Command::Init(args) => return args.run(),
         Command::Serve(args) => return args.run(&common).await,
+        Command::Install(args) => return args.run().await,
         Command::Suggest(args) => return args.run().await,
         Command::Version(args) => return args.run(common.output),
         Command::Completions(args) => return args.run(),
@@ -176,6 +180,7 @@ async fn dispatch(command: Command, common: Common) -> anyhow::Result<Exit> {
         Command::Init(_)
         | Command::Run(_)
         | Command::Serve(_)
+        | Command::Install(_)
         | Command::Resume(_)
         | Command::Suggest(_)
         | Command::Version(_)

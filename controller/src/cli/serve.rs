@@ -11,13 +11,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Common;
-use super::connect::Connection;
 use super::exit::{Exit, Wrong};
 use super::output::talk;
+use super::{Common, cluster};
 use crate::api::auth::{Guard, Token, guarded};
 use crate::api::{Api, grpc, http};
-use crate::driver;
+use crate::config::Config;
+use crate::{Engine, driver};
 
 /// How long open answers have when the server ends.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -25,7 +25,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Drive all experiments, and serve gRPC and HTTP on one address
 ///
 /// Running trials survive the server and are found again when it comes back. Without a token only this machine is
-/// served.
+/// served. With --kubernetes experiments are the Experiment resources of a cluster, and trials run there.
 ///
 /// Example: cairn serve --listen 0.0.0.0:7700 --token-file token
 #[derive(Debug, Args)]
@@ -36,6 +36,8 @@ pub(super) struct Serve {
     /// A name under which this server is reached, beside its addresses
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
+    #[command(flatten)]
+    cluster: cluster::Serving,
 }
 
 impl Serve {
@@ -46,9 +48,8 @@ impl Serve {
         Guard::new(address, token.clone(), Vec::new())?;
         let listener = listen(&self.listen).await?;
         let address = listener.local_addr()?;
-        let common = Common { server: None, ..common.clone() };
-        let connection = Connection::at(&common, address).await?;
-        let engine = connection.engine.as_ref().context("a server has an engine of its own")?;
+        let config = common.config(Some(format!("http://{address}")))?;
+        let mut engine = Engine::open(&Config { kubernetes: self.cluster.options(), ..config }).await?;
         let router = door(&engine.api, address, token, self.allow_host).await?;
         let (shutdown, down) = watch::channel(false);
         let mut http_down = down.clone();
@@ -58,6 +59,13 @@ impl Serve {
         };
         let served = axum::serve(prompt(listener), router).with_graceful_shutdown(ended);
         let driven = driver::drive_all(&engine.api.world, down);
+        let reconciler = engine.reconciler.take();
+        let reconciled = async {
+            match reconciler {
+                Some(reconciler) => reconciler.run().await,
+                None => std::future::pending().await,
+            }
+        };
         let signalled = async {
             let (mut interrupt, mut terminate) =
                 (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -71,6 +79,7 @@ impl Serve {
         tokio::select! {
             result = async { tokio::join!(served, driven).0 } => result.context("cannot serve")?,
             result = signalled => result?,
+            () = reconciled => {}
         }
         Ok(Exit::Done)
     }

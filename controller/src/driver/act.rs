@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use controller_core::plan::{Effect, RunView, effects};
 use controller_core::ports::ExecutorError;
-use controller_core::run::{Exit, RunEnd, RunId, RunPhase, RunStatus};
+use controller_core::run::{Exit, RunEnd, RunId, RunPhase, RunStatus, STARTING};
 use study::TrialIdx;
 use tracing::warn;
 
@@ -44,7 +44,7 @@ impl Driver<'_> {
         match ensured {
             Ok(()) => {
                 self.not_begun.remove(&idx);
-                self.snapshot.runs.insert(idx, RunView::Waiting { reason: "starting".into() });
+                self.snapshot.runs.insert(idx, RunView::Waiting { reason: STARTING.into() });
                 // What it said before it was known to exist counts now.
                 if let Some(said) = self.said.get(&id).cloned() {
                     self.hear(said);

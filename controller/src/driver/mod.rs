@@ -89,7 +89,8 @@ pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>
     loop {
         match world.store.experiments().await {
             Ok(experiments) => {
-                for (record, status) in experiments {
+                let ours = experiments.into_iter().filter(|(record, _)| record.cluster == world.cluster);
+                for (record, status) in ours {
                     let needed = left.remove(&record.id) || needs_driver(world, record.id, &status).await;
                     if needed && driven.insert(record.id) {
                         let world = world.clone();

@@ -25,14 +25,19 @@ pub(super) fn run(snapshot: &Snapshot, trial: &TrialRecord) -> Result<Run, Strin
     let meta = TrialMeta { name: &trial.name, namespace: &record.namespace };
     let manifest =
         render::render(&record.spec, &trial.assignments, meta).map_err(|error| error.to_string())?;
-    let template = record.spec.trial_template.as_ref();
+    let template = record.spec.trial_template.clone().unwrap_or_default();
     Ok(Run {
         id: snapshot.run_id(trial),
         namespace: record.namespace.clone(),
         experiment: record.name.clone(),
+        experiment_uid: record.uid.clone(),
         trial: trial.name.clone(),
         manifest,
-        primary_container: template.map(|t| t.primary_container_name.clone()).unwrap_or_default(),
+        primary_container: template.primary_container_name,
+        primary_pod_labels: template.primary_pod_labels,
+        success_condition: template.success_condition,
+        failure_condition: template.failure_condition,
+        retain: template.retain,
         collector: record.spec.collector(),
         metrics: objective.metrics(),
         maximize: objective.is_maximize(),

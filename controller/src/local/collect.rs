@@ -1,6 +1,7 @@
 //! The seam to those who collect metrics.
 
 use async_trait::async_trait;
+use controller_core::ports::Collected;
 use controller_core::run::Run;
 use study::Rule;
 use tokio::sync::{mpsc, oneshot};
@@ -23,13 +24,4 @@ pub(crate) struct Signals {
     pub(crate) ended: oneshot::Receiver<()>,
     /// A rule sent here stops the run. There is room for one; more are of no use.
     pub(crate) stop: mpsc::Sender<Rule>,
-}
-
-/// What a collector has found.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Collected {
-    /// The rule that the metrics have met, if any.
-    pub(crate) stopped_by: Option<Rule>,
-    /// What a person should know, a line each.
-    pub(crate) notes: Vec<String>,
 }

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use controller_core::experiment::ExperimentId;
 use controller_core::ports::{Executor, ExecutorError};
 use controller_core::process;
-use controller_core::report::Problem;
-use controller_core::run::{Run, RunId, RunPhase, RunStatus};
+use controller_core::report::{Problem, Report};
+use controller_core::run::{Run, RunId, RunPhase, RunStatus, STARTING};
 use controller_core::spec::ExperimentSpec;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -181,7 +181,7 @@ impl LocalExecutor {
         if runs.contains_key(&run.id) {
             return;
         }
-        let (say, phase) = watch::channel(RunPhase::Waiting { reason: "starting".into() });
+        let (say, phase) = watch::channel(RunPhase::Waiting { reason: STARTING.into() });
         let (orders, ordered) = watch::channel(None);
         runs.insert(run.id, Entry { folder: folder.clone(), phase, orders, claim });
         drop(runs);
@@ -226,6 +226,20 @@ impl LocalExecutor {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
+    }
+
+    /// What trials want of this machine that it does not have.
+    async fn too_much(&self, spec: &ExperimentSpec) -> Option<Problem> {
+        let template = spec.trial_template.as_ref()?;
+        let manifest = template.trial_spec.as_ref()?;
+        let container = &template.primary_container_name;
+        let process = process::of_manifest(manifest, container, &spec.collector(), "own").ok()?;
+        let wants = prepare::wants(&process);
+        if wants.is_nothing() {
+            return None;
+        }
+        let refusal = self.capacity().await.refusal(&wants)?;
+        Some(Problem::new("spec.trialTemplate.trialSpec", refusal))
     }
 
     fn cannot_look(&self, error: &io::Error) -> ExecutorError {
@@ -331,20 +345,15 @@ impl Executor for LocalExecutor {
         changes.filter_map(|change| async move { change.ok() }).boxed()
     }
 
-    async fn refusals(&self, spec: &ExperimentSpec) -> Vec<Problem> {
-        let problems = process::local_problems(spec);
-        let manifest = spec.trial_template.as_ref().and_then(|template| template.trial_spec.as_ref());
-        let Some(manifest) = manifest.filter(|_| problems.is_empty()) else { return problems };
-        let container = spec.trial_template.as_ref().map_or("", |template| &template.primary_container_name);
-        let Ok(process) = process::of_manifest(manifest, container, &spec.collector(), "own") else {
-            return problems;
-        };
-        let wants = prepare::wants(&process);
-        if wants.is_nothing() {
-            return problems;
+    async fn check(&self, spec: &ExperimentSpec) -> Report {
+        let mut report = Report { errors: process::local_problems(spec), ..Report::default() };
+        if report.is_valid() {
+            report.errors.extend(self.too_much(spec).await);
         }
-        let refusal = self.capacity().await.refusal(&wants);
-        refusal.map(|refusal| Problem::new("spec.trialTemplate.trialSpec", refusal)).into_iter().collect()
+        if let Some(image) = process::unused_image(spec).filter(|_| report.is_valid()) {
+            report.notes.push(format!("trials are processes of this machine: image `{image}` is not pulled"));
+        }
+        report
     }
 
     fn place(&self, run: &RunId) -> Option<String> {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use controller_core::ports::{ObservationRow, ObservationSink, Store, StoreError};
+use controller_core::ports::{Collected, ObservationRow, ObservationSink, Store, StoreError};
 use controller_core::run::{Run, RunId};
 use study::Direction;
 
-use super::collect::{Collect, Collected, Signals};
+use super::collect::{Collect, Signals};
 use super::files::RunFolder;
 
 /// Keeps rows in the store.
@@ -51,8 +51,6 @@ impl Collect for InProcess {
             port: folder.metrics_port(),
             since: folder.started().map(|file| file.started),
         };
-        let sidecar::Collected { stopped_by, notes } =
-            sidecar::collect(&target, &*self.sink, signals.ended, signals.stop).await;
-        Collected { stopped_by, notes }
+        sidecar::collect(&target, &*self.sink, signals.ended, signals.stop).await
     }
 }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use controller_core::experiment::ExperimentId;
-use controller_core::ports::{Executor as _, ExecutorError};
+use controller_core::ports::{Collected, Executor as _, ExecutorError};
 use controller_core::run::{Exit, Run, RunEnd, RunId, RunPhase};
 use controller_core::spec::MetricsCollectorSpec;
 use futures::StreamExt as _;
 use serde_json::json;
 use study::{Comparison, Rule, TrialIdx};
 
-use super::collect::{Collect, Collected, Signals};
+use super::collect::{Collect, Signals};
 use super::files::RunFolder;
 use super::{LocalConfig, LocalExecutor};
 
@@ -95,9 +95,14 @@ impl World {
             id: RunId { experiment: ExperimentId(7), trial: TrialIdx(trial), attempt: 1 },
             namespace: "default".into(),
             experiment: "test".into(),
+            experiment_uid: String::new(),
             trial: format!("test-{trial}"),
             manifest: json!({"apiVersion": "cairn.dev/v1", "kind": "Process", "spec": spec}),
             primary_container: String::new(),
+            primary_pod_labels: std::collections::BTreeMap::new(),
+            success_condition: String::new(),
+            failure_condition: String::new(),
+            retain: false,
             collector: MetricsCollectorSpec::default(),
             metrics: vec!["loss".into()],
             maximize: false,

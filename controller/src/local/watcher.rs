@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller_core::ports::Collected;
 use controller_core::run::{Exit, Run, RunEnd, RunPhase, RunStatus};
 use rustix::process::Signal;
 use study::Rule;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::artifacts;
-use super::collect::{Collected, Signals};
+use super::collect::Signals;
 use super::executor::{OVERTIME, Shared};
 use super::files::{ExitFile, RunFolder, StopFile, now};
 use super::logs::last_line;

@@ -34,6 +34,8 @@ pub struct LineParser {
     partial: Vec<u8>,
     /// Whether the line at hand is too long and its rest is passed over.
     skipping: bool,
+    /// Place of the last line that came with its own, and how many rows there are of it.
+    placed: (u64, u32),
     notes: Vec<String>,
 }
 
@@ -60,6 +62,7 @@ impl LineParser {
             position: 0,
             partial: Vec::new(),
             skipping: false,
+            placed: (0, 0),
             notes: Vec::new(),
         }
     }
@@ -97,6 +100,26 @@ impl LineParser {
         self.whole_lines(&rest[..whole], &mut rows);
         self.position += whole as u64;
         self.keep(&rest[whole..]);
+        rows
+    }
+
+    /// Reads a whole line that comes with its place and time, such as one of a log that others keep. Lines at one place
+    /// are told apart by their order.
+    pub fn line_at(&mut self, place: u64, time: Timestamp, line: &[u8]) -> Vec<ObservationRow> {
+        let mut rows = Vec::new();
+        let is_json = matches!(self.format, Format::Json);
+        if is_json || self.metrics.iter().any(|metric| metric.finder.find(line).is_some()) {
+            self.line(line, place, &mut rows);
+        }
+        if rows.is_empty() {
+            return rows;
+        }
+        let before = if self.placed.0 == place { self.placed.1 } else { 0 };
+        for row in &mut rows {
+            row.nth += before;
+            row.time.get_or_insert(time);
+        }
+        self.placed = (place, before + rows.len() as u32);
         rows
     }
 
@@ -327,6 +350,20 @@ mod tests {
     fn a_step_or_epoch_named_in_the_line_counts() {
         let rows = all(text(&["loss"]), &[b"epoch=7 loss=0.5\nepoch=8 step=90 loss=0.4\nloss=0.3"]);
         assert_eq!(rows.iter().map(|r| r.step).collect::<Vec<_>>(), [7, 90, 2]);
+    }
+
+    #[test]
+    fn lines_with_places_of_their_own_are_told_apart_at_one_place() {
+        let mut parser = text(&["loss", "acc"]);
+        let mut seen = Vec::new();
+        for (place, line) in [(7, "loss=1 acc=2"), (7, "nothing"), (7, "loss=3"), (9, "loss=4")] {
+            let rows = parser.line_at(place, Timestamp(place as i64), line.as_bytes());
+            seen.extend(rows.into_iter().map(|r| (r.text, r.offset, r.nth, r.step, r.time.unwrap().0)));
+        }
+        let row = |text: &str, place, nth, step| (text.to_owned(), place, nth, step, place as i64);
+        assert_eq!(seen, [row("1", 7, 0, 0), row("2", 7, 1, 0), row("3", 7, 2, 1), row("4", 9, 0, 2)]);
+        let timed = parser.line_at(10, Timestamp(10), b"2026-01-01T10:00:00Z loss=5");
+        assert_eq!(timed[0].time.unwrap().to_rfc3339(), "2026-01-01T10:00:00Z");
     }
 
     #[test]

@@ -17,7 +17,9 @@ use crate::metrics::value::number;
 use crate::ports::Batch;
 use crate::run::{RunEnd, RunRecord};
 use crate::time::Timestamp;
-use crate::trial::{MetricSummary, Origin, TrialEvent, TrialRecord, TrialState, transition, trial_name};
+use crate::trial::{
+    MetricSummary, Origin, TrialEvent, TrialRecord, TrialState, WAITING, transition, trial_name,
+};
 
 impl Snapshot {
     /// Folds one action of [`super::plan`] into the snapshot, and what must be written of it into the batch.
@@ -42,6 +44,13 @@ impl Snapshot {
                 );
             }
             Action::Started { trial, since, slots } => self.started(now, trial, since, slots, batch),
+            Action::Waits { trial, reason } => {
+                if let Some(record) = self.active.get_mut(&trial) {
+                    record.reason = WAITING.into();
+                    record.message = reason;
+                    self.touch(trial, batch);
+                }
+            }
             Action::Ended { trial, fate } => self.run_ended(now, trial, fate, batch),
             Action::Drop { trial, reason, message } => {
                 self.end_trial(

@@ -27,6 +27,7 @@ pub use snapshot::{Measured, RunView, Snapshot};
 
 use crate::experiment::Hold;
 use crate::ports::{AskRecord, StoredWish, Wish};
+use crate::run::STARTING;
 use crate::time::Timestamp;
 use crate::trial::{Origin, TrialState};
 
@@ -47,6 +48,13 @@ pub enum Action {
         since: Timestamp,
         /// What it occupies.
         slots: Vec<String>,
+    },
+    /// A run cannot begin yet, and it is to be said why.
+    Waits {
+        /// Whose.
+        trial: TrialIdx,
+        /// What for, in one line.
+        reason: String,
     },
     /// A run has ended; its trial ends or gets another.
     Ended {
@@ -100,7 +108,19 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if !actions.is_empty() {
         return actions;
     }
-    end.and_then(|(trial, measured)| take_end(snapshot, trial, measured)).into_iter().collect()
+    let end = end.and_then(|(trial, measured)| take_end(snapshot, trial, measured));
+    end.map_or_else(|| waits(snapshot).collect(), |end| vec![end])
+}
+
+/// What keeps runs from beginning, where that is not said yet.
+fn waits(snapshot: &Snapshot) -> impl Iterator<Item = Action> {
+    snapshot.active.values().filter_map(|trial| match snapshot.runs.get(&trial.idx) {
+        Some(RunView::Waiting { reason }) if reason != STARTING => {
+            let is_new = trial.message != *reason && !is_end_wanted(&trial.reason);
+            is_new.then(|| Action::Waits { trial: trial.idx, reason: reason.clone() })
+        }
+        _ => None,
+    })
 }
 
 /// What to change before the next end is taken, at the time of that end.

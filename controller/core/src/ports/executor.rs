@@ -1,17 +1,20 @@
 //! Running trials somewhere.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use study::{Direction, Rule};
 use thiserror::Error;
 
 use super::store::{ObservationRow, StoreError};
-use crate::report::Problem;
+use crate::report::Report;
 use crate::run::{Run, RunId, RunStatus};
-use crate::spec::ExperimentSpec;
+use crate::spec::{ExperimentSpec, MetricsCollectorSpec};
+use crate::time::Timestamp;
 
 /// Why an executor could not do something.
 #[derive(Debug, Error)]
@@ -39,8 +42,9 @@ pub trait Executor: Send + Sync {
     fn logs(&self, run: &RunId, from: u64, follow: bool) -> BoxStream<'static, Bytes>;
     /// Changes from now on. May repeat or miss some; `list` is the truth.
     fn watch(&self) -> BoxStream<'static, RunStatus>;
-    /// What of a spec can never run here, before anything starts; each with its path.
-    async fn refusals(&self, spec: &ExperimentSpec) -> Vec<Problem>;
+    /// What is to be said of a spec before anything starts: what of it can never run here, each with its path, and
+    /// what is done otherwise than it says.
+    async fn check(&self, spec: &ExperimentSpec) -> Report;
     /// Where a run lies, such as its folder; `None` if there is no such run.
     fn place(&self, run: &RunId) -> Option<String>;
 }
@@ -52,4 +56,54 @@ pub trait ObservationSink: Send + Sync {
     async fn append(&self, run: &RunId, rows: Vec<ObservationRow>) -> Result<(), StoreError>;
     /// Largest place kept of each source of the run, by which a collector that comes back knows what it has missed.
     async fn positions(&self, run: &RunId) -> Result<BTreeMap<String, u64>, StoreError>;
+}
+
+/// The metrics that are wanted of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Whose.
+    pub run: RunId,
+    /// How they are collected.
+    pub collector: MetricsCollectorSpec,
+    /// Their names, the objective first.
+    pub metrics: Vec<String>,
+    /// What "best so far" means to rules.
+    pub direction: Direction,
+    /// Rules that stop the run.
+    pub rules: Vec<Rule>,
+}
+
+/// A line that a run has printed, from a log that others keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Which log.
+    pub source: Arc<str>,
+    /// Its place there, the same whenever it is read.
+    pub place: u64,
+    /// When it was printed.
+    pub time: Timestamp,
+    /// What was printed.
+    pub text: Bytes,
+}
+
+/// What a collector has found beside values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Collected {
+    /// The rule that was met last when all were, if they were.
+    pub stopped_by: Option<Rule>,
+    /// What a person should know, a line each.
+    pub notes: Vec<String>,
+}
+
+/// Finds metrics in what runs print.
+#[async_trait]
+pub trait LogCollector: Send + Sync {
+    /// Takes in lines until there are no more, and returns once everything found is safe. A rule that is met is told to
+    /// `stop` at once. The same lines may come again after a crash.
+    async fn collect(
+        &self,
+        wanted: &Wanted,
+        lines: BoxStream<'_, Vec<LogLine>>,
+        stop: &(dyn Fn(Rule) + Send + Sync),
+    ) -> Collected;
 }

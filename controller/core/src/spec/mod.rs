@@ -117,6 +117,13 @@ impl ExperimentSpec {
         self.objective.clone().unwrap_or_default()
     }
 
+    /// The seed that it names; `random_state` wins.
+    pub fn own_seed(&self) -> Option<u64> {
+        let settings = self.algorithm.iter().flat_map(|algorithm| &algorithm.algorithm_settings);
+        let mut random_state = settings.filter(|setting| setting.name == "random_state");
+        random_state.find_map(|setting| setting.value.parse().ok()).or(self.seed)
+    }
+
     /// SHA-256 without the words that may be edited, in hex; the order of keys does not matter.
     pub fn digest(&self) -> String {
         let fixed = Self {

@@ -35,9 +35,9 @@ pub fn existing(object: &DynamicObject, run: &Run, trial_uid: &str) -> Existing 
     }
 }
 
-/// The run that an object is.
-pub(super) fn run_id(object: &DynamicObject) -> Option<RunId> {
-    let text = object.metadata.annotations.as_ref()?.get(names::RUN_ANNOTATION)?;
+/// The run that an object is, or that a pod belongs to.
+pub fn run_id(object: &impl kube::ResourceExt) -> Option<RunId> {
+    let text = object.annotations().get(names::RUN_ANNOTATION)?;
     let mut parts = text.split('/');
     let id = RunId {
         experiment: ExperimentId(next(&mut parts)?),

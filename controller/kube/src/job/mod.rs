@@ -4,12 +4,14 @@ mod existing;
 mod gjson;
 mod object;
 mod process;
+mod reading;
 mod slots;
 mod status;
 #[cfg(test)]
 mod tests;
 
-pub use existing::{Existing, existing};
+pub use existing::{Existing, existing, run_id};
 pub use gjson::{Path, PathError};
-pub use object::{ObjectError, object, primary_pods};
+pub use object::{ObjectError, has_pods, object, primary_pods};
+pub use reading::Reading;
 pub use status::{ReadError, status};

@@ -7,10 +7,12 @@ use controller_core::report::Problem;
 use controller_core::run::Run;
 use controller_core::spec::TrialTemplate;
 use kube::core::DynamicObject;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::gjson::{Path, PathError};
 use super::process;
+use super::reading::Reading;
 use crate::names;
 use crate::project::owner;
 use crate::resources::Kind;
@@ -41,17 +43,19 @@ pub enum ObjectError {
 
 /// The object of a run: as rendered, a Process as a Job, with the trial for its owner, so that it goes with it, labels to find it by, and
 /// annotations that say which attempt it is and by which expressions it has ended, so that nothing else need be known to
-/// read it. `trial_uid` is that of the Trial resource.
+/// read it. Its pods are labelled too, wherever their templates stand. `trial_uid` is that of the Trial resource.
 ///
 /// # Errors
 /// If the API server could not take it, or nobody could tell from it how the trial goes.
-pub fn object(run: &Run, template: &TrialTemplate, trial_uid: &str) -> Result<DynamicObject, ObjectError> {
+pub fn object(run: &Run, trial_uid: &str) -> Result<DynamicObject, ObjectError> {
+    let template = TrialTemplate { trial_spec: Some(run.manifest.clone()), ..TrialTemplate::default() };
     let is_process = template.is_process();
-    let manifest = if is_process {
+    let mut manifest = if is_process {
         process::job(run, template.retries()).map_err(ObjectError::Process)?
     } else {
         run.manifest.clone()
     };
+    tag_pods(&mut manifest, run);
     let mut object: DynamicObject = serde_json::from_value(manifest).map_err(ObjectError::NotAnObject)?;
     let types = object.types.as_ref().ok_or(ObjectError::NoKind("apiVersion and kind"))?;
     if types.kind.is_empty() || types.api_version.is_empty() {
@@ -60,7 +64,7 @@ pub fn object(run: &Run, template: &TrialTemplate, trial_uid: &str) -> Result<Dy
     let (success, failure) = if is_process {
         (&defaults::condition("Complete"), &defaults::condition("Failed"))
     } else {
-        (&template.success_condition, &template.failure_condition)
+        (&run.success_condition, &run.failure_condition)
     };
     let metadata = &mut object.metadata;
     let annotations = metadata.annotations.get_or_insert_default();
@@ -72,6 +76,7 @@ pub fn object(run: &Run, template: &TrialTemplate, trial_uid: &str) -> Result<Dy
         annotations.insert(annotation.into(), text.clone());
     }
     annotations.insert(names::RUN_ANNOTATION.into(), run.id.to_string());
+    annotations.insert(names::READING_ANNOTATION.into(), Reading::of(run, is_process).text());
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(names::EXPERIMENT_LABEL.into(), run.experiment.clone());
     labels.insert(names::TRIAL_LABEL.into(), run.trial.clone());
@@ -79,6 +84,33 @@ pub fn object(run: &Run, template: &TrialTemplate, trial_uid: &str) -> Result<Dy
     metadata.namespace = Some(run.namespace.clone());
     metadata.owner_references = Some(vec![owner(Kind::Trial, &run.trial, trial_uid)]);
     Ok(object)
+}
+
+/// Gives every pod template, or the pod that the object is, the label of the trial and the annotation of the run.
+fn tag_pods(value: &mut Value, run: &Run) {
+    if value.pointer("/spec/containers").is_some_and(Value::is_array) {
+        value["metadata"]["labels"][names::TRIAL_LABEL] = json!(run.trial);
+        value["metadata"]["annotations"][names::RUN_ANNOTATION] = json!(run.id.to_string());
+        return;
+    }
+    match value {
+        Value::Object(map) => map.values_mut().for_each(|value| tag_pods(value, run)),
+        Value::Array(items) => items.iter_mut().for_each(|value| tag_pods(value, run)),
+        _ => {}
+    }
+}
+
+/// Whether an object says itself which pods it has, so that they are tagged.
+pub fn has_pods(object: &DynamicObject) -> bool {
+    fn within(value: &Value) -> bool {
+        value.pointer("/spec/containers").is_some_and(Value::is_array)
+            || match value {
+                Value::Object(map) => map.values().any(within),
+                Value::Array(items) => items.iter().any(within),
+                _ => false,
+            }
+    }
+    within(&object.data)
 }
 
 /// Selects the pods of a trial whose logs and metrics count.

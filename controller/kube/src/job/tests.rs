@@ -18,9 +18,14 @@ fn run(record: &ExperimentRecord) -> Run {
         id: RunId { experiment: ExperimentId(7), trial: TrialIdx(0), attempt: 2 },
         namespace: record.namespace.clone(),
         experiment: record.name.clone(),
+        experiment_uid: record.uid.clone(),
         trial: trial.name.clone(),
         manifest: render(&record.spec, &trial.assignments, meta).unwrap(),
         primary_container: template.primary_container_name,
+        primary_pod_labels: template.primary_pod_labels,
+        success_condition: template.success_condition,
+        failure_condition: template.failure_condition,
+        retain: template.retain,
         collector: record.spec.collector(),
         metrics: Vec::new(),
         maximize: false,
@@ -31,7 +36,7 @@ fn run(record: &ExperimentRecord) -> Run {
 }
 
 fn made(record: &ExperimentRecord) -> Result<DynamicObject, ObjectError> {
-    object(&run(record), record.spec.trial_template.as_ref().unwrap(), "t-uid")
+    object(&run(record), "t-uid")
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod difference;
 mod experiment;
 mod object;
+mod refused;
 mod suggestion;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -17,5 +18,7 @@ mod trial;
 pub use difference::{Difference, difference};
 pub use experiment::status;
 pub use object::owner;
+pub use refused::refused;
+pub(crate) use suggestion::MAX_SUGGESTIONS;
 pub use suggestion::suggestion;
 pub use trial::{is_shown, trial};

@@ -13,7 +13,7 @@ use crate::names;
 use crate::resources::Kind;
 
 /// Most ended trials whose points are listed.
-const MAX_SUGGESTIONS: u64 = 100;
+pub(crate) const MAX_SUGGESTIONS: u64 = 100;
 
 /// The Suggestion of an experiment, which has its name. `asks` are the questions not answered; of `trials`, by number,
 /// the open ones and the newest 100 must be there, and others are passed over.

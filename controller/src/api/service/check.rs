@@ -1,7 +1,6 @@
 //! Checking a document before anything starts: the validator, the algorithms, the machine.
 
 use controller_core::document::ExperimentDocument;
-use controller_core::process;
 use controller_core::report::{Problem, Report};
 use controller_core::spec::AlgorithmSpec;
 use controller_core::study;
@@ -39,20 +38,32 @@ impl Checked {
     }
 }
 
-/// Checks the one Experiment of a text, all the way to what this machine can run.
+/// Checks the one Experiment of a text, all the way to what can be run here.
 pub(crate) async fn check(api: &Api, text: &str, namespace: &str) -> Result<Checked, ApiError> {
     let (mut document, source, mut report) = validate::text(text);
     if document.metadata.namespace.is_empty() {
         document.metadata.namespace = namespace.into();
     }
-    let mut more = Report::default();
-    if report.is_valid() {
-        ask_the_search(api, &document, &mut more).await?;
-    }
-    local(api, &document, &report, &mut more).await;
+    let more = beyond(api, &document, &report).await?;
     report.extend(more.with_lines(&source));
     order(&mut report, &source);
     Ok(Checked { document, report })
+}
+
+/// What those say of a document who propose points and who run trials, as far as its own problems let them.
+pub(super) async fn beyond(
+    api: &Api,
+    document: &ExperimentDocument,
+    so_far: &Report,
+) -> Result<Report, ApiError> {
+    let mut report = Report::default();
+    if so_far.is_valid() {
+        ask_the_search(api, document, &mut report).await?;
+    }
+    if !so_far.errors.iter().any(|problem| problem.path.starts_with("spec.trialTemplate")) {
+        report.extend(api.world.executor.check(&document.spec).await);
+    }
+    Ok(report)
 }
 
 /// Problems in the order of their lines.
@@ -113,19 +124,4 @@ async fn ask_our_own(api: &Api, document: &ExperimentDocument, report: &mut Repo
             Err(ApiError::new(Code::Unavailable, message))
         }
     }
-}
-
-/// Whether this machine can run its trials.
-async fn local(api: &Api, document: &ExperimentDocument, so_far: &Report, report: &mut Report) {
-    let template = "spec.trialTemplate";
-    if so_far.errors.iter().any(|problem| problem.path.starts_with(template)) {
-        return;
-    }
-    let found = api.world.executor.refusals(&document.spec).await;
-    if found.is_empty()
-        && let Some(image) = process::unused_image(&document.spec)
-    {
-        report.notes.push(format!("trials are processes of this machine: image `{image}` is not pulled"));
-    }
-    found.into_iter().for_each(|problem| report.error(problem));
 }

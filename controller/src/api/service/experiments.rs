@@ -52,9 +52,32 @@ pub(crate) async fn get(api: &Api, namespace: &str, name: &str) -> Result<Experi
 
 /// Writes down a wish for whoever drives the experiment.
 pub(super) async fn wish(api: &Api, record: &ExperimentRecord, wish: Wish) -> Result<Wished, ApiError> {
+    if let Some(way) = by_resource(record, &wish) {
+        let message = format!("experiment `{}` is a resource of a cluster; {way}", record.name);
+        return Err(ApiError::new(Code::Conflict, message));
+    }
     let wish_no = api.world.store.wish(record.id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(Wished { wish_no, driven_by: api.world.store.holder(record.id).await? })
+}
+
+/// How something is wished in an experiment's resource, where that is the only place for it.
+fn by_resource(record: &ExperimentRecord, wish: &Wish) -> Option<String> {
+    let resource = format!("experiment {} -n {}", record.name, record.namespace);
+    let suspend = |is: bool| {
+        format!("`kubectl patch {resource} --type=merge -p '{{\"spec\":{{\"suspend\":{is}}}}}'` does that")
+    };
+    let way = match wish {
+        Wish::Stop { .. } => suspend(true),
+        Wish::Resume => suspend(false),
+        Wish::Delete => format!("`kubectl delete {resource}` does that"),
+        Wish::Edit { .. } | Wish::Lift { .. } => format!("`kubectl edit {resource}` does that"),
+        Wish::EditSpace { .. } => "its space cannot be edited".into(),
+        Wish::Enqueue { .. } | Wish::StopTrial { .. } | Wish::StopEarly { .. } | Wish::RetryTrial { .. } => {
+            return None;
+        }
+    };
+    (!record.cluster.is_empty()).then_some(way)
 }
 
 /// Holds an experiment; with `now`, running trials end too.
@@ -198,7 +221,10 @@ async fn refuse_if_over(api: &Api, record: &ExperimentRecord) -> Result<(), ApiE
         return Ok(());
     }
     let open = api.world.store.open_wishes(record.id).await?;
-    if open.iter().any(|stored| matches!(stored.wish, Wish::Edit { .. } | Wish::EditSpace { .. })) {
+    if open
+        .iter()
+        .any(|stored| matches!(stored.wish, Wish::Edit { .. } | Wish::Lift { .. } | Wish::EditSpace { .. }))
+    {
         return Ok(());
     }
     let message = format!(

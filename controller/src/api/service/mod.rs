@@ -2,6 +2,7 @@
 
 mod algorithms;
 mod check;
+mod door;
 mod error;
 mod events;
 mod experiments;

@@ -1,11 +1,8 @@
 //! Submitting an experiment: a new one, the same again, or new budgets.
 
-use controller_core::conditions;
-use controller_core::event::{Event, StoredEvent};
-use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
-use controller_core::ports::StoreError;
+use controller_core::experiment::{Birth, ExperimentRecord};
+use controller_core::ports::{Door as _, StoreError};
 use controller_core::report::{Problem, not_valid};
-use controller_core::spec::ExperimentSpec;
 use controller_core::validate::{Changes, changes, space_edit};
 use rand::Rng as _;
 
@@ -15,9 +12,6 @@ use super::view;
 use crate::api::Api;
 use crate::api::types::{Submitted, called};
 
-/// Ids and drawn seeds stay below what every JSON reader holds exactly.
-const EXACT: u64 = (1 << 53) - 1;
-
 /// Submits the one Experiment of a text. The same name and spec again changes nothing; other budgets are an edit;
 /// anything else is refused with the difference.
 pub(crate) async fn submit(
@@ -26,6 +20,10 @@ pub(crate) async fn submit(
     namespace: &str,
     base_dir: Option<String>,
 ) -> Result<Submitted, ApiError> {
+    if !api.world.cluster.is_empty() {
+        let message = "experiments of a cluster are resources of it; `kubectl apply -f FILE` submits one";
+        return Err(ApiError::new(Code::Conflict, message));
+    }
     let checked = check(api, text, namespace).await?;
     if !checked.report.is_valid() {
         let message = not_valid(&checked.document.metadata.name);
@@ -82,56 +80,22 @@ async fn again(api: &Api, old: &ExperimentRecord, checked: &Checked) -> Result<&
 }
 
 async fn create(api: &Api, checked: &Checked, base_dir: Option<String>) -> Result<(), StoreError> {
-    let now = api.world.clock.now();
-    let document = &checked.document;
-    let spec = document.spec.clone();
-    let mut bits = [0_u8; 32];
-    draw(&mut bits);
-    let number = |range: std::ops::Range<usize>| {
-        bits[range].iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
-    };
-    let record = ExperimentRecord {
-        id: ExperimentId((number(0..8) & EXACT) as i64),
-        uid: uuid(&bits[8..24]),
-        cluster: String::new(),
-        namespace: document.metadata.namespace.clone(),
-        name: document.metadata.name.clone(),
-        labels: document.metadata.labels.clone(),
-        annotations: document.metadata.annotations.clone(),
-        spec_digest: spec.digest(),
-        seed: seed(&spec).unwrap_or(number(24..32) & EXACT),
-        base_dir,
-        created: now,
-        earlier: Vec::new(),
-        spec,
-    };
-    let mut status = ExperimentStatus { last_seq: 1, ..ExperimentStatus::default() };
-    let (condition, reason, message) = ("Created", "ExperimentCreated", "Experiment is created");
-    conditions::set(&mut status.conditions, now, condition, true, reason, message);
-    if record.spec.suspend == Some(true) {
-        status.hold = Hold::Draining;
-        status.waiting = "submitted with `suspend: true`; `cairn resume` lets it begin".into();
-    }
-    let created = Event::Condition {
-        condition: condition.into(),
-        status: "True".into(),
-        reason: reason.into(),
-        message: message.into(),
-    };
-    let event = StoredEvent { seq: 1, at: now, event: created };
-    api.world.store.create_experiment(&record, &status, &[event]).await
+    let birth = Birth { uid: uuid(draw()), base_dir, at: api.world.clock.now(), ..Birth::default() };
+    api.take_in(&checked.document, birth).await
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "identity and seed of a new experiment come from chance, here alone"
+    reason = "the identity of a new experiment, and with it its seed, come from chance, here alone"
 )]
-fn draw(bits: &mut [u8]) {
-    rand::rng().fill_bytes(bits);
+fn draw() -> [u8; 16] {
+    let mut bits = [0; 16];
+    rand::rng().fill_bytes(&mut bits);
+    bits
 }
 
 /// A random UUID (version 4).
-fn uuid(bits: &[u8]) -> String {
+fn uuid(bits: [u8; 16]) -> String {
     let hex: String = bits
         .iter()
         .enumerate()
@@ -144,20 +108,12 @@ fn uuid(bits: &[u8]) -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// The seed a spec names; `random_state` wins.
-fn seed(spec: &ExperimentSpec) -> Option<u64> {
-    let settings = spec.algorithm.iter().flat_map(|algorithm| &algorithm.algorithm_settings);
-    let random_state =
-        settings.filter(|setting| setting.name == "random_state").find_map(|s| s.value.parse().ok());
-    random_state.or(spec.seed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_uuid_says_its_version() {
-        assert_eq!(uuid(&[0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(uuid([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
     }
 }

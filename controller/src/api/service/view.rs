@@ -1,11 +1,11 @@
 //! Records as they travel: Katib's resource with a block of our own.
 
-use controller_core::experiment::{Condition, ExperimentRecord, ExperimentStatus, Hold};
-use controller_core::ports::TrialQuery;
+use controller_core::experiment::{ExperimentRecord, ExperimentStatus, Hold};
+use controller_core::katib;
 use controller_core::prediction::{self, Prediction};
 use controller_core::time::Timestamp;
-use controller_core::trial::{MetricSummary, Origin, TrialRecord, TrialState};
-use serde_json::{Map, Value, json};
+use controller_core::trial::{MetricSummary, Origin, TrialRecord};
+use serde_json::{Value, json};
 
 use super::error::ApiError;
 use crate::api::Api;
@@ -13,40 +13,15 @@ use crate::api::types::{
     CairnBlock, Counters, Experiment, ExperimentMetadata, Metric, Model, Predicted, Spent, Trial,
 };
 
-/// Most names in a list of a status.
-const MAX_NAMES: u64 = 500;
-
 /// An experiment with the names of its trials, as `get` shows it.
 pub(crate) async fn full(api: &Api, record: &ExperimentRecord) -> Result<Experiment, ApiError> {
     let status = api.world.store.status(record.id).await?;
     let mut view = brief(record, &status);
     view.cairn.driven_by = api.world.store.holder(record.id).await?;
     view.cairn.open_wishes = api.world.store.open_wishes(record.id).await?.len() as u64;
-    for (word, states) in [
-        ("runningTrialList", vec![TrialState::Running]),
-        ("pendingTrialList", vec![TrialState::Pending, TrialState::Paused]),
-        ("failedTrialList", vec![TrialState::Failed]),
-        ("succeededTrialList", vec![TrialState::Succeeded]),
-        ("killedTrialList", vec![TrialState::Killed]),
-        ("earlyStoppedTrialList", vec![TrialState::EarlyStopped]),
-        ("metricsUnavailableTrialList", vec![TrialState::MetricsUnavailable]),
-    ] {
-        let counted = states.iter().map(|state| *status.counters.clone().of(*state)).max();
-        if counted == Some(0) {
-            continue;
-        }
-        let query = TrialQuery { states, descending: true, limit: MAX_NAMES, ..TrialQuery::default() };
-        let mut names: Vec<String> = api
-            .world
-            .store
-            .trials(record.id, &query)
-            .await?
-            .items
-            .into_iter()
-            .map(|trial| trial.name)
-            .collect();
-        names.reverse();
-        view.status[word] = json!(names);
+    for (word, query) in katib::lists(&status.counters) {
+        let newest = api.world.store.trials(record.id, &query).await?.items;
+        view.status[word] = newest.into_iter().rev().map(|trial| trial.name).collect();
     }
     Ok(view)
 }
@@ -68,58 +43,9 @@ pub(crate) fn brief(record: &ExperimentRecord, status: &ExperimentStatus) -> Exp
             annotations: map(&record.annotations),
         },
         spec: serde_json::to_value(&record.spec).unwrap_or_default(),
-        status: katib_status(status),
+        status: Value::Object(katib::status(record, status)),
         cairn: block(record, status),
     }
-}
-
-fn katib_status(status: &ExperimentStatus) -> Value {
-    let mut view = Map::new();
-    if let Some(started) = status.started {
-        view.insert("startTime".into(), json!(started.to_rfc3339()));
-    }
-    view.insert("completionTime".into(), json!(status.completed.map(Timestamp::to_rfc3339)));
-    view.insert("conditions".into(), status.conditions.iter().map(condition).collect());
-    let optimal = match &status.best {
-        None => json!({ "observation": {} }),
-        Some(best) => json!({
-            "bestTrialName": best.name,
-            "parameterAssignments": assignments(&best.assignments),
-            "observation": { "metrics": best.observation },
-        }),
-    };
-    view.insert("currentOptimalTrial".into(), optimal);
-    let counters = &status.counters;
-    for (word, count) in [
-        ("trials", counters.total()),
-        ("trialsSucceeded", counters.succeeded),
-        ("trialsFailed", counters.failed),
-        ("trialsKilled", counters.killed),
-        ("trialsPending", counters.pending),
-        ("trialsRunning", counters.running),
-        ("trialsEarlyStopped", counters.early_stopped),
-        ("trialMetricsUnavailable", counters.metrics_unavailable),
-    ] {
-        if count > 0 {
-            view.insert(word.into(), json!(count));
-        }
-    }
-    Value::Object(view)
-}
-
-fn condition(condition: &Condition) -> Value {
-    json!({
-        "type": condition.kind,
-        "status": condition.status,
-        "reason": condition.reason,
-        "message": condition.message,
-        "lastUpdateTime": condition.last_update_time.to_rfc3339(),
-        "lastTransitionTime": condition.last_transition_time.to_rfc3339(),
-    })
-}
-
-fn assignments(assignments: &[(String, String)]) -> Value {
-    assignments.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
 }
 
 fn block(record: &ExperimentRecord, status: &ExperimentStatus) -> CairnBlock {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use controller_core::metrics::value::number;
 use controller_core::ports::{Executor, ExecutorError, ObservationRow, Store};
-use controller_core::report::Problem;
+use controller_core::report::Report;
 use controller_core::run::{Exit, Run, RunEnd, RunId, RunPhase, RunStatus};
 use controller_core::spec::ExperimentSpec;
 use controller_core::time::{Clock, Timestamp};
@@ -296,8 +296,8 @@ impl Executor for FakeExecutor {
         BroadcastStream::new(self.changes.subscribe()).filter_map(|change| async { change.ok() }).boxed()
     }
 
-    async fn refusals(&self, _: &ExperimentSpec) -> Vec<Problem> {
-        Vec::new()
+    async fn check(&self, _: &ExperimentSpec) -> Report {
+        Report::default()
     }
 
     fn place(&self, _: &RunId) -> Option<String> {

@@ -107,6 +107,7 @@ impl Story {
             search: search.line(),
             clock,
             wake: Arc::new(Notify::new()),
+            cluster: String::new(),
             holder: "story".into(),
         };
         service::submit(&api_of(&world), &spec.yaml(), "default", None).await.unwrap();
