@@ -1,7 +1,7 @@
 //! Collecting a trial's metrics while it runs: tail, event files, scrape. One task a run.
 //!
-//! A library for the local executor, for the sidecar of a cluster, and for logs that a cluster keeps; it only reports. Entry points:
-//! [`collect`] and [`Logs`].
+//! A library for the local executor, for the sidecar of a cluster, and for logs that a cluster keeps; it only reports.
+//! Entry points: [`collect`] and [`Logs`].
 
 mod collect;
 mod events;

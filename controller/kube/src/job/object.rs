@@ -41,9 +41,9 @@ pub enum ObjectError {
     },
 }
 
-/// The object of a run: as rendered, a Process as a Job, with the trial for its owner, so that it goes with it, labels to find it by, and
-/// annotations that say which attempt it is and by which expressions it has ended, so that nothing else need be known to
-/// read it. Its pods are labelled too, wherever their templates stand. `trial_uid` is that of the Trial resource.
+/// The object of a run: as rendered, a Process as a Job, with the trial for its owner, so that it goes with it, labels to
+/// find it by, and annotations that say which attempt it is and by which expressions it has ended, so that nothing else
+/// need be known to read it. Its pods are labelled too, wherever their templates stand. `trial_uid` is that of the Trial resource.
 ///
 /// # Errors
 /// If the API server could not take it, or nobody could tell from it how the trial goes.
