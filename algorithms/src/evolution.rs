@@ -173,15 +173,10 @@ mod tests {
     use study::Outcome;
 
     use super::*;
-    use crate::random::Random;
     use crate::testing;
 
     fn evolution(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
         Ok(Box::new(Evolution::new(study)?))
-    }
-
-    fn random(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
-        Ok(Box::new(Random::new(study)?))
     }
 
     #[test]
@@ -194,7 +189,7 @@ mod tests {
     /// Were they equal, 40 or more of 50 would have probability 1.2e-5.
     #[test]
     fn beats_random_search_on_branin() {
-        let wins = testing::wins(&evolution, &random, 50, 2, 100, &testing::branin);
+        let wins = testing::wins(&evolution, &testing::random, 50, 2, 100, &testing::branin);
         assert!(wins >= 40, "{wins} of 50");
     }
 

@@ -166,15 +166,10 @@ mod tests {
     use study::Outcome;
 
     use super::*;
-    use crate::random::Random;
     use crate::testing;
 
     fn local(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
         Ok(Box::new(LocalSearch::new(study)?))
-    }
-
-    fn random(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
-        Ok(Box::new(Random::new(study)?))
     }
 
     #[test]
@@ -187,7 +182,7 @@ mod tests {
     /// Were they equal, 40 or more of 50 would have probability 1.2e-5.
     #[test]
     fn beats_random_search_on_branin() {
-        let wins = testing::wins(&local, &random, 50, 2, 60, &testing::branin);
+        let wins = testing::wins(&local, &testing::random, 50, 2, 60, &testing::branin);
         assert!(wins >= 40, "{wins} of 50");
     }
 

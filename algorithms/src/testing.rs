@@ -12,6 +12,7 @@ use study::{
 
 use crate::Sampler;
 use crate::encode::Encoder;
+use crate::random::Random;
 use crate::rng::Streams;
 use crate::settings::SettingsError;
 
@@ -420,6 +421,11 @@ pub(crate) fn best_of_failing(
         ]);
     }
     (best, failures)
+}
+
+/// What any sampler is to beat.
+pub(crate) fn random(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
+    Ok(Box::new(Random::new(study)?))
 }
 
 /// Branin's function on the unit square; its minimum is 0.397887 (Dixon and Szegö 1978).

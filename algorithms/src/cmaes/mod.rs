@@ -238,10 +238,6 @@ mod tests {
         Ok(Box::new(Cmaes::new(study)?))
     }
 
-    fn random(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
-        Ok(Box::new(Random::new(study)?))
-    }
-
     /// Ranges that are hardly any, and one that is hardly to be held.
     fn harsh() -> Space {
         let float = |min, max, distribution| Domain::Float { min, max, step: None, distribution };
@@ -309,7 +305,7 @@ mod tests {
     /// Were they equal, 27 or more of 30 would have probability 4.2e-6.
     #[test]
     fn beats_random_search_on_an_ellipsoid() {
-        let wins = testing::wins(&cmaes, &random, 30, 5, 200, &ellipsoid);
+        let wins = testing::wins(&cmaes, &testing::random, 30, 5, 200, &ellipsoid);
         assert!(wins >= 27, "{wins} of 30");
     }
 

@@ -192,15 +192,10 @@ impl Sampler for Tpe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
     use crate::testing;
 
     fn tpe(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
         Ok(Box::new(Tpe::new(study)?))
-    }
-
-    fn random(study: &Study) -> Result<Box<dyn Sampler>, SettingsError> {
-        Ok(Box::new(Random::new(study)?))
     }
 
     #[test]
@@ -213,7 +208,7 @@ mod tests {
     /// Were they equal, 40 or more of 50 would have probability 1.2e-5.
     #[test]
     fn beats_random_search_on_branin() {
-        let wins = testing::wins(&tpe, &random, 50, 2, 60, &testing::branin);
+        let wins = testing::wins(&tpe, &testing::random, 50, 2, 60, &testing::branin);
         assert!(wins >= 40, "{wins} of 50");
     }
 
@@ -221,7 +216,7 @@ mod tests {
     #[test]
     fn beats_random_search_along_a_valley() {
         let valley = |x: &[f64]| 100.0 * (x[0] - x[1]).powi(2) + (x[0] - 0.8).powi(2);
-        let wins = testing::wins(&tpe, &random, 50, 2, 60, &valley);
+        let wins = testing::wins(&tpe, &testing::random, 50, 2, 60, &valley);
         assert!(wins >= 40, "{wins} of 50");
     }
 
