@@ -104,6 +104,11 @@ impl Auto {
         self.costs.len() >= LEAST_ENDED && since >= STALLED
     }
 
+    /// Whether every second trial is the second's.
+    fn takes_turns(&self) -> bool {
+        self.second.is_some() && self.is_stalled()
+    }
+
     /// Whom to ask for a trial.
     fn choice(&self, slot: TrialIdx) -> &Choice {
         self.second.as_ref().filter(|_| slot.0.is_multiple_of(2) && self.is_stalled()).unwrap_or(&self.now)
@@ -165,13 +170,19 @@ impl Sampler for Auto {
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
         let mut running = running.to_vec();
         let mut suggestions = Vec::new();
-        for idx in (slots.start.0..slots.end.0).map(TrialIdx) {
-            let choice = self.choice(idx);
-            let asked = choice.sampler.ask(idx..TrialIdx(idx.0 + 1), &running, streams);
-            let Some(mut suggestion) = asked.into_iter().next() else { break };
-            suggestion.notes.insert("auto".into(), choice.why.clone());
-            running.push(Trial { idx, suggestion: suggestion.clone() });
-            suggestions.push(suggestion);
+        // Unless two take turns, one answers for all slots at once.
+        let at_once = if self.takes_turns() { 1 } else { slots.end.0.saturating_sub(slots.start.0).max(1) };
+        for first in (slots.start.0..slots.end.0).step_by(at_once as usize) {
+            let choice = self.choice(TrialIdx(first));
+            let asked = choice.sampler.ask(TrialIdx(first)..TrialIdx(first + at_once), &running, streams);
+            if asked.is_empty() {
+                break;
+            }
+            for (idx, mut suggestion) in (first..).map(TrialIdx).zip(asked) {
+                suggestion.notes.insert("auto".into(), choice.why.clone());
+                running.push(Trial { idx, suggestion: suggestion.clone() });
+                suggestions.push(suggestion);
+            }
         }
         suggestions
     }

@@ -4,7 +4,7 @@
 //! in its steady state: whenever a trial is wanted it gets a child of those that have ended by then. How far numbers
 //! move is inherited with the point and changes with it (Beyer and Schwefel 2002, section 4, self-adaptation).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use rand::RngExt as _;
@@ -16,7 +16,7 @@ use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 use crate::Sampler;
 use crate::encode::Encoder;
 use crate::mutation::mutated;
-use crate::past::{Past, Tried, noted, one_by_one, suggestion};
+use crate::past::{Past, Running, Tried, noted, one_by_one, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
@@ -95,13 +95,8 @@ impl Evolution {
         })
     }
 
-    fn ask_one(
-        &self,
-        slot: TrialIdx,
-        running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: Streams,
-    ) -> Option<Suggestion> {
-        let begun = self.tried.with(running.values());
+    fn ask_one(&self, slot: TrialIdx, running: &Running<'_>, streams: Streams) -> Option<Suggestion> {
+        let begun = &running.begun;
         let mut rng = streams.stream("evolution", slot);
         if self.population.len() < self.settings.population {
             let start = design(&self.encoder, &self.start, slot, streams, "evolution")?;
@@ -164,7 +159,8 @@ impl Sampler for Evolution {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, *streams))
+        let running = Running::new(&self.tried, self.past.running(&self.encoder, running));
+        one_by_one(slots, running, |slot, running| self.ask_one(slot, running, *streams))
     }
 }
 

@@ -7,7 +7,7 @@ use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
 use crate::encode::Encoder;
-use crate::past::{key, suggestion};
+use crate::past::{Key, key, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 
@@ -23,7 +23,7 @@ pub struct Grid {
     /// Number of values of each parameter.
     sizes: Vec<u64>,
     /// Points that have begun.
-    tried: BTreeSet<String>,
+    tried: BTreeSet<Key>,
     /// All combinations before this one have been tried, are repeats, or break a constraint.
     next: u128,
 }
@@ -47,7 +47,7 @@ impl Grid {
     }
 
     /// The first combination from `start` on that is in the space and not among `begun`.
-    fn first_open(&self, start: u128, begun: &BTreeSet<String>) -> Option<(u128, Assignment)> {
+    fn first_open(&self, start: u128, begun: &BTreeSet<Key>) -> Option<(u128, Assignment)> {
         let mut number = start;
         while number < self.size().min(start.saturating_add(LOOK_AHEAD)) {
             let point = self.encoder.combination(number, POINTS);
@@ -73,7 +73,7 @@ impl Sampler for Grid {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], _: &Streams) -> Vec<Suggestion> {
-        let mut begun: BTreeSet<String> =
+        let mut begun: BTreeSet<Key> =
             running.iter().map(|trial| key(&trial.suggestion.assignment)).collect();
         let mut start = self.next;
         let mut suggestions = Vec::new();
@@ -111,7 +111,7 @@ mod tests {
         let mut grid = Grid::new(&study).unwrap();
         let streams = Streams::new(1);
         let all = grid.ask(TrialIdx(0)..TrialIdx(100), &[], &streams);
-        let points: BTreeSet<String> = all.iter().map(|suggestion| key(&suggestion.assignment)).collect();
+        let points: BTreeSet<Key> = all.iter().map(|suggestion| key(&suggestion.assignment)).collect();
         assert_eq!((all.len(), points.len()), (6, 6));
         let first = Trial { idx: TrialIdx(0), suggestion: all[0].clone() };
         grid.tell(&[HistoryEvent::Started(first)]);

@@ -13,10 +13,12 @@
 //! | TPE | good, or one of the others | by the cost it had reached | one of the others | one of the others |
 //! | CMA-ES | a member of its generation | with the cost it had reached | a member worse than all others | nothing |
 //! | evolution | may have children | the same | nothing | not proposed again |
+//! | population based training | may be copied from | the same | takes over another's place | is not continued |
 //! | local search | the best so far, or a failure | the same | a failure | not proposed again |
 //!
 //! A trial that ends late counts when it ends, as if it had begun late, but for CMA-ES, to which one of a run that is over
-//! says nothing. A trial ends once: a second end is that of an unknown trial and passed over.
+//! says nothing. A trial ends once: a second end is that of an unknown trial and passed over, and so is a trial
+//! with values that its space does not have.
 
 pub mod auto;
 pub mod cmaes;
@@ -27,12 +29,14 @@ pub mod gp;
 pub mod grid;
 pub mod halving;
 pub mod local_search;
-pub mod median;
 mod mutation;
 mod past;
+pub mod pbt;
 pub mod prior;
 pub mod random;
 pub mod rng;
+mod rungs;
+pub mod schedule;
 pub mod settings;
 pub mod sobol;
 #[cfg(test)]
@@ -42,7 +46,7 @@ pub mod tpe;
 use std::ops::Range;
 
 use study::{Assignment, Cost, HistoryEvent, Suggestion, Trial, TrialIdx};
-pub use study::{Comparison, Rule};
+pub use study::{Comparison, Decision, Rule, Verdict, Watch};
 
 use crate::rng::Streams;
 
@@ -59,6 +63,18 @@ pub trait Sampler: Send {
     /// `running` are the trials that have begun and not ended, in the order of their numbers. Asking for n trials
     /// equals asking n times for one with the earlier ones counted as running.
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion>;
+
+    /// What has been learnt from the history told, for [`Sampler::restore`]; `None` where being told again is cheap.
+    /// Opaque, and of no use to another study or build.
+    fn state(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes over what [`Sampler::state`] gave, in place of being told the history up to there; for a sampler that has been
+    /// told nothing. Whether that went well; if not, nothing has changed.
+    fn restore(&mut self, _state: &[u8]) -> bool {
+        false
+    }
 
     /// What is believed of points, one answer a point, in their order; `None` without a model of the cost, or as long as
     /// too little is known for one. Changes nothing.
@@ -77,39 +93,29 @@ pub struct Prediction {
 }
 
 /// Chooses how long trials run.
+///
+/// What it wants is a pure function of (settings, seed, history told). It is told what is carried out: after a verdict
+/// comes [`HistoryEvent::Paused`], [`HistoryEvent::Resumed`] or [`HistoryEvent::Ended`], sooner or later or never, and a
+/// verdict stands until then. So it does not matter how often it is asked, nor whether somebody asks at all.
+///
+/// What it is told may come late, twice or never, and out of order: see [`schedule`] for what that means.
 pub trait Scheduler: Send {
     /// Takes in what happened, as [`Sampler::tell`].
     fn tell(&mut self, events: &[HistoryEvent]);
 
-    /// For running trials: what should happen to them. Those not named go on.
+    /// For trials that run or wait: what should happen to them, those to be resumed in the order in which places should
+    /// go to them, before new trials. Those not named go on, or go on waiting. Changes nothing.
+    ///
+    /// `Pause` is for those that run and `Resume` for those that wait; `Stop` may end both.
     fn decide(&self, streams: &Streams) -> Vec<Decision>;
 
-    /// Rules that whoever watches a new trial applies on the spot, as Katib's sidecars do; empty: none yet.
-    fn rules(&self) -> Vec<Rule>;
-}
+    /// What it wants to hear of trials while they run; `None`: nothing, as it has rules for them or no say.
+    fn watch(&self) -> Option<Watch> {
+        None
+    }
 
-/// What a [`Scheduler`] wants done with a trial.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// Which trial.
-    pub trial: TrialIdx,
-    /// What.
-    pub verdict: Verdict,
-    /// Why, in one line for people.
-    pub reason: String,
-}
-
-/// The fates a trial can meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Goes on.
-    Continue,
-    /// Waits with its checkpoint.
-    Pause,
-    /// Ends now, its result so far counts.
-    Stop,
-    /// A paused one goes on.
-    Resume,
-    /// Begins anew from another's checkpoint.
-    CopyFrom(TrialIdx),
+    /// Rules that whoever watches a new trial applies on the spot, as Katib's sidecars do; empty: none, or none yet.
+    fn rules(&self) -> Vec<Rule> {
+        Vec::new()
+    }
 }

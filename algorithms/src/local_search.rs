@@ -4,7 +4,6 @@
 //! that is spent begins anew elsewhere. Nobody is waited for: a trial that is wanted gets a neighbour of what is
 //! the best by then.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rand::RngExt as _;
@@ -13,7 +12,7 @@ use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 use crate::Sampler;
 use crate::encode::Encoder;
 use crate::mutation::mutated;
-use crate::past::{Ended, Past, Tried, noted, one_by_one, suggestion};
+use crate::past::{Ended, Past, Running, Tried, noted, one_by_one, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
@@ -88,13 +87,8 @@ impl LocalSearch {
         })
     }
 
-    fn ask_one(
-        &self,
-        slot: TrialIdx,
-        running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: Streams,
-    ) -> Option<Suggestion> {
-        let begun = self.tried.with(running.values());
+    fn ask_one(&self, slot: TrialIdx, running: &Running<'_>, streams: Streams) -> Option<Suggestion> {
+        let begun = &running.begun;
         let mut rng = streams.stream("local-search", slot);
         let is_open = |point: &Assignment| self.encoder.space().is_feasible(point) && begun.is_new(point);
         let numbered = |suggestion: Suggestion, why: &str| {
@@ -157,7 +151,8 @@ impl Sampler for LocalSearch {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, *streams))
+        let running = Running::new(&self.tried, self.past.running(&self.encoder, running));
+        one_by_one(slots, running, |slot, running| self.ask_one(slot, running, *streams))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The contract of every sampler, checked on a handful of small searches.
 
 mod hostile;
+pub(crate) mod schedule;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use crate::random::Random;
 use crate::rng::Streams;
 use crate::settings::SettingsError;
 
-pub(crate) use hostile::hostile;
+pub(crate) use hostile::{hostile, hostile_in};
 
 /// Makes a sampler for a study.
 pub(crate) type Make<'a> = &'a dyn Fn(&Study) -> Result<Box<dyn Sampler>, SettingsError>;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use controller_kube::inject::Settings;
+
 use crate::api::types::Version;
 
 /// Features that exist, and whether they are built in.
@@ -24,8 +26,14 @@ pub(crate) struct Config {
     pub(crate) store: Option<String>,
     /// Address at which the programs of trials reach the API of this process.
     pub(crate) server: Option<String>,
+    /// Address at which models are served, if somebody wants one.
+    pub(crate) router: Option<String>,
     /// The cluster that trials run in, if they do not run here.
     pub(crate) kubernetes: Option<controller_kube::Options>,
+    /// Most bytes of Cairn's own store of artifacts there.
+    pub(crate) quota: Option<u64>,
+    /// What is put into the pods of trials there.
+    pub(crate) sidecar: Settings,
 }
 
 impl Config {

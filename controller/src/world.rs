@@ -3,26 +3,45 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use controller_core::ports::{Executor, Store};
+use controller_core::ports::{Executor, Models, Outbox, Promotions, Store};
 use controller_core::time::{Clock, Timestamp};
 use suggest::SearchLine;
 use tokio::sync::Notify;
+
+use crate::artifacts::Artifacts;
+use crate::driver::Wished;
+use crate::meters::Meters;
+use crate::router::Home;
 
 /// One of each port. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct World {
     /// Keeps everything.
     pub(crate) store: Arc<dyn Store>,
+    /// Keeps promotions and models.
+    pub(crate) promotions: Arc<dyn Promotions>,
+    /// Keeps what is to be told to others.
+    pub(crate) outbox: Arc<dyn Outbox>,
+    /// Reads what trials have left.
+    pub(crate) models: Arc<dyn Models>,
     /// Runs trials.
     pub(crate) executor: Arc<dyn Executor>,
     /// The suggestion service, in process or elsewhere.
     pub(crate) search: SearchLine,
+    /// Keeps what trials leave.
+    pub(crate) artifacts: Artifacts,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Counts what this process does.
+    pub(crate) meters: Arc<Meters>,
     /// Says "look again" to the drivers of this process, after a wish or a new experiment.
     pub(crate) wake: Arc<Notify>,
+    /// Of which experiments something is wished.
+    pub(crate) wished: Arc<Wished>,
     /// The cluster whose experiments are driven, by its uid; empty for those of this machine.
     pub(crate) cluster: String,
+    /// Where the router of this machine is.
+    pub(crate) home: Home,
     /// Who this process is, as shown to others that find an experiment driven: host and pid.
     pub(crate) holder: String,
 }

@@ -5,7 +5,12 @@ use std::path::Path;
 #[test]
 fn the_generated_code_is_fresh() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = ["cairn/v1/search.proto", "api/v1/beta1/api.proto"];
+    let files = [
+        "cairn/v1/search.proto",
+        "cairn/v1/observe.proto",
+        "cairn/v1/artifacts.proto",
+        "api/v1/beta1/api.proto",
+    ];
     let descriptors = protox::compile(files, [root]).unwrap();
     let out = tempfile::tempdir().unwrap();
     tonic_prost_build::configure()

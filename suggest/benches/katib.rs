@@ -251,6 +251,7 @@ async fn ask(address: SocketAddr, algorithm: &str) -> Duration {
             running: Vec::new(),
             first_idx: TRIALS as u64,
             n: 1,
+            ..Default::default()
         };
         let began = Instant::now();
         client.ask(request).await.expect("an answer");

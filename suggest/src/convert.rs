@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proto::cairn as wire;
 use study::{
-    Algorithm, Assignment, Comparison, Condition, Constraint, Digest, Direction, Distribution, Domain,
-    HistoryEvent, Objective, Outcome, Parameter, Prefix, Prior, Requirement, Rule, Space, Study, Suggestion,
-    Trial, TrialIdx, Value,
+    Algorithm, Assignment, Comparison, Condition, Constant, Constraint, Digest, Direction, Distribution,
+    Domain, HistoryEvent, LayerOperation, Network, Objective, Outcome, Parameter, Prefix, Prior, Requirement,
+    Rule, Space, SpaceError, Study, Suggestion, Trial, TrialIdx, Value,
 };
 use thiserror::Error;
 
@@ -47,8 +47,14 @@ pub fn study_from_proto(study: &wire::Study) -> Result<Study, ConvertError> {
     if !problems.is_empty() {
         return Err(ConvertError(problems));
     }
-    let space = Space::new(parameters, constraints)
-        .map_err(|errors| ConvertError(errors.iter().map(ToString::to_string).collect()))?;
+    let space = match &study.network {
+        Some(_) if !parameters.is_empty() || !constraints.is_empty() => {
+            return Err(ConvertError::one("a study has parameters or a network, not both"));
+        }
+        Some(network) => network_from_proto(network).map_err(|error| vec![error]).and_then(Space::chain),
+        None => Space::new(parameters, constraints),
+    };
+    let space = space.map_err(|errors| ConvertError(errors.iter().map(ToString::to_string).collect()))?;
     Ok(Study {
         name: study.name.clone(),
         space,
@@ -63,9 +69,11 @@ pub fn study_from_proto(study: &wire::Study) -> Result<Study, ConvertError> {
 
 /// The message of a study.
 pub fn study_to_proto(study: &Study) -> wire::Study {
+    let network = study.space.network();
+    let parameters = if network.is_some() { &[] } else { study.space.parameters() };
     wire::Study {
         name: study.name.clone(),
-        parameters: study.space.parameters().iter().map(parameter_to_proto).collect(),
+        parameters: parameters.iter().map(parameter_to_proto).collect(),
         constraints: study.space.constraints().iter().map(ToString::to_string).collect(),
         objectives: study.objectives.iter().map(objective_to_proto).collect(),
         algorithm: Some(algorithm_to_proto(&study.algorithm)),
@@ -73,6 +81,52 @@ pub fn study_to_proto(study: &Study) -> wire::Study {
         seed: study.seed,
         max_trials: study.max_trials.unwrap_or(0),
         parallel: study.parallel,
+        network: network.map(network_to_proto),
+    }
+}
+
+fn network_from_proto(network: &wire::Network) -> Result<Network, SpaceError> {
+    use wire::constant::Value as V;
+    let constant = |constant: &wire::Constant| {
+        let value = match &constant.value {
+            Some(V::Int(n)) => Constant::Int(*n),
+            Some(V::Float(x)) => Constant::Float(*x),
+            Some(V::Text(text)) => Constant::Text(text.clone()),
+            None => Constant::Text(String::new()),
+        };
+        (constant.name.clone(), value)
+    };
+    let operations = network.operations.iter().map(|operation| LayerOperation {
+        kind: operation.kind.clone(),
+        parameters: operation.parameters.iter().map(constant).collect(),
+    });
+    Network::new(
+        network.layers as usize,
+        network.input_sizes.clone(),
+        network.output_sizes.clone(),
+        operations.collect(),
+    )
+}
+
+fn network_to_proto(network: &Network) -> wire::Network {
+    use wire::constant::Value as V;
+    let constant = |(name, value): &(String, Constant)| wire::Constant {
+        name: name.clone(),
+        value: Some(match value {
+            Constant::Int(n) => V::Int(*n),
+            Constant::Float(x) => V::Float(*x),
+            Constant::Text(text) => V::Text(text.clone()),
+        }),
+    };
+    let operations = network.operations().iter().map(|operation| wire::Operation {
+        kind: operation.kind.clone(),
+        parameters: operation.parameters.iter().map(constant).collect(),
+    });
+    wire::Network {
+        layers: network.n_layers() as u32,
+        input_sizes: network.input_sizes().to_vec(),
+        output_sizes: network.output_sizes().to_vec(),
+        operations: operations.collect(),
     }
 }
 
@@ -235,7 +289,7 @@ fn condition_to_proto(condition: &Condition) -> wire::Condition {
 /// The event of a message.
 ///
 /// # Errors
-/// If a part of it is missing or a cost is not finite.
+/// If a part of it is missing or the cost of an end is not finite.
 pub fn event_from_proto(event: &wire::HistoryEvent) -> Result<HistoryEvent, ConvertError> {
     use wire::history_event::Event as E;
     match &event.event {
@@ -243,8 +297,10 @@ pub fn event_from_proto(event: &wire::HistoryEvent) -> Result<HistoryEvent, Conv
         Some(E::Reported(reported)) => Ok(HistoryEvent::Reported {
             trial: TrialIdx(reported.trial),
             step: reported.step,
-            costs: finite(&reported.costs)?,
+            costs: reported.costs.clone(),
         }),
+        Some(E::Paused(paused)) => Ok(HistoryEvent::Paused { trial: TrialIdx(paused.trial) }),
+        Some(E::Resumed(resumed)) => Ok(HistoryEvent::Resumed { trial: TrialIdx(resumed.trial) }),
         Some(E::Ended(ended)) => {
             let costs = finite(&ended.costs)?;
             let outcome = match ended.outcome() {
@@ -269,6 +325,8 @@ pub fn event_to_proto(event: &HistoryEvent) -> wire::HistoryEvent {
         HistoryEvent::Reported { trial, step, costs } => {
             E::Reported(wire::Reported { trial: trial.0, step: *step, costs: costs.clone() })
         }
+        HistoryEvent::Paused { trial } => E::Paused(wire::Paused { trial: trial.0 }),
+        HistoryEvent::Resumed { trial } => E::Resumed(wire::Resumed { trial: trial.0 }),
         HistoryEvent::Ended { trial, outcome } => {
             let (outcome, costs) = match outcome {
                 Outcome::Succeeded { costs } => (wire::ended::Outcome::Succeeded, costs.clone()),
@@ -398,18 +456,30 @@ pub fn rule_to_proto(rule: &Rule) -> wire::Rule {
     }
 }
 
+/// The decision of a message; one that says nothing lets its trial go on.
+pub fn decision_from_proto(decision: &wire::Decision) -> algorithms::Decision {
+    use algorithms::Verdict as V;
+    use wire::decision::Verdict as W;
+    let verdict = match decision.verdict() {
+        W::Unspecified | W::Continue => V::Continue,
+        W::Pause => V::Pause,
+        W::Stop => V::Stop,
+        W::Resume => V::Resume,
+    };
+    algorithms::Decision { trial: TrialIdx(decision.trial), verdict, reason: decision.reason.clone() }
+}
+
 /// The message of a decision.
 pub fn decision_to_proto(decision: &algorithms::Decision) -> wire::Decision {
     use algorithms::Verdict as V;
     use wire::decision::Verdict as W;
-    let (verdict, from) = match decision.verdict {
-        V::Continue => (W::Continue, None),
-        V::Pause => (W::Pause, None),
-        V::Stop => (W::Stop, None),
-        V::Resume => (W::Resume, None),
-        V::CopyFrom(from) => (W::Copy, Some(from.0)),
+    let verdict = match decision.verdict {
+        V::Continue => W::Continue,
+        V::Pause => W::Pause,
+        V::Stop => W::Stop,
+        V::Resume => W::Resume,
     };
-    wire::Decision { trial: decision.trial.0, verdict: verdict.into(), from, reason: decision.reason.clone() }
+    wire::Decision { trial: decision.trial.0, verdict: verdict.into(), reason: decision.reason.clone() }
 }
 
 /// The message of an algorithm's description.

@@ -4,15 +4,18 @@
 
 mod feature;
 mod rows;
+mod stoppers;
 mod warnings;
 
 use algorithms::settings::SettingsError;
-use algorithms::{Sampler, Scheduler};
+use algorithms::{Sampler, Scheduler, Watch};
 use study::Study;
 
+pub use algorithms::schedule::{Forecast, forecast};
 pub use feature::{Can, Feature};
 pub use rows::Setting;
-use rows::{Row, SAMPLERS, STOPPERS, Stopper};
+use rows::{Row, SAMPLERS};
+use stoppers::{STOPPERS, Stopper};
 
 /// What people should know of an algorithm.
 #[derive(Clone, Debug)]
@@ -74,14 +77,41 @@ pub fn build(study: &Study) -> Result<Engine, Vec<SettingsError>> {
     }
 }
 
+/// Which of these samplers and stoppers there are not, with those that may be meant.
+pub fn unknown<'a>(
+    samplers: impl Iterator<Item = &'a str>,
+    stoppers: impl Iterator<Item = &'a str>,
+) -> Vec<SettingsError> {
+    let samplers = samplers.filter(|name| Row::find(name).is_none()).map(no_sampler);
+    let stoppers = stoppers.filter(|name| STOPPERS.iter().all(|row| row.name != *name)).map(no_stopper);
+    samplers.chain(stoppers).collect()
+}
+
 /// What should be said of a study that is accepted: settings passed over, limits met, parts not offered.
 pub fn warnings(study: &Study) -> Vec<String> {
-    Row::find(&study.algorithm.name).map(|row| warnings::of(row, study)).unwrap_or_default()
+    let row = Row::find(&study.algorithm.name);
+    let of_row = row.map(|row| warnings::of(row, study)).unwrap_or_default();
+    of_row.into_iter().chain(warnings::brackets(study)).collect()
+}
+
+/// Whether taking in a history costs so much that what came of it is worth holding.
+pub(crate) fn learns_slowly(study: &Study) -> bool {
+    Row::find(&study.algorithm.name).is_some_and(|row| row.slow)
+}
+
+/// What the scheduler of a study wants to hear of trials while they run; `None` if it judges none of those.
+pub fn watch(study: &Study) -> Option<Watch> {
+    scheduler(study).ok().flatten()?.watch()
+}
+
+/// Whether trials of a study may begin from checkpoints: of others, or of their own from before they waited.
+pub fn keeps_checkpoints(study: &Study) -> bool {
+    Row::find(&study.algorithm.name).is_some_and(|row| row.copies)
+        || watch(study).is_some_and(|watch| watch.pauses)
 }
 
 fn sampler(study: &Study) -> Result<Box<dyn Sampler>, Vec<SettingsError>> {
-    let row = Row::find(&study.algorithm.name)
-        .ok_or_else(|| vec![unknown(&study.algorithm.name, SAMPLERS.iter().map(|row| row.name))])?;
+    let row = Row::find(&study.algorithm.name).ok_or_else(|| vec![no_sampler(&study.algorithm.name)])?;
     let mut errors: Vec<SettingsError> = refusals(row, study).collect();
     match row.sampler(study) {
         Ok(sampler) if errors.is_empty() => return Ok(sampler),
@@ -93,9 +123,9 @@ fn sampler(study: &Study) -> Result<Box<dyn Sampler>, Vec<SettingsError>> {
 
 fn scheduler(study: &Study) -> Result<Option<Box<dyn Scheduler>>, SettingsError> {
     let Some(wanted) = &study.early_stopping else { return Ok(None) };
-    match STOPPERS.iter().find(|row| row.name == wanted.name) {
+    match Stopper::find(&wanted.name) {
         Some(Stopper { make, .. }) => make(study).map(Some),
-        None => Err(unknown(&wanted.name, STOPPERS.iter().map(|row| row.name))),
+        None => Err(no_stopper(&wanted.name)),
     }
 }
 
@@ -114,7 +144,15 @@ fn able(need: Feature) -> String {
     able.map(|row| format!("`{}`", row.name)).collect::<Vec<_>>().join(", ")
 }
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> SettingsError {
+fn no_sampler(name: &str) -> SettingsError {
+    nothing_of(name, SAMPLERS.iter().map(|row| row.name))
+}
+
+fn no_stopper(name: &str) -> SettingsError {
+    nothing_of(name, STOPPERS.iter().map(|row| row.name))
+}
+
+fn nothing_of<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> SettingsError {
     let known: Vec<&str> = known.collect();
     let nearest = known.iter().map(|other| (distance(name, other), *other)).min().filter(|(d, _)| *d <= 3);
     let hint = match nearest {
@@ -162,9 +200,18 @@ mod tests {
     fn study(algorithm: &str, settings: &[(&str, &str)]) -> Study {
         let epochs = Domain::Int { min: 1, max: 9, step: 1, distribution: Distribution::Uniform };
         let parameters = vec![float("x"), float("y"), parameter("epochs", epochs)];
+        let operation = study::OperationSpec { kind: "skip_connection".into(), parameters: vec![] };
+        let network = study::NetworkSpec { n_layers: 2, operations: vec![operation], ..Default::default() };
+        let space = match algorithm {
+            "enas" | "bananas" | "nas-evolution" | "nas-local-search" => {
+                Space::chain(network.chain().unwrap())
+            }
+            "darts" => Space::one_shot(&network, &[]),
+            _ => Space::new(parameters, vec![]),
+        };
         Study {
             name: "s".into(),
-            space: Space::new(parameters, vec![]).unwrap(),
+            space: space.unwrap(),
             objectives: vec![Objective { metric: "loss".into(), direction: Direction::Minimize, goal: None }],
             algorithm: algorithms::settings::algorithm(algorithm, settings),
             early_stopping: None,
@@ -201,6 +248,63 @@ mod tests {
             known.sort_unstable();
             assert_eq!(known, expected, "{}", row.name);
         }
+    }
+
+    #[test]
+    fn what_searches_architectures_takes_no_continuum() {
+        let wanted = Study { space: study("random", &[]).space, ..study("bananas", &[]) };
+        let refused = errors(&wanted);
+        assert!(refused[0].contains("it cannot do float parameters; use"), "{refused:?}");
+    }
+
+    #[test]
+    fn edges_that_make_no_cells_are_said() {
+        let of = |names: &[&str]| {
+            let space = Space::new(names.iter().map(|name| categorical(name)).collect(), vec![]).unwrap();
+            warnings(&Study { space, ..study("bananas", &[]) })
+        };
+        assert_eq!(of(&["block", "head"]), [""; 0]);
+        assert!(of(&["edge_0_1", "edge_0_2"])[0].contains("as choices, not as cells"));
+    }
+
+    #[test]
+    fn the_table_of_rules_is_what_each_reads() {
+        for row in STOPPERS {
+            let mut study = study("random", &[]);
+            let needed = [("r_l", "27"), ("value", "0.5")];
+            let needed =
+                needed.into_iter().filter(|(name, _)| row.settings.iter().any(|(known, ..)| known == name));
+            let mut rule = algorithms::settings::algorithm(row.name, &needed.collect::<Vec<_>>());
+            for (name, default, _) in row.settings.iter().filter(|(_, default, _)| !default.contains('/')) {
+                rule.settings.entry((*name).into()).or_insert_with(|| (*default).into());
+            }
+            study.early_stopping = Some(rule.clone());
+            assert_eq!(errors(&study), [""; 0], "{}", row.name);
+            rule.settings.insert("no_such_setting".into(), "1".into());
+            study.early_stopping = Some(rule);
+            let refused = errors(&study).pop().unwrap();
+            let mut known: Vec<&str> = refused.split("it knows ").nth(1).unwrap().split(", ").collect();
+            let mut expected: Vec<&str> = row.settings.iter().map(|(name, ..)| *name).collect();
+            known.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(known, expected, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn who_judges_trials_that_run_says_where_and_who_needs_checkpoints_is_known() {
+        let mut wanted = study("tpe", &[]);
+        let mut under = |name: &str, settings: &[(&str, &str)]| {
+            wanted.early_stopping = Some(algorithms::settings::algorithm(name, settings));
+            (watch(&wanted).map(|watch| watch.steps), keeps_checkpoints(&wanted))
+        };
+        let rungs = Some(vec![1, 3, 9, 28]);
+        assert_eq!(under("asha", &[("r_l", "27")]), (rungs.clone(), false));
+        assert_eq!(under("asha", &[("r_l", "27"), ("form", "promote")]), (rungs.clone(), true));
+        assert_eq!(under("hyperband", &[("r_l", "27")]), (rungs, true));
+        assert_eq!(under("patience", &[]), (Some(vec![]), false));
+        assert_eq!(under("percentile", &[]), (None, false), "whoever watches a trial applies its rules");
+        assert!(keeps_checkpoints(&study("pbt", &[])) && !keeps_checkpoints(&study("tpe", &[])));
     }
 
     #[test]
@@ -272,9 +376,9 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_offered() {
-        let error = unknown("ramdom", ["random", "grid"].into_iter());
+        let error = nothing_of("ramdom", ["random", "grid"].into_iter());
         assert_eq!(error.to_string(), "unknown algorithm `ramdom`; did you mean `random`?");
-        let error = unknown("simulated-annealing", ["random", "grid"].into_iter());
+        let error = nothing_of("simulated-annealing", ["random", "grid"].into_iter());
         assert_eq!(error.to_string(), "unknown algorithm `simulated-annealing`; there are random, grid");
     }
 }

@@ -30,7 +30,7 @@ pub async fn routes(trials: Option<Arc<dyn TrialStatus>>) -> Routes {
     for name in HEALTHY {
         health_reporter.set_service_status(name, tonic_health::ServingStatus::Serving).await;
     }
-    let suggestion = SuggestionServer::new(SuggestionService)
+    let suggestion = SuggestionServer::new(SuggestionService::default())
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
     let early_stopping = EarlyStoppingServer::new(EarlyStoppingService::new(trials))

@@ -61,6 +61,7 @@ impl Search for SearchService {
         let events = read_events(&request.events)?;
         let running: Result<Vec<_>, _> = request.running.iter().map(convert::trial_from_proto).collect();
         let running = running.map_err(|error| invalid(&error))?;
+        let want_state = request.want_state;
         let slots = TrialIdx(request.first_idx)..TrialIdx(request.first_idx + u64::from(request.n));
         let answer = move |session: &Session| {
             let suggestions = session.engine.sampler.ask(slots, &running, &session.streams);
@@ -70,8 +71,10 @@ impl Search for SearchService {
                 suggestions: suggestions.iter().map(convert::suggestion_to_proto).collect(),
                 rules: rules.iter().map(convert::rule_to_proto).collect(),
                 prefix: Some(convert::prefix_to_proto(&session.prefix())),
+                state: if want_state { learnt(session) } else { None },
             }
         };
+        self.restore(&study, key, request.prefix.as_ref(), request.state.as_ref());
         self.with_session(study, key, request.prefix, events, answer).await
     }
 
@@ -128,6 +131,20 @@ impl Search for SearchService {
 }
 
 impl SearchService {
+    /// Takes over what was learnt up to a prefix that is not held, if it came with the question.
+    fn restore(&self, study: &Study, key: Key, prefix: Option<&wire::Prefix>, state: Option<&wire::State>) {
+        let Some(state) = state.filter(|state| state.prefix.as_ref() == prefix && prefix.is_some()) else {
+            return;
+        };
+        if self.sessions.get(&key).is_some() {
+            return;
+        }
+        let prefix = prefix.map(convert::prefix_from_proto).unwrap_or_default();
+        if let Some(session) = Session::restored(study, prefix, &state.learnt) {
+            self.sessions.put(key, Arc::new(Mutex::new(session)), prefix.seq);
+        }
+    }
+
     /// Brings the session of a study to `prefix` plus `events` and lets it answer, off the reactor.
     async fn with_session<R: Send + 'static>(
         &self,
@@ -172,6 +189,15 @@ impl SearchService {
             .await
             .map_err(|error| Status::internal(format!("the algorithm broke off: {error}")))?
     }
+}
+
+/// What the algorithm of a session has learnt, if that is worth carrying about.
+fn learnt(session: &Session) -> Option<wire::State> {
+    if session.engine.scheduler.is_some() {
+        return None;
+    }
+    let learnt = session.engine.sampler.state()?;
+    Some(wire::State { prefix: Some(convert::prefix_to_proto(&session.prefix())), learnt })
 }
 
 fn read_study(study: Option<wire::Study>) -> Result<(Study, Key), Status> {
@@ -245,6 +271,7 @@ mod tests {
             running: vec![],
             first_idx,
             n,
+            ..Default::default()
         })
     }
 
@@ -267,6 +294,53 @@ mod tests {
         assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
         let after = restarted.ask(ask(Prefix::default(), &events(3), 3, 1)).await.unwrap().into_inner();
         assert_eq!(before, after);
+    }
+
+    /// What an LSTM has learnt goes to a service that knows nothing, and the history stays where it is.
+    #[tokio::test]
+    async fn what_was_learnt_spares_the_history() {
+        let operation = |kind: &str| study::LayerOperation { kind: kind.into(), parameters: vec![] };
+        let network = study::Network::new(3, vec![8], vec![2], vec![operation("a"), operation("b")]).unwrap();
+        let mut enas = study(1);
+        let space = Space::chain(network).unwrap();
+        let original = convert::study_from_proto(&enas).unwrap();
+        enas = convert::study_to_proto(&Study {
+            space,
+            algorithm: Algorithm {
+                name: "enas".into(),
+                settings: [("controller_hidden_size".to_owned(), "8".to_owned())].into(),
+            },
+            ..original
+        });
+        assert_eq!(convert::study_to_proto(&convert::study_from_proto(&enas).unwrap()), enas);
+        let question = |prefix: Prefix, events: &[HistoryEvent], state: Option<wire::State>| {
+            let mut request = ask(prefix, events, 3, 2).into_inner();
+            (request.study, request.state, request.want_state) = (Some(enas.clone()), state, true);
+            Request::new(request)
+        };
+        let trial = |idx: u64, choices: [usize; 6]| {
+            let values = choices.map(|i| Some(study::Value::Choice(i)));
+            let assignment = study::Assignment(values.to_vec());
+            let suggestion = Suggestion { assignment, ..Suggestion::default() };
+            let outcome = Outcome::Succeeded { costs: vec![idx as f64] };
+            let idx = TrialIdx(idx);
+            [HistoryEvent::Started(Trial { idx, suggestion }), HistoryEvent::Ended { trial: idx, outcome }]
+        };
+        let events = [trial(0, [0, 0, 1, 0, 0, 1]), trial(1, [1, 0, 1, 1, 0, 1]), trial(2, [1; 6])].concat();
+        let service = SearchService::default();
+        let first = service.ask(question(Prefix::default(), &events, None)).await.unwrap().into_inner();
+        let state = first.state.clone().unwrap();
+        let held = Prefix::default().extend(&events);
+        let elsewhere = SearchService::default();
+        let again = elsewhere.ask(question(held, &[], Some(state.clone()))).await.unwrap().into_inner();
+        assert_eq!(again, first);
+        // Broken, or of another history: the history itself is wanted.
+        let broken = wire::State { learnt: state.learnt[9..].to_vec(), ..state.clone() };
+        let other = Prefix::default().extend(&events[..4]);
+        for (prefix, state) in [(held, broken), (other, state)] {
+            let refused = SearchService::default().ask(question(prefix, &[], Some(state))).await.unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::FailedPrecondition);
+        }
     }
 
     #[tokio::test]

@@ -32,6 +32,15 @@ impl Session {
         Ok(Self { engine, streams: Streams::new(study.seed), prefix: Prefix::default() })
     }
 
+    /// A session whose algorithm takes over what it has learnt up to a prefix; `None` if it cannot.
+    pub(crate) fn restored(study: &Study, prefix: Prefix, learnt: &[u8]) -> Option<Self> {
+        let mut session = Self::new(study).ok()?;
+        // A rule of early stopping has to be told of every report.
+        let is_whole = session.engine.scheduler.is_none() && session.engine.sampler.restore(learnt);
+        session.prefix = prefix;
+        is_whole.then_some(session)
+    }
+
     /// What it has been told.
     pub(crate) fn prefix(&self) -> Prefix {
         self.prefix

@@ -177,6 +177,36 @@ fn what_is_deleted_is_gone_and_its_name_is_free() {
 }
 
 #[test]
+fn what_is_purged_leaves_no_record_and_no_folder_and_nothing_else_is_touched() {
+    let cairn = ran();
+    let living = cairn.run(["purge", "knob"]);
+    assert_eq!(living.code, Some(2), "{living}");
+    assert!(living.stderr.contains("lives") && living.stderr.contains("`cairn delete knob`"), "{living}");
+    cairn.run(["clone", "knob", "twin"]).ok();
+    cairn.run(["delete", "twin"]).ok();
+    cairn.run(["delete", "knob"]).ok();
+    cairn.run(["run", "experiment.yaml"]).ok();
+    let purged = cairn.run(["purge", "knob", "-o", "json"]).ok();
+    assert!(purged.stderr.contains("left: the living experiment `knob`"), "{purged}");
+    let purged = purged.json();
+    assert_eq!(
+        (&purged["experiments"], &purged["trials"], &purged["folders"]),
+        (&1.into(), &8.into(), &8.into())
+    );
+    assert_eq!(cairn.trials("knob").len(), 8, "the living one stays");
+    let best = cairn.run(["best", "knob", "-o", "json"]).ok().json();
+    assert!(std::path::Path::new(best["place"].as_str().unwrap()).exists());
+    let collected = cairn.run(["gc", "-o", "json"]).ok().json();
+    assert_eq!((&collected["experiments"], &collected["foreign"]), (&1.into(), &0.into()), "{collected}");
+    let again = cairn.run(["purge", "twin"]);
+    assert_eq!(again.code, Some(2), "{again}");
+    assert!(
+        again.stderr.contains("no deleted experiment `twin` of namespace `default` is on record"),
+        "{again}"
+    );
+}
+
+#[test]
 fn folders_of_another_store_are_left_alone() {
     let cairn = ran();
     let output = cairn.run(["gc", "--store", "other.db", "-o", "json"]).ok();

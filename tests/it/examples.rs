@@ -99,6 +99,61 @@ fn a_job_of_katib_runs_here_unchanged() {
 }
 
 #[test]
+fn enas_gives_each_trial_an_architecture() {
+    let cairn = Cairn::new();
+    let best = run(&cairn, "enas", &[]);
+    // A network without a bend reaches 0.88.
+    assert!(best["value"].as_f64().unwrap() > 0.95, "{best}");
+    let trials = cairn.trials("enas");
+    assert_eq!(states(&trials), [("Succeeded", 12)].into());
+    let mut seen = std::collections::BTreeSet::new();
+    for trial in &trials {
+        let architecture = trial["parameters"]["architecture"].as_str().unwrap();
+        let layers: Vec<Vec<usize>> = serde_json::from_str(architecture).unwrap();
+        assert_eq!(layers.iter().map(Vec::len).collect::<Vec<_>>(), [1, 2, 3]);
+        let config = trial["parameters"]["nn_config"].as_str().unwrap().replace('\'', "\"");
+        let config: Value = serde_json::from_str(&config).unwrap();
+        for layer in &layers {
+            assert_eq!(config["embedding"][layer[0].to_string()]["opt_id"], layer[0]);
+        }
+        assert!(seen.insert(architecture.to_owned()), "none is tried twice");
+    }
+    let replayed = cairn.run(["replay", "enas"]).ok();
+    assert!(replayed.stdout.contains("12 of 12 suggestions are the same"), "{}", replayed.stdout);
+    let csv = cairn.run(["export", "enas"]).ok();
+    assert!(csv.stdout.starts_with("idx,name,state,") && csv.stdout.contains("params.architecture"));
+}
+
+#[test]
+fn halving_lets_few_run_to_their_ends() {
+    let cairn = Cairn::new();
+    let file = cairn.example("halving");
+    let plan = cairn.run(["run", "--plan", &file]).ok();
+    // Of 18 trials six go on from epoch 3 and two from epoch 9.
+    let rows: Vec<Vec<&str>> = plan.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[1..], [vec!["1", "3", "18", "126"], vec!["9", "6"], vec!["27", "2"]], "{plan}");
+    assert!(plan.stderr.contains("126 of the 486 steps"), "{plan}");
+    let none = cairn.run(["list", "-o", "json"]).ok().json();
+    assert_eq!(none["items"], serde_json::json!([]), "nothing has begun");
+
+    let best = run(&cairn, "halving", &[]);
+    assert!(best["value"].as_f64().unwrap() < 0.3, "{best}");
+    let trials = cairn.trials("halving");
+    let states = states(&trials);
+    assert_eq!(states.values().sum::<usize>(), 18);
+    assert!((1..=6).contains(&states["Succeeded"]), "{states:?}");
+    let steps: u64 = trials.iter().map(|trial| trial["steps"].as_u64().unwrap()).sum();
+    let shown = &cairn.get("halving")["cairn"];
+    assert_eq!((&shown["steps"]["run"], &shown["steps"]["whole"]), (&steps.into(), &486.into()));
+    assert!(steps < 300, "{steps}");
+    let rungs = shown["rungs"].as_array().unwrap();
+    assert_eq!((rungs.len(), &rungs[0]["step"], &rungs[0]["reached"]), (2, &3.into(), &18.into()));
+    let get = cairn.run(["get", "halving"]).ok().stdout;
+    assert!(get.contains(&format!("ran {steps} of 486 steps; best found at step ")), "{get}");
+    assert!(get.contains("step 3: 18 came, "), "{get}");
+}
+
+#[test]
 fn pytorch_goes_on_at_its_checkpoint() {
     let python = Path::new("python3");
     if !python::can_import(python, "torch") {

@@ -1,6 +1,25 @@
 //! The real Kubernetes of the tests: what later stories stand on.
 
+mod artifacts;
+mod counts;
+mod doors;
 mod experiments;
+mod gpus;
+mod hands;
+mod hooks;
+mod install;
+mod lead;
+mod nas;
+mod notebook;
+mod played;
+mod recover;
+mod replicas;
+mod sdk;
+mod sidecars;
+mod templates;
+mod training;
+mod unseen;
+mod watching;
 
 use e2e::Cluster;
 use serde_json::Value;

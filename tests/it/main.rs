@@ -3,13 +3,20 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod api;
+mod artifacts;
 mod bad_input;
 mod cli;
 mod client;
 mod collectors;
 mod crash;
 mod examples;
+mod fidelity;
 mod katib;
 mod kube;
+mod metadata;
+mod nas;
+mod promotion;
 mod quickstart;
+mod serving;
+mod sidecar;
 mod tidy;

@@ -164,7 +164,9 @@ impl Cairn {
             .current_dir(self.path())
             .stdin(Stdio::null())
             .env("PATH", path.expect("no colons"));
-        for name in ["CAIRN_SERVER", "CAIRN_STORE", "CAIRN_DIR", "CAIRN_TOKEN_FILE", "CAIRN_LOG"] {
+        for name in
+            ["CAIRN_SERVER", "CAIRN_STORE", "CAIRN_DIR", "CAIRN_TOKEN_FILE", "CAIRN_ROUTER", "CAIRN_LOG"]
+        {
             command.env_remove(name);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));

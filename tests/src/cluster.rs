@@ -1,14 +1,19 @@
 //! A real Kubernetes of the tests' own (`tests/cluster`), in a folder that goes away.
 
-use std::io::Write as _;
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Once, OnceLock};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
+
+use serde_json::Value;
 
 /// A cluster.
 #[derive(Debug)]
 pub struct Cluster {
     folder: PathBuf,
+    /// Images that are made once.
+    made: Mutex<HashSet<&'static str>>,
 }
 
 /// What a machine can do, as `cluster check` numbers it.
@@ -27,7 +32,7 @@ impl Cluster {
     /// If it should come up and does not.
     pub fn shared() -> Option<&'static Self> {
         static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-        CLUSTER.get_or_init(|| Self::start(&[])).as_ref()
+        CLUSTER.get_or_init(|| Self::start("", &[])).as_ref()
     }
 
     /// A control plane without nodes, shared likewise; it needs no rights, so it runs on more machines.
@@ -36,10 +41,35 @@ impl Cluster {
     /// If it should come up and does not.
     pub fn api_only() -> Option<&'static Self> {
         static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-        CLUSTER.get_or_init(|| Self::start(&["--api-only"])).as_ref()
+        CLUSTER.get_or_init(|| Self::start("-api-only", &["--api-only"])).as_ref()
     }
 
-    fn start(options: &[&str]) -> Option<Self> {
+    /// A whole cluster of stories in which Cairn looks at all namespaces and the API server asks it, shared likewise.
+    ///
+    /// # Panics
+    /// If it should come up and does not.
+    pub fn of_one_cairn() -> Option<&'static Self> {
+        static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+        CLUSTER.get_or_init(|| Self::start("-one", &[])).as_ref()
+    }
+
+    /// A cluster with pods for one story, which does to it what others would not bear; it ends with this.
+    ///
+    /// # Panics
+    /// If it should come up and does not.
+    pub fn own(name: &str) -> Option<Self> {
+        Self::start(&format!("-{name}"), &[])
+    }
+
+    /// A control plane without nodes for one measurement; it ends with this.
+    ///
+    /// # Panics
+    /// If it should come up and does not.
+    pub fn own_api_only(name: &str) -> Option<Self> {
+        Self::start(&format!("-{name}"), &["--api-only"])
+    }
+
+    fn start(name: &str, options: &[&str]) -> Option<Self> {
         let (can, line) = check(&[]);
         if can == Can::Nothing {
             static SAID: Once = Once::new();
@@ -51,8 +81,8 @@ impl Cluster {
             return None;
         }
         let own = std::process::id().to_string();
-        let name = format!("cairn-cluster-{own}{}", options.concat());
-        let cluster = Self { folder: std::env::temp_dir().join(name) };
+        let name = format!("cairn-cluster-{own}{name}");
+        let cluster = Self { folder: std::env::temp_dir().join(name), made: Mutex::default() };
         succeeded(script().args(["up", "--for", &own]).args(options).arg(&cluster.folder));
         Some(cluster)
     }
@@ -111,6 +141,138 @@ impl Cluster {
         name
     }
 
+    /// Makes an image of a program, such as `local/tool:1`, with the libraries that it is linked to. It is found by its
+    /// file's name.
+    ///
+    /// # Panics
+    /// If that cannot be done.
+    pub fn image_of(&self, name: &str, program: &Path) {
+        self.image_in(tempfile::tempdir().expect("a temporary folder").path(), name, program);
+    }
+
+    /// Makes such an image with a shell in it, which trials are run by.
+    ///
+    /// # Panics
+    /// If that cannot be done.
+    pub fn trial_image_of(&self, name: &str, program: &Path) {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let busybox = succeeded(Command::new("sh").args(["-c", "command -v busybox"]));
+        copy(Path::new(busybox.trim()), &root.path().join("bin/sh"));
+        self.image_in(root.path(), name, program);
+    }
+
+    fn image_in(&self, root: &Path, name: &str, program: &Path) {
+        let file = program.file_name().expect("a program").to_string_lossy().into_owned();
+        let own = root.join("usr/local/bin").join(&file);
+        copy(program, &own);
+        // What debuggers want is most of it.
+        succeeded(Command::new("strip").arg("--strip-debug").arg(&own));
+        let linked = succeeded(Command::new("ldd").arg(program));
+        for library in linked.split_whitespace().filter(|word| word.starts_with('/')) {
+            copy(Path::new(library), &root.join(library.trim_start_matches('/')));
+        }
+        let command = format!("[\"{file}\"]");
+        succeeded(script().arg("image").arg(&self.folder).arg(name).arg(root).arg(command));
+    }
+
+    /// The processes of a program of the control plane, such as `kube-apiserver`.
+    pub fn processes(&self, program: &str) -> Vec<rustix::process::Pid> {
+        let folder = self.folder.display().to_string();
+        let is_one = |entry: &std::fs::DirEntry| {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let name = line.split('\0').next().unwrap_or_default();
+            Path::new(name).ends_with(program) && line.contains(&folder)
+        };
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+        entries.filter(is_one).filter_map(pid).filter_map(rustix::process::Pid::from_raw).collect()
+    }
+
+    /// How often clients whose user agent begins so have written each kind of thing in a namespace, such as `create jobs` or
+    /// `update trials/status`. Events and Leases are not counted.
+    ///
+    /// # Panics
+    /// If the cluster does not write down who writes.
+    pub fn writes(&self, agent: &str, namespace: &str) -> BTreeMap<String, usize> {
+        let log = std::fs::File::open(self.folder.join("audit.log")).expect("who writes is written down");
+        let mut counts = BTreeMap::new();
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            // The last line may not be whole.
+            let Ok(entry) = serde_json::from_str::<Value>(&line) else { continue };
+            let word = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            if word("/userAgent").starts_with(agent) && word("/objectRef/namespace") == namespace {
+                let part = Some(word("/objectRef/subresource")).filter(|part| !part.is_empty());
+                let part = part.map(|part| format!("/{part}")).unwrap_or_default();
+                let key = format!("{} {}{part}", word("/verb"), word("/objectRef/resource"));
+                *counts.entry(key).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// Adds nodes that are only played, as their pods are. `false`, which is said, where nobody has built who plays them.
+    ///
+    /// # Panics
+    /// If they do not come up.
+    pub fn played(&self, nodes: u32) -> bool {
+        let (can, line) = check(&["kwok"]);
+        if can == Can::Nothing {
+            crate::skipped(&format!("what needs played nodes: {line}"));
+            return false;
+        }
+        succeeded(script().arg("kwok").arg(&self.folder).arg(nodes.to_string()));
+        true
+    }
+
+    /// The image `local/python:1`, made once: this machine's Python with bash and Cairn's client.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn python_image(&self) {
+        self.made("python");
+    }
+
+    /// The image `local/openmpi:1`, made once: Debian's Open MPI with Python and its MPI. `false`, which is said, where
+    /// nobody has fetched it.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn openmpi_image(&self) -> bool {
+        let (can, line) = check(&["openmpi"]);
+        if can == Can::All {
+            self.made("openmpi");
+        } else {
+            crate::skipped(&format!("stories with Open MPI: {line}"));
+        }
+        can == Can::All
+    }
+
+    /// Makes an image that the cluster's scripts know.
+    fn made(&self, image: &'static str) {
+        // Whoever wants it meanwhile waits for it.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.insert(image) {
+            succeeded(script().arg(image).arg(&self.folder));
+        }
+    }
+
+    /// The image `local/postgres:1`: this machine's PostgreSQL.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn postgres_image(&self) {
+        succeeded(script().arg("postgres").arg(&self.folder));
+    }
+
+    /// How many GPUs the node offers from now on.
+    ///
+    /// # Panics
+    /// If the node cannot be told.
+    pub fn gpus(&self, n: u32) {
+        succeeded(script().arg("gpus").arg(&self.folder).arg(n.to_string()));
+    }
+
     /// Installs an operator that the cluster's scripts know, once, and waits until it runs. `false`, which is said,
     /// where nobody has built it.
     ///
@@ -125,6 +287,28 @@ impl Cluster {
         }
         can == Can::All
     }
+}
+
+impl Drop for Cluster {
+    /// Those that are shared are never dropped; they end with the process.
+    fn drop(&mut self) {
+        script().arg("down").arg(&self.folder).status().ok();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.parent().expect("it lies in a folder")).expect("a folder");
+    std::fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+}
+
+/// A program of the built cluster, such as `kubectl`. `None`, which is said, where nobody has built it.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let program = crate::workspace().join("target/cluster/bin").join(name);
+    if program.exists() {
+        return Some(program);
+    }
+    crate::skipped(&format!("what needs {name}: `tests/cluster/cluster build` builds it"));
+    None
 }
 
 /// What this machine can do with what is built, which these parts have to be, and the line that says so.

@@ -35,11 +35,19 @@ pub fn ask(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: 
     let (status, length) = head(&mut reader);
     let mut bytes = Vec::new();
     match length {
-        Some(length) => {
+        Length::Known(length) => {
             bytes.resize(length, 0);
             reader.read_exact(&mut bytes).expect("the whole body");
         }
-        None => _ = reader.read_to_end(&mut bytes).expect("the whole body"),
+        Length::Chunks => {
+            while let length @ 1.. = chunk(&mut reader) {
+                let begun = bytes.len();
+                bytes.resize(begun + length, 0);
+                reader.read_exact(&mut bytes[begun..]).expect("a whole chunk");
+                reader.read_line(&mut String::new()).expect("its end");
+            }
+        }
+        Length::ToTheEnd => _ = reader.read_to_end(&mut bytes).expect("the whole body"),
     }
     Answer { status, body: String::from_utf8_lossy(&bytes).into_owned() }
 }
@@ -98,18 +106,34 @@ fn open(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &st
     BufReader::new(stream)
 }
 
-/// Reads status and headers; the length of the body if it is said.
-fn head(reader: &mut BufReader<TcpStream>) -> (u16, Option<usize>) {
+/// How it is known where a body ends.
+enum Length {
+    Known(usize),
+    Chunks,
+    ToTheEnd,
+}
+
+/// Reads the length of the next chunk; the last has none.
+fn chunk(reader: &mut BufReader<TcpStream>) -> usize {
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("the length of a chunk");
+    usize::from_str_radix(line.trim(), 16).expect("a length")
+}
+
+/// Reads status and headers; how long the body is.
+fn head(reader: &mut BufReader<TcpStream>) -> (u16, Length) {
     let mut line = String::new();
     reader.read_line(&mut line).expect("a status");
     let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status such as 200");
-    let mut length = None;
+    let mut length = Length::ToTheEnd;
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).expect("headers");
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse().ok();
+            length = Length::Known(value.trim().parse().expect("a length"));
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            length = Length::Chunks;
         }
     }
     (status, length)

@@ -3,9 +3,12 @@
 //! Entry points: [`Cairn`], a folder in which commands are run as a user would; [`postgres`], [`cluster`] and
 //! [`python`], which bring up what the stories need. Nothing here knows how Cairn works inside.
 
+pub mod bucket;
 pub mod cairn;
 pub mod cluster;
+pub mod door;
 pub mod http;
+pub mod mlflow;
 pub mod postgres;
 pub mod python;
 
@@ -13,11 +16,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use bucket::Bucket;
 pub use cairn::{Cairn, Output, Running};
 pub use cluster::Cluster;
+pub use door::{Door, Mode};
+pub use mlflow::Mlflow;
 
-/// How long a story waits for something before it gives up.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a story waits for something before it gives up: what takes seconds takes a minute on a busy machine.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The folder of the workspace.
 ///

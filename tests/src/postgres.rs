@@ -83,11 +83,21 @@ impl Server {
     /// # Panics
     /// If it cannot be made.
     pub fn database(&self, name: &str) -> String {
-        // Names of databases are cut at 63 bytes; these are unique before that.
-        let name = format!("d{:x}_{}", name.len(), &name[..name.len().min(40)]);
         let port = self.port.to_string();
-        run(self.command("createdb").args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port, &name]));
-        format!("postgres://postgres@127.0.0.1:{port}/{name}")
+        let own = own(name);
+        run(self.command("createdb").args(["-h", "127.0.0.1", "-U", "postgres", "-p", &port, &own]));
+        self.address(name)
+    }
+
+    /// The address of a database that was made.
+    pub fn address(&self, name: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{}", self.port, own(name))
+    }
+
+    /// The same by a file, for who is in a network of its own.
+    pub fn local_address(&self, name: &str) -> String {
+        let folder = self.folder.display();
+        format!("postgres://postgres@localhost:{}/{}?host={folder}", self.port, own(name))
     }
 
     fn data(&self) -> PathBuf {
@@ -97,6 +107,11 @@ impl Server {
     fn command(&self, program: &str) -> Command {
         as_nobody(&Command::new(self.bin.join(program)))
     }
+}
+
+/// What a database is called: names are cut at 63 bytes, these are unique before that.
+fn own(name: &str) -> String {
+    format!("d{:x}_{}", name.len(), &name[..name.len().min(40)])
 }
 
 fn find() -> Option<PathBuf> {

@@ -15,7 +15,6 @@ mod run;
 mod shape;
 mod warm;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rand::RngExt as _;
@@ -24,7 +23,7 @@ use study::{Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
 use crate::encode::Encoder;
-use crate::past::{Ended, Past, Tried, noted, one_by_one, suggestion};
+use crate::past::{Ended, Past, Running, Tried, noted, one_by_one, suggestion};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 
@@ -184,14 +183,9 @@ impl Cmaes {
         drawn.find(|v| self.layout.is_within(v)).unwrap_or_else(|| self.run.evolution.draw(rng))
     }
 
-    fn ask_one(
-        &self,
-        slot: TrialIdx,
-        running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: Streams,
-    ) -> Option<Suggestion> {
+    fn ask_one(&self, slot: TrialIdx, running: &Running<'_>, streams: Streams) -> Option<Suggestion> {
         let mut rng = streams.stream("cmaes", slot);
-        let begun = self.tried.with(running.values());
+        let begun = &running.begun;
         for _ in 0..TRIES {
             let v = self.place(&mut rng);
             let names = self.run.names.draw(&mut rng);
@@ -221,7 +215,8 @@ impl Sampler for Cmaes {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, *streams))
+        let running = Running::new(&self.tried, self.past.running(&self.encoder, running));
+        one_by_one(slots, running, |slot, running| self.ask_one(slot, running, *streams))
     }
 }
 

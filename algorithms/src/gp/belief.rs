@@ -30,7 +30,8 @@ impl<'a> Belief<'a> {
 
 impl Factor for Belief<'_> {
     fn log(&self, x: &Point) -> f64 {
-        let active = x.iter().enumerate().filter(|(_, u)| !u.is_nan());
+        let own = x.iter().take(self.parameters.len());
+        let active = own.enumerate().filter(|(_, u)| !u.is_nan());
         active.map(|(axis, u)| self.along(axis, *u)).sum()
     }
 

@@ -51,10 +51,25 @@ impl Ensemble {
         &'a self,
         acquisition: Acquisition,
         factors: Vec<&'a dyn Factor>,
+        view: View,
     ) -> Promises<'a> {
-        let incumbents = self.members.iter().map(|(_, posterior)| posterior.incumbent()).collect();
-        Promises { ensemble: self, factors, acquisition, incumbents }
+        let incumbent =
+            |posterior: &Posterior| match view.known.iter().map(|x| posterior.mean(x)).reduce(f64::min) {
+                None => posterior.incumbent(),
+                Some(least) => least,
+            };
+        let incumbents = self.members.iter().map(|(_, posterior)| incumbent(posterior)).collect();
+        Promises { ensemble: self, factors, acquisition, incumbents, tail: view.tail }
     }
+}
+
+/// Where points are looked at: for a model that sees more than their own coordinates.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    /// The coordinates behind their own.
+    pub(super) tail: Vec<f64>,
+    /// Told points there, of which the best is the incumbent; none: it is the best of the points as they were told.
+    pub(super) known: Vec<Point>,
 }
 
 /// What the acquisition is multiplied by.
@@ -73,6 +88,8 @@ pub(super) struct Promises<'a> {
     acquisition: Acquisition,
     /// The smallest mean of each member.
     incumbents: Vec<f64>,
+    /// Coordinates behind those of a point.
+    tail: Vec<f64>,
 }
 
 impl Promises<'_> {
@@ -94,6 +111,11 @@ impl Promises<'_> {
         self.factors.iter().map(|factor| factor.log(x)).sum()
     }
 
+    /// The point with the coordinates behind its own.
+    fn whole(&self, x: &Point) -> Point {
+        x.iter().chain(&self.tail).copied().collect()
+    }
+
     fn members(&self) -> impl Iterator<Item = (&Posterior, f64)> {
         self.ensemble.members.iter().map(|(_, posterior)| posterior).zip(self.incumbents.iter().copied())
     }
@@ -105,11 +127,13 @@ impl Landscape for Promises<'_> {
     }
 
     fn glance(&self, view: usize, x: &Point) -> f64 {
+        let x = &self.whole(x);
         let (mean, std) = self.ensemble.members[view].1.at(x);
         self.acquisition.of(mean, std, self.incumbents[view]).value + self.factor(x)
     }
 
     fn value(&self, x: &Point) -> f64 {
+        let x = &self.whole(x);
         let of = |(posterior, best): (&Posterior, f64)| {
             let (mean, std) = posterior.at(x);
             self.acquisition.of(mean, std, best).value
@@ -118,6 +142,7 @@ impl Landscape for Promises<'_> {
     }
 
     fn slopes(&self, x: &Point, axes: &[usize]) -> (f64, Vec<f64>) {
+        let x = &self.whole(x);
         let of = |(posterior, best): (&Posterior, f64)| {
             let at = posterior.slopes(x, axes);
             let promise = self.acquisition.of(at.mean, at.std, best);
@@ -170,7 +195,7 @@ mod tests {
     fn the_slopes_are_those_of_finite_differences() {
         let ensemble = ensemble();
         for acquisition in [Acquisition::LogEi, Acquisition::Pi, Acquisition::Lcb] {
-            let promises = ensemble.promises(acquisition, vec![]);
+            let promises = ensemble.promises(acquisition, vec![], View::default());
             let x = vec![0.31, 0.77, 0.25];
             let (value, slopes) = promises.slopes(&x, &[0, 1]);
             assert!((value - promises.value(&x)).abs() < 1e-12);

@@ -1,6 +1,6 @@
 //! Fitting: the most probable hyperparameters given the points.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use argmin::core::{CostFunction, Executor, Gradient, State as _};
@@ -10,8 +10,11 @@ use argmin::solver::quasinewton::LBFGS;
 use super::kernel::{LEAST_NOISE, MEAN_VARIANCE, Measure, Point, differences, matern, scaled};
 use super::matrix::{Lower, cholesky, dot, inverse, solve_lower, solve_upper};
 
-/// Steps of the optimizer.
+/// Most steps of the optimizer, and most of them times the points of a fit: nobody waits for a large one much longer.
 const MAX_ITERATIONS: u64 = 40;
+const MAX_WORK: u64 = 3_000;
+/// A step that gains less, as a logarithm of the posterior, is the last.
+const LEAST_GAIN: f64 = 1e-3;
 /// Bounds of all logarithms of hyperparameters: beyond them nothing changes but rounding.
 pub(super) const BOUND: f64 = 12.0;
 /// Share of the shift from the mean of a logarithm to the most probable value of what it is the logarithm of.
@@ -53,6 +56,8 @@ struct Evaluation {
     /// Their slopes, see [`matern`].
     slopes: Vec<f64>,
     factor: Lower,
+    /// The gradient, once it was asked for: an optimizer asks again where its line search has ended.
+    gradient: OnceCell<Vec<f64>>,
 }
 
 impl<'a> Problem<'a> {
@@ -86,7 +91,7 @@ impl<'a> Problem<'a> {
         let noise = theta[d + 1].exp() + LEAST_NOISE;
         let function = signal.iter().map(|signal| signal + MEAN_VARIANCE).collect();
         let factor = cholesky(&Lower::new(self.y.len(), function).plus_diagonal(noise))?;
-        Some(Evaluation { signal, slopes, factor })
+        Some(Evaluation { signal, slopes, factor, gradient: OnceCell::new() })
     }
 
     fn penalty(&self, theta: &[f64]) -> f64 {
@@ -106,8 +111,12 @@ impl<'a> Problem<'a> {
     }
 
     pub(super) fn slope(&self, theta: &[f64]) -> Vec<f64> {
-        let d = self.differences.len();
         let Some(evaluation) = self.at(theta) else { return vec![0.0; theta.len()] };
+        evaluation.gradient.get_or_init(|| self.gradient(theta, &evaluation)).clone()
+    }
+
+    fn gradient(&self, theta: &[f64], evaluation: &Evaluation) -> Vec<f64> {
+        let d = self.differences.len();
         let alpha = solve_upper(&evaluation.factor, &solve_lower(&evaluation.factor, self.y));
         // dF/dt = 1/2 tr(W dK/dt), W = K^-1 - a a': over the triangle, each entry off the diagonal counting twice.
         let k_inverse = inverse(&evaluation.factor);
@@ -155,17 +164,19 @@ pub(super) fn fit(measures: &[Measure], points: &[Point], y: &[f64], starts: &[V
     let priors = priors(measures.len());
     let problem = || Problem::new(&differences, y, &priors);
     // Where the line search breaks off the start is still a sound choice.
-    let ends = starts.iter().filter_map(|start| descend(problem(), start.clone()));
+    let steps = (MAX_WORK / (points.len() as u64).max(1)).min(MAX_ITERATIONS);
+    let ends = starts.iter().filter_map(|start| descend(problem(), start.clone(), steps));
     let candidates = starts.iter().take(1).cloned().chain(ends);
     let best = candidates.map(|theta| (problem().value(&theta), theta)).min_by(|a, b| a.0.total_cmp(&b.0));
     best.map_or_else(|| mode(measures.len()), |(_, theta)| theta)
 }
 
-/// Where L-BFGS ends from a start.
-fn descend(problem: Problem<'_>, start: Vec<f64>) -> Option<Vec<f64>> {
-    let solver = LBFGS::new(MoreThuenteLineSearch::new(), 8).with_tolerance_grad(1e-3).ok()?;
+/// Where L-BFGS ends from a start, after at most so many steps.
+fn descend(problem: Problem<'_>, start: Vec<f64>, steps: u64) -> Option<Vec<f64>> {
+    let solver = LBFGS::new(MoreThuenteLineSearch::new(), 8);
+    let solver = solver.with_tolerance_grad(1e-3).ok()?.with_tolerance_cost(LEAST_GAIN).ok()?;
     let executor = Executor::new(problem, solver);
-    let result = executor.configure(|state| state.param(start).max_iters(MAX_ITERATIONS)).run().ok()?;
+    let result = executor.configure(|state| state.param(start).max_iters(steps)).run().ok()?;
     result.state.get_best_param().cloned()
 }
 

@@ -95,30 +95,37 @@ pub(super) fn add_scaled(a: &mut [f64], factor: f64, b: &[f64]) {
 }
 
 /// The Cholesky factor `L` of a symmetric positive definite matrix, `A = L L'`; `None` if it is not. Block by block, what
-/// is right of a block being made up to date by a product of matrices (Golub and Van Loan 2013, section 4.2.6).
+/// is right of a block being made up to date by a product of matrices (Golub and Van Loan 2013, section 4.2.6). Kept by
+/// columns, so that all of a column is worked on at once.
 pub(super) fn cholesky(a: &Lower) -> Option<Lower> {
     let n = a.n;
-    let mut l = dense(a);
+    let mut columns = dense(a).reversed_axes().as_standard_layout().into_owned();
     for start in (0..n).step_by(BLOCK) {
         let end = (start + BLOCK).min(n);
-        for i in start..n {
-            for j in start..end.min(i + 1) {
-                let rest = l[[i, j]] - dot(row(&l, i, start..j), row(&l, j, start..j));
-                if j == i && !(rest > 0.0 && rest.is_finite()) {
-                    return None;
-                }
-                l[[i, j]] = if j == i { rest.sqrt() } else { rest / l[[j, j]] };
+        for j in start..end {
+            let (done, mut rest) = columns.view_mut().split_at(Axis(0), j);
+            let now = &mut rest.as_slice_mut()?[j..n];
+            for k in start..j {
+                let before = &done.row(k).to_slice()?[j..];
+                add_scaled(now, -before[0], before);
             }
+            if !(now[0] > 0.0 && now[0].is_finite()) {
+                return None;
+            }
+            let corner = now[0].sqrt();
+            now.iter_mut().for_each(|x| *x /= corner);
         }
-        let panel = part(l.view(), end..n, start..end).to_owned();
+        let (panel, mut rest) = columns.view_mut().split_at(Axis(0), end);
+        let panel = part(panel.view(), start..end, end..n);
         for from in (end..n).step_by(BLOCK) {
             let to = (from + BLOCK).min(n);
-            let below = part(panel.view(), from - end..n - end, 0..end - start);
-            let beside = part(panel.view(), from - end..to - end, 0..end - start);
-            general_mat_mul(-1.0, &below, &beside.t(), 1.0, &mut part_mut(l.view_mut(), from..n, from..to));
+            let beside = part(panel, 0..end - start, from - end..to - end);
+            let below = part(panel, 0..end - start, from - end..n - end);
+            let mut right = part_mut(rest.view_mut(), from - end..to - end, from..n);
+            general_mat_mul(-1.0, &beside.t(), &below, 1.0, &mut right);
         }
     }
-    Some(Lower::from_fn(n, |i, j| l[[i, j]]))
+    Some(Lower::from_fn(n, |i, j| columns[[j, i]]))
 }
 
 /// The square matrix with this lower triangle, zero above.
@@ -128,11 +135,6 @@ fn dense(a: &Lower) -> Array2<f64> {
         row.iter_mut().zip(a.row(i)).for_each(|(to, from)| *to = *from);
     }
     dense
-}
-
-/// A part of a row.
-fn row(a: &Array2<f64>, i: usize, columns: Range<usize>) -> &[f64] {
-    a.row(i).to_slice().and_then(|row| row.get(columns)).unwrap_or_default()
 }
 
 fn part(mut a: ArrayView2<'_, f64>, rows: Range<usize>, columns: Range<usize>) -> ArrayView2<'_, f64> {

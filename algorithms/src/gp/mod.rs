@@ -18,21 +18,22 @@ mod laplace;
 mod matrix;
 mod model;
 mod posterior;
+mod regret;
 mod search;
 #[cfg(test)]
 mod testing;
 mod warp;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use study::{Assignment, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx};
 
 use crate::encode::Encoder;
-use crate::past::{Past, Tried, noted, one_by_one, suggestion};
+use crate::past::{Past, Running, Tried, noted, one_by_one, suggestion};
 use crate::prior;
 use crate::rng::Streams;
+use crate::rungs::Keep;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
 use crate::{Prediction, Sampler};
@@ -40,7 +41,7 @@ use crate::{Prediction, Sampler};
 use acquisition::Acquisition;
 use belief::Belief;
 use candidates::Candidates;
-use ensemble::Factor;
+use ensemble::{Ensemble, Factor, View};
 use kernel::{Measure, Point, measures, point};
 use model::{Data, Model, Models};
 use search::{Axes, Search};
@@ -65,6 +66,8 @@ pub struct GpSettings {
     /// budget, at least as many as run at once.
     pub n_initial_points: usize,
     acquisition: Acquisition,
+    /// Deviations of the noise below which what is left to gain ends the search; 0: it never does.
+    pub stop_regret: f64,
 }
 
 impl GpSettings {
@@ -89,13 +92,14 @@ impl GpSettings {
         )?;
         let optimizers = one_of(&["auto", "sampling", "lbfgs"]);
         reader.get("acq_optimizer", "auto".to_owned(), "auto, sampling or lbfgs", optimizers)?;
+        let stop_regret = reader.get("stop_regret", 0.0, "a number of at least 0", |x: &f64| *x >= 0.0)?;
         reader.finish()?;
         let acquisition = match acquisition.as_str() {
             "LCB" => Acquisition::Lcb,
             "PI" | "PIps" => Acquisition::Pi,
             _ => Acquisition::LogEi,
         };
-        Ok(Self { n_initial_points, acquisition })
+        Ok(Self { n_initial_points, acquisition, stop_regret })
     }
 }
 
@@ -121,6 +125,8 @@ pub struct Gp {
     models: Models,
     /// The model of as many ended trials; a cache and nothing else.
     fitted: RefCell<Option<(usize, Option<Model>)>>,
+    /// Whether the search is over after as many ended trials; likewise.
+    over: RefCell<Option<(usize, bool)>>,
 }
 
 impl Gp {
@@ -130,7 +136,10 @@ impl Gp {
     /// If a setting is unknown or out of range.
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         let encoder = Encoder::new(&study.space);
-        let (measures, streams) = (measures(&study.space), Streams::new(study.seed));
+        let past = Past::under(study, Keep::All);
+        let (mut measures, streams) = (measures(&study.space), Streams::new(study.seed));
+        // The fidelity is a coordinate behind those of the parameters.
+        measures.extend(past.has_rungs().then_some(Measure::Distance));
         Ok(Self {
             settings: GpSettings::read(study)?,
             max_trials: study.max_trials,
@@ -138,10 +147,11 @@ impl Gp {
             measures,
             start: Sequence::new(encoder.dims(), &streams, "gp/start"),
             global: Sequence::new(encoder.dims(), &streams, "gp/global"),
-            past: Past::default(),
+            past,
             tried: Tried::everywhere(),
             models: Models::default(),
             fitted: RefCell::new(None),
+            over: RefCell::new(None),
             encoder,
         })
     }
@@ -168,18 +178,32 @@ impl Gp {
         let ended = &self.past.ended[..n];
         let kept = kept(&ended.iter().map(|ended| ended.cost.unwrap_or(f64::INFINITY)).collect::<Vec<_>>());
         Data {
-            points: kept.iter().map(|i| point(self.space(), &ended[*i].suggestion.assignment)).collect(),
+            points: kept
+                .iter()
+                .map(|i| self.point(&ended[*i].suggestion.assignment, ended[*i].reached.fidelity))
+                .collect(),
             costs: kept.iter().map(|i| ended[*i].cost).collect(),
         }
     }
 
-    fn ask_one(
-        &self,
-        slot: TrialIdx,
-        running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: Streams,
-    ) -> Option<Suggestion> {
-        let begun = self.tried.with(running.values());
+    /// An assignment as the model sees it, at a fidelity if there are any.
+    fn point(&self, assignment: &Assignment, fidelity: f64) -> Point {
+        let mut x = point(self.space(), assignment);
+        x.extend(self.past.has_rungs().then_some(fidelity));
+        x
+    }
+
+    /// What the model is asked about: trials with their whole budget.
+    fn view(&self) -> View {
+        if !self.past.has_rungs() {
+            return View::default();
+        }
+        let ended = self.past.ended.iter().map(|ended| self.point(&ended.suggestion.assignment, 1.0));
+        View { tail: vec![1.0], known: ended.collect() }
+    }
+
+    fn ask_one(&self, slot: TrialIdx, running: &Running<'_>, streams: Streams) -> Option<Suggestion> {
+        let begun = &running.begun;
         let mut rng = streams.stream("gp", slot);
         if self.past.n_measured() < self.settings.n_initial_points.max(2) {
             let start = self.start(slot, streams)?;
@@ -189,40 +213,46 @@ impl Gp {
             return Some(noted(suggestion(begun.uniform(&self.encoder, &mut rng)?, NAME), "by chance"));
         }
         let Model { mut ensemble, feasibility, back } = self.model()?;
-        for trial in running.values() {
-            ensemble.believe(&point(self.space(), &trial.assignment));
+        for trial in running.trials.values() {
+            ensemble.believe(&self.point(&trial.assignment, 1.0));
         }
-        let candidates = Candidates {
-            measures: &self.measures,
-            axes: &self.axes,
-            sequence: &self.global,
-            best: self.past.best().map(|ended| ended.x.as_slice()).take(candidates::BEST).collect(),
-            scales: ensemble.main().scales(),
-        };
+        let candidates = self.candidates(&ensemble);
         let belief = Belief::new(self.space(), prior::exponent(self.max_trials, self.past.n_measured()));
         let mut factors: Vec<&dyn Factor> = Vec::new();
         factors.extend(feasibility.as_ref().map(|feasibility| feasibility as &dyn Factor));
         factors.extend(belief.as_ref().map(|belief| belief as &dyn Factor));
-        let promises = ensemble.promises(self.settings.acquisition, factors);
+        let promises = ensemble.promises(self.settings.acquisition, factors, self.view());
         let search = Search { encoder: &self.encoder, axes: &self.axes, landscape: &promises };
         let places = self.all_places().unwrap_or_else(|| candidates.all(slot, &mut rng));
         // A point again, or nearly, tells little; only when there is no other it is taken.
         let ended = self.past.ended.iter().map(|ended| &ended.suggestion);
-        let known: Vec<Point> =
-            ended.chain(running.values()).map(|known| point(self.space(), &known.assignment)).collect();
+        let known: Vec<Point> = ended
+            .chain(running.trials.values())
+            .map(|known| point(self.space(), &known.assignment))
+            .collect();
         let is_new = |x: &Point| !known.iter().any(|known| self.axes.alike(x, known));
         let Some(found) = search.run(places, &is_new, &mut rng) else {
             return Some(noted(suggestion(begun.uniform(&self.encoder, &mut rng)?, NAME), "by chance"));
         };
         let mut suggestion = suggestion(found.assignment, NAME);
         suggestion.notes.insert("acquisition".into(), format!("{:.4}", found.value));
-        let (mean, std) = ensemble.at(&found.point);
+        let (mean, std) = ensemble.at(&self.point(&suggestion.assignment, 1.0));
         let seen = (mean, std.hypot(ensemble.main().noise().sqrt()));
         if let Some((mean, std)) = back.and_then(|back| back.spread(seen)) {
             suggestion.notes.insert("mean".into(), format!("{mean:.6e}"));
             suggestion.notes.insert("std".into(), format!("{std:.3e}"));
         }
         Some(noted(suggestion, self.settings.acquisition.name()))
+    }
+
+    fn candidates(&self, ensemble: &Ensemble) -> Candidates<'_> {
+        Candidates {
+            measures: &self.measures,
+            axes: &self.axes,
+            sequence: &self.global,
+            best: self.past.best().map(|ended| ended.x.as_slice()).take(candidates::BEST).collect(),
+            scales: ensemble.main().scales(),
+        }
     }
 
     /// All points of a small space, as long as looking at them is cheap.
@@ -248,7 +278,8 @@ impl Gp {
             (Measure::Identity, Some(levels)) => levels[0],
             _ => 0.5,
         };
-        let x: Vec<f64> = self.measures.iter().enumerate().map(coordinate).collect();
+        let own = self.measures.iter().take(self.encoder.dims()).enumerate();
+        let x: Vec<f64> = own.map(coordinate).collect();
         self.encoder.decode(&prior::draw(self.space(), &x))
     }
 }
@@ -274,7 +305,7 @@ impl Sampler for Gp {
         }
         let Model { ensemble, back, .. } = self.model()?;
         let of = |assignment: &Assignment| {
-            let (mean, std) = back?.spread(ensemble.at(&point(self.space(), assignment)))?;
+            let (mean, std) = back?.spread(ensemble.at(&self.point(assignment, 1.0)))?;
             Some(Prediction { mean, std })
         };
         points.iter().map(of).collect()
@@ -286,7 +317,11 @@ impl Sampler for Gp {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        one_by_one(slots, self.past.running(running), |slot, running| {
+        if self.is_over(*streams) {
+            return Vec::new();
+        }
+        let running = Running::new(&self.tried, self.past.running(&self.encoder, running));
+        one_by_one(slots, running, |slot, running| {
             let asked = self.ask_one(slot, running, *streams);
             // Without a model there is still chance.
             asked.or_else(|| {
@@ -377,6 +412,44 @@ mod tests {
         let elsewhere = gp.encoder.decode(&[0.9, 0.1, 0.9, 0.1, 0.9]);
         let doubt = gp.predict(&[elsewhere]).unwrap()[0].std;
         assert!(doubt > predicted[0].std, "{doubt} {predicted:?}");
+    }
+
+    /// Costs fall by 3 on the way to the whole budget, evenly in its logarithm; all trials but four stop on the way.
+    #[test]
+    fn what_trials_end_at_is_foretold_from_what_they_reach_on_the_way() {
+        let rule = crate::settings::algorithm("asha", &[("r_l", "27"), ("r_min", "1")]);
+        let space = Space::new(vec![testing::float("x"), testing::float("y")], vec![]).unwrap();
+        let study = Study { early_stopping: Some(rule), ..testing::study("bayesianoptimization", space) };
+        let mut gp = Gp::new(&study).unwrap();
+        let whole = |point: &Assignment| {
+            let x = gp.encoder.encode(point);
+            (x[0] - 0.3).powi(2) + (x[1] - 0.6).powi(2)
+        };
+        let design: Vec<Assignment> = (0..16)
+            .map(|i| gp.encoder.decode(&[f64::from(i) / 15.0, f64::from(i * 7 % 16) / 15.0]))
+            .collect();
+        let ends: Vec<f64> = design.iter().map(whole).collect();
+        let last = |i: usize| if i.is_multiple_of(4) { 27 } else { [1, 3, 9][i % 3] };
+        for (i, point) in design.iter().enumerate() {
+            let idx = TrialIdx(i as u64);
+            let at = |step: u64| vec![ends[i] + 3.0 * (1.0 - (step as f64).ln() / 27_f64.ln())];
+            let trial = Trial { idx, suggestion: suggestion(point.clone(), "test") };
+            gp.tell(&[HistoryEvent::Started(trial)]);
+            for step in [1, 3, 9, 27].into_iter().filter(|step| *step <= last(i)) {
+                gp.tell(&[HistoryEvent::Reported { trial: idx, step, costs: at(step) }]);
+            }
+            let costs = at(last(i));
+            let outcome = if last(i) == 27 {
+                study::Outcome::Succeeded { costs }
+            } else {
+                study::Outcome::EarlyStopped { costs }
+            };
+            gp.tell(&[HistoryEvent::Ended { trial: idx, outcome }]);
+        }
+        let predicted = gp.predict(&design).unwrap();
+        for (i, (prediction, end)) in predicted.iter().zip(&ends).enumerate() {
+            assert!((prediction.mean - end).abs() < 0.3, "trial {i}: {prediction:?} instead of {end}");
+        }
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl Posterior {
         (dot(&k, &self.alpha), variance.max(LEAST_VARIANCE).sqrt())
     }
 
+    /// The mean alone.
+    pub(super) fn mean(&self, x: &[f64]) -> f64 {
+        dot(&self.covariances(x), &self.alpha)
+    }
+
     /// The same with slopes along some axes.
     pub(super) fn slopes(&self, x: &[f64], axes: &[usize]) -> Slopes {
         let (k, steep) = self.kernel.steep(x, &self.points);

@@ -53,7 +53,7 @@ impl Halving {
     /// # Errors
     /// As [`Halving::asha`].
     pub fn hyperband(study: &Study) -> Result<Self, SettingsError> {
-        Self::new(study, "hyperband", brackets)
+        Self::new(study, "hyperband", |ladder| bracket_sizes(ladder.levels.len(), ladder.eta))
     }
 
     fn new(
@@ -120,34 +120,28 @@ impl Halving {
 
     /// A point of the prior at a level, new if one is found; `None` if none meets the constraints.
     fn fresh(&self, level: usize, open: &Open<'_>, rng: &mut ChaCha8Rng) -> Option<Assignment> {
-        let first = self.draw(level, rng)?;
+        let space = self.encoder.space();
+        let points = (0..MAX_DRAWS).map(|_| {
+            let x: Vec<f64> = (0..self.encoder.dims()).map(|_| rng.random()).collect();
+            self.ladder.at(level, self.encoder.decode(&prior::draw(space, &x)))
+        });
+        let mut feasible = points.filter(|point| space.is_feasible(point));
+        let first = feasible.next()?;
         if open.is_new(&first) {
             return Some(first);
         }
-        let drawn = std::iter::repeat_with(|| self.draw(level, rng)).take(TRIES);
-        let new = drawn.map_while(|drawn| drawn).find(|assignment| open.is_new(assignment));
-        Some(new.unwrap_or(first))
-    }
-
-    fn draw(&self, level: usize, rng: &mut ChaCha8Rng) -> Option<Assignment> {
-        let space = self.encoder.space();
-        let mut point = || {
-            let x: Vec<f64> = (0..self.encoder.dims()).map(|_| rng.random()).collect();
-            self.ladder.at(level, self.encoder.decode(&prior::draw(space, &x)))
-        };
-        let draws = if space.constraints().is_empty() { 1 } else { MAX_DRAWS };
-        (0..draws).map(|_| point()).find(|assignment| space.is_feasible(assignment))
+        Some(feasible.take(TRIES).find(|point| open.is_new(point)).unwrap_or(first))
     }
 }
 
-/// Hyperband's brackets, the most daring first: `ceil((s_max + 1) / (s + 1) eta^s)` trials begin at `r_l eta^-s`.
-fn brackets(ladder: &Ladder) -> Vec<(usize, u64)> {
-    let n = ladder.levels.len();
+/// Hyperband's brackets on so many levels, the most daring first: `ceil((s_max + 1) / (s + 1) eta^s)` trials begin at
+/// `r_l eta^-s`. First level of each, and how many begin there.
+pub(crate) fn bracket_sizes(n_levels: usize, eta: usize) -> Vec<(usize, u64)> {
     let size = |s: usize| {
-        let trials = n as f64 / (s as f64 + 1.0) * (ladder.eta as f64).powi(s as i32);
+        let trials = n_levels as f64 / (s as f64 + 1.0) * (eta as f64).powi(s as i32);
         (trials - 1e-9).ceil() as u64
     };
-    (0..n).map(|level| (level, size(n - 1 - level))).collect()
+    (0..n_levels).map(|level| (level, size(n_levels - 1 - level))).collect()
 }
 
 impl Sampler for Halving {
@@ -158,7 +152,7 @@ impl Sampler for Halving {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        let running = self.past.running(running);
+        let running = self.past.running(&self.encoder, running);
         let mut open = self.rungs.with(&self.ladder, running.values());
         let slots = (slots.start.0..slots.end.0).map(TrialIdx);
         slots
@@ -207,6 +201,8 @@ mod tests {
         let spaces: Vec<Space> = testing::spaces().iter().map(with_epochs).collect();
         testing::contract(&hyperband, &spaces);
         testing::contract(&asha, &spaces);
+        testing::hostile_in(&hyperband, &with_epochs);
+        testing::hostile_in(&asha, &with_epochs);
     }
 
     fn epochs(suggestion: &Suggestion) -> i64 {

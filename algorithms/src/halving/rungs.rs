@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use study::{Assignment, Suggestion, TrialIdx};
 
 use super::ladder::Ladder;
-use crate::past::{Ended, key};
+use crate::past::{Ended, Key, key};
 
 /// A trial that has ended on a rung.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ struct Entry {
     /// Infinite if it failed.
     cost: f64,
     idx: TrialIdx,
-    key: String,
+    key: Key,
     assignment: Assignment,
 }
 
@@ -46,20 +46,20 @@ pub(super) struct Rungs {
 /// What has begun.
 #[derive(Clone, Debug, Default)]
 struct Begun {
-    reached: BTreeMap<String, Reach>,
+    reached: BTreeMap<Key, Reach>,
     /// Trials that continued none.
     n_first: u64,
 }
 
 impl Begun {
     /// Counts a trial; the first level of its configuration, and whether it is known since before.
-    fn add(&mut self, known: Option<Reach>, key: &str, level: usize) -> Reach {
+    fn add(&mut self, known: Option<Reach>, key: &Key, level: usize) -> Reach {
         let reach = known.unwrap_or(Reach { first: level, highest: level });
         if known.is_none_or(|known| level <= known.first) {
             self.n_first += 1;
         }
         let reach = Reach { first: reach.first, highest: reach.highest.max(level) };
-        self.reached.insert(key.to_owned(), reach);
+        self.reached.insert(key.clone(), reach);
         reach
     }
 }
@@ -106,7 +106,7 @@ impl Open<'_> {
         self.running.add(known, &key, level);
     }
 
-    fn reach(&self, key: &str) -> Option<Reach> {
+    fn reach(&self, key: &Key) -> Option<Reach> {
         self.running.reached.get(key).or_else(|| self.rungs.begun.reached.get(key)).copied()
     }
 
@@ -145,6 +145,6 @@ impl Open<'_> {
 }
 
 /// What names a configuration.
-fn configuration(ladder: &Ladder, assignment: &Assignment) -> String {
+fn configuration(ladder: &Ladder, assignment: &Assignment) -> Key {
     key(&ladder.at(0, assignment.clone()))
 }

@@ -2,7 +2,8 @@
 //! the space, it does not panic, and it says when it finds nothing.
 
 use study::{
-    Constraint, Distribution, Domain, HistoryEvent, Outcome, Parameter, Space, Suggestion, Trial, TrialIdx,
+    Assignment, Constraint, Distribution, Domain, HistoryEvent, Outcome, Parameter, Space, Study, Suggestion,
+    Trial, TrialIdx, Value,
 };
 
 use super::{Make, categorical, float, mixed, spaces, study, with};
@@ -34,13 +35,23 @@ struct Case {
     found: Found,
 }
 
-/// The whole list.
+/// The whole list. A trial that ends twice or late is part of the contract.
 pub(crate) fn hostile(make: Make<'_>) {
-    for case in histories().into_iter().chain(hard_spaces()).chain(constraints()) {
+    hostile_in(make, &Space::clone);
+}
+
+/// The same in spaces to which something is added that the sampler cannot do without.
+pub(crate) fn hostile_in(make: Make<'_>, add: &dyn Fn(&Space) -> Space) {
+    for mut case in histories().into_iter().chain(hard_spaces()).chain(constraints()) {
+        case.space = add(&case.space);
         search(make, &case);
     }
-    one_point_again_and_again(make);
-    a_thousand_that_run(make);
+    for space in spaces().iter().map(add) {
+        one_point_again_and_again(make, &space);
+        a_budget_that_is_raised(make, &space);
+        a_history_of_other_spaces(make, &space);
+    }
+    a_thousand_that_run(make, &add(&mixed()));
 }
 
 fn cost(cost: f64) -> Outcome {
@@ -175,48 +186,88 @@ fn search(make: Make<'_>, case: &Case) {
         };
         assert_ne!(case.found, Found::Nothing, "{}: {suggestion:?}", case.name);
         inside(std::slice::from_ref(&suggestion));
-        sampler.tell(&[
-            HistoryEvent::Started(Trial { idx, suggestion }),
-            HistoryEvent::Ended { trial: idx, outcome: (case.outcome)(idx.0) },
-        ]);
+        sampler.tell(&ended(idx, suggestion, (case.outcome)(idx.0)));
     }
     inside(&sampler.ask(TrialIdx(case.n)..TrialIdx(case.n + 4), &[], &streams));
 }
 
-/// Forty trials of one point with different costs, as of a program with much noise.
-fn one_point_again_and_again(make: Make<'_>) {
-    for space in spaces() {
-        let Some(mut sampler) = made(make, &space) else { continue };
-        let streams = Streams::new(7);
-        let suggestion = sampler.ask(TrialIdx(0)..TrialIdx(1), &[], &streams).remove(0);
-        for idx in (0..40).map(TrialIdx) {
-            sampler.tell(&[
-                HistoryEvent::Started(Trial { idx, suggestion: suggestion.clone() }),
-                HistoryEvent::Ended { trial: idx, outcome: ordinary(idx.0) },
-            ]);
-        }
-        for suggestion in sampler.ask(TrialIdx(40)..TrialIdx(44), &[], &streams) {
-            assert!(space.contains(&suggestion.assignment), "{suggestion:?}");
-        }
-    }
-}
-
-/// None of them has ended.
-fn a_thousand_that_run(make: Make<'_>) {
-    let space = mixed();
-    let Some(sampler) = made(make, &space) else { return };
-    let streams = Streams::new(7);
-    let all = sampler.ask(TrialIdx(0)..TrialIdx(1000), &[], &streams);
-    let running: Vec<Trial> =
-        (0..).map(TrialIdx).zip(all).map(|(idx, suggestion)| Trial { idx, suggestion }).collect();
-    for suggestion in sampler.ask(TrialIdx(1000)..TrialIdx(1002), &running, &streams) {
+/// Answers lie in the space.
+fn all_inside(space: &Space, answers: &[Suggestion]) {
+    for suggestion in answers {
         assert!(space.contains(&suggestion.assignment), "{suggestion:?}");
     }
 }
 
-mod tests {
-    use study::Study;
+/// A trial that has ended.
+fn ended(idx: TrialIdx, suggestion: Suggestion, outcome: Outcome) -> [HistoryEvent; 2] {
+    [HistoryEvent::Started(Trial { idx, suggestion }), HistoryEvent::Ended { trial: idx, outcome }]
+}
 
+/// Forty trials of one point with different costs, as of a program with much noise.
+fn one_point_again_and_again(make: Make<'_>, space: &Space) {
+    let Some(mut sampler) = made(make, space) else { return };
+    let streams = Streams::new(7);
+    let suggestion = sampler.ask(TrialIdx(0)..TrialIdx(1), &[], &streams).remove(0);
+    for idx in (0..40).map(TrialIdx) {
+        sampler.tell(&ended(idx, suggestion.clone(), ordinary(idx.0)));
+    }
+    all_inside(space, &sampler.ask(TrialIdx(40)..TrialIdx(44), &[], &streams));
+}
+
+/// What was planned for 6 trials goes on to 40, and then is cut to 5.
+fn a_budget_that_is_raised(make: Make<'_>, space: &Space) {
+    let streams = Streams::new(7);
+    let mut told = Vec::new();
+    for (budget, until) in [(6, 6), (40, 30), (5, 35)] {
+        let study = Study { max_trials: Some(budget), ..study("test", space.clone()) };
+        let Ok(mut sampler) = make(&study) else { return };
+        sampler.tell(&told);
+        for idx in (told.len() as u64 / 2..until).map(TrialIdx) {
+            let Some(suggestion) = sampler.ask(idx..TrialIdx(idx.0 + 1), &[], &streams).pop() else { return };
+            all_inside(space, std::slice::from_ref(&suggestion));
+            let events = ended(idx, suggestion, ordinary(idx.0));
+            sampler.tell(&events);
+            told.extend(events);
+        }
+    }
+}
+
+/// Trials with other parameters than the space has, values out of its domains, or none: the best there are, and running.
+fn a_history_of_other_spaces(make: Make<'_>, space: &Space) {
+    let Some(mut sampler) = made(make, space) else { return };
+    let n = space.parameters().len();
+    let of = |value, n| Assignment(vec![value; n]);
+    let foreign = [
+        of(None, n),
+        of(None, 0),
+        of(Some(Value::Choice(0)), n - 1),
+        of(Some(Value::Choice(9999)), n),
+        of(Some(Value::Float(-1e9)), n),
+        of(Some(Value::Float(f64::NAN)), n + 1),
+        of(Some(Value::Int(i64::MIN)), n),
+    ];
+    let foreign = foreign.map(|assignment| Suggestion { assignment, ..Suggestion::default() });
+    for (idx, suggestion) in (0..).map(TrialIdx).zip(foreign.iter().cycle().take(42).cloned()) {
+        sampler.tell(&ended(idx, suggestion, cost(-1e6 - idx.0 as f64)));
+    }
+    let running: Vec<Trial> =
+        (50..).map(TrialIdx).zip(foreign).map(|(idx, suggestion)| Trial { idx, suggestion }).collect();
+    let answer = sampler.ask(TrialIdx(60)..TrialIdx(66), &running, &Streams::new(7));
+    assert!(!answer.is_empty());
+    all_inside(space, &answer);
+}
+
+/// None of them has ended.
+fn a_thousand_that_run(make: Make<'_>, space: &Space) {
+    let Some(sampler) = made(make, space) else { return };
+    let streams = Streams::new(7);
+    let all = sampler.ask(TrialIdx(0)..TrialIdx(1000), &[], &streams);
+    let running: Vec<Trial> =
+        (0..).map(TrialIdx).zip(all).map(|(idx, suggestion)| Trial { idx, suggestion }).collect();
+    all_inside(space, &sampler.ask(TrialIdx(1000)..TrialIdx(1002), &running, &streams));
+}
+
+mod tests {
     use super::*;
     use crate::auto::Auto;
     use crate::cmaes::Cmaes;

@@ -157,7 +157,8 @@ mod tests {
         let encoder = Encoder::new(&testing::mixed());
         let mut past = Past::default();
         for idx in (0..20).map(TrialIdx) {
-            let suggestion = Suggestion::default();
+            let assignment = encoder.decode(&[0.5; 3]);
+            let suggestion = Suggestion { assignment, ..Suggestion::default() };
             let costs = vec![idx.0 as f64];
             let outcome = if idx.0 < 5 { Outcome::Failed } else { Outcome::EarlyStopped { costs } };
             let started = HistoryEvent::Started(Trial { idx, suggestion });

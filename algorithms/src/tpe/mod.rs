@@ -10,7 +10,6 @@ mod kernel;
 mod parzen;
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rand_chacha::ChaCha8Rng;
@@ -18,9 +17,10 @@ use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use crate::Sampler;
 use crate::encode::{Encoder, decode_value};
-use crate::past::{Begun, Past, Tried, noted, one_by_one, suggestion};
+use crate::past::{Past, Running, Tried, noted, one_by_one, suggestion};
 use crate::prior;
 use crate::rng::Streams;
+use crate::rungs::Keep;
 use crate::settings::{Reader, SettingsError};
 use crate::sobol::{Sequence, design};
 
@@ -74,8 +74,7 @@ pub struct Tpe {
 /// What one question is answered from. Densities are made when they are first needed.
 struct Question<'a> {
     split: Split,
-    running: &'a BTreeMap<TrialIdx, Suggestion>,
-    begun: &'a Begun<'a>,
+    running: &'a Running<'a>,
     densities: Vec<OnceCell<Densities<'a>>>,
 }
 
@@ -94,19 +93,14 @@ impl Tpe {
             groups: groups(&study.space),
             max_trials: study.max_trials,
             start: Sequence::new(encoder.dims(), &Streams::new(study.seed), "tpe/start"),
-            past: Past::default(),
+            past: Past::under(study, Keep::Newest),
             tried: if lattice { Tried::everywhere() } else { Tried::new(&encoder) },
             encoder,
         })
     }
 
-    fn ask_one(
-        &self,
-        slot: TrialIdx,
-        running: &BTreeMap<TrialIdx, Suggestion>,
-        streams: Streams,
-    ) -> Option<Suggestion> {
-        let begun = self.tried.with(running.values());
+    fn ask_one(&self, slot: TrialIdx, running: &Running<'_>, streams: Streams) -> Option<Suggestion> {
+        let begun = &running.begun;
         let mut rng = streams.stream("tpe", slot);
         if self.past.n_measured() < self.settings.n_startup {
             let start = design(&self.encoder, &self.start, slot, streams, "tpe")?;
@@ -117,7 +111,7 @@ impl Tpe {
             let split = Split::new(&self.past, self.settings.gamma);
             let why = format!("{} good of {} measured", split.good.len(), self.past.n_measured());
             let densities = self.groups.iter().map(|_| OnceCell::new()).collect();
-            let question = Question { split, running, begun: &begun, densities };
+            let question = Question { split, running, densities };
             let drawn = (0..TRIES).find_map(|_| self.propose(&question, &mut rng));
             if let Some(assignment) = drawn {
                 return Some(noted(suggestion(assignment, "tpe"), &why));
@@ -131,8 +125,9 @@ impl Tpe {
     fn propose<'a>(&'a self, question: &Question<'a>, rng: &mut ChaCha8Rng) -> Option<Assignment> {
         let space = self.encoder.space();
         let mut assignment = Assignment(vec![None; space.parameters().len()]);
-        let is_open =
-            |assignment: &Assignment| space.is_feasible(assignment) && question.begun.is_new(assignment);
+        let is_open = |assignment: &Assignment| {
+            space.is_feasible(assignment) && question.running.begun.is_new(assignment)
+        };
         let mut scratch = Vec::new();
         for (group, densities) in self.groups.iter().zip(&question.densities) {
             if !space.is_active(group.members[0], &assignment) {
@@ -174,7 +169,7 @@ impl Tpe {
 
     fn densities<'a>(&'a self, group: &'a Group, question: &Question<'_>) -> Densities<'a> {
         let (split, running) = (&question.split, question.running);
-        Densities::new(group, &self.encoder, &self.past, split, running, self.settings)
+        Densities::new(group, &self.encoder, &self.past, split, &running.trials, self.settings)
     }
 }
 
@@ -185,7 +180,8 @@ impl Sampler for Tpe {
     }
 
     fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
-        one_by_one(slots, self.past.running(running), |slot, running| self.ask_one(slot, running, *streams))
+        let running = Running::new(&self.tried, self.past.running(&self.encoder, running));
+        one_by_one(slots, running, |slot, running| self.ask_one(slot, running, *streams))
     }
 }
 

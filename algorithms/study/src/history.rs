@@ -1,6 +1,6 @@
 //! What has happened in a study: the events an algorithm is told, and the tables folded from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -26,6 +26,24 @@ pub struct Suggestion {
     pub parent: Option<TrialIdx>,
     /// Who proposed it and why.
     pub notes: Notes,
+}
+
+/// Note of a suggestion whose trial begins from the checkpoint of its parent.
+const CHECKPOINT: &str = "checkpoint";
+
+impl Suggestion {
+    /// A point whose trial begins from the checkpoint of another, which is its parent.
+    #[must_use]
+    pub fn with_checkpoint_of(mut self, parent: TrialIdx) -> Self {
+        self.parent = Some(parent);
+        self.notes.insert(CHECKPOINT.into(), "of the parent".into());
+        self
+    }
+
+    /// The trial whose checkpoint this one begins from, if it does.
+    pub fn checkpoint_of(&self) -> Option<TrialIdx> {
+        self.parent.filter(|_| self.notes.contains_key(CHECKPOINT))
+    }
 }
 
 /// A trial as an algorithm sees it.
@@ -77,8 +95,18 @@ pub enum HistoryEvent {
         trial: TrialIdx,
         /// Its step, rising within a trial.
         step: u64,
-        /// One per objective, finite.
+        /// One per objective; infinite where no finite number was reported.
         costs: Vec<Cost>,
+    },
+    /// A trial waits: its run is gone, its checkpoint is sealed.
+    Paused {
+        /// Which trial.
+        trial: TrialIdx,
+    },
+    /// A trial that waited goes on from its checkpoint.
+    Resumed {
+        /// Which trial.
+        trial: TrialIdx,
     },
     /// A trial ended; it is never heard of again.
     Ended {
@@ -106,8 +134,10 @@ pub struct Finished {
 pub struct History {
     /// Trials that have ended, in the order of their ends.
     pub finished: Vec<Finished>,
-    /// Trials that have begun and not ended, by number.
+    /// Trials that have begun and not ended, by number; those that wait too.
     pub running: BTreeMap<TrialIdx, Trial>,
+    /// Those of them that wait.
+    pub paused: BTreeSet<TrialIdx>,
     /// What trials have reported, ended ones too.
     pub curves: BTreeMap<TrialIdx, Curve>,
 }
@@ -123,7 +153,16 @@ impl History {
                 HistoryEvent::Reported { trial, step, costs } => {
                     self.curves.entry(*trial).or_default().push((*step, costs.clone()));
                 }
+                HistoryEvent::Paused { trial } => {
+                    if self.running.contains_key(trial) {
+                        self.paused.insert(*trial);
+                    }
+                }
+                HistoryEvent::Resumed { trial } => {
+                    self.paused.remove(trial);
+                }
                 HistoryEvent::Ended { trial, outcome } => {
+                    self.paused.remove(trial);
                     if let Some(trial) = self.running.remove(trial) {
                         self.finished.push(Finished { trial, outcome: outcome.clone() });
                     }
@@ -200,6 +239,8 @@ fn feed(hash: &mut Sha256, event: &HistoryEvent) {
             hash.update(step.to_le_bytes());
             feed_costs(hash, costs);
         }
+        HistoryEvent::Paused { trial } => feed_tagged(hash, 4, trial.0),
+        HistoryEvent::Resumed { trial } => feed_tagged(hash, 5, trial.0),
         HistoryEvent::Ended { trial, outcome } => {
             feed_tagged(hash, 3, trial.0);
             match outcome {
@@ -239,6 +280,8 @@ mod tests {
             HistoryEvent::Started(trial(0)),
             HistoryEvent::Started(trial(1)),
             HistoryEvent::Reported { trial: TrialIdx(1), step: 0, costs: vec![0.5] },
+            HistoryEvent::Paused { trial: TrialIdx(1) },
+            HistoryEvent::Resumed { trial: TrialIdx(1) },
             HistoryEvent::Ended { trial: TrialIdx(1), outcome: Outcome::Succeeded { costs: vec![0.5] } },
         ]
     }
@@ -256,6 +299,20 @@ mod tests {
             let prefix = Prefix::default().extend(&events[..cut]).extend(&events[cut..]);
             assert_eq!(prefix, Prefix::default().extend(&events));
         }
+    }
+
+    #[test]
+    fn a_trial_that_waits_is_among_those_that_run_until_it_ends() {
+        let trial = TrialIdx(0);
+        let mut history = History::default();
+        history.tell(&events()[..1]);
+        history.tell(&[HistoryEvent::Paused { trial }, HistoryEvent::Paused { trial: TrialIdx(9) }]);
+        assert_eq!((history.running.len(), &history.paused), (1, &[trial].into()));
+        history.tell(&[HistoryEvent::Resumed { trial }]);
+        assert_eq!(history.paused, [].into());
+        let outcome = Outcome::EarlyStopped { costs: vec![1.0] };
+        history.tell(&[HistoryEvent::Paused { trial }, HistoryEvent::Ended { trial, outcome }]);
+        assert_eq!((history.running.len(), history.paused.len(), history.finished.len()), (0, 0, 1));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod assignment;
 mod constraint;
+mod decision;
 mod history;
 mod objective;
 mod rule;
@@ -13,12 +14,17 @@ mod space;
 
 pub use assignment::{Assignment, Value};
 pub use constraint::{Constraint, ConstraintError};
+pub use decision::{Decision, Verdict, Watch};
 pub use history::{
     Curve, Digest, Finished, History, HistoryEvent, Notes, Outcome, Prefix, Suggestion, Trial, TrialIdx,
 };
 pub use objective::{Cost, Direction, Objective};
 pub use rule::{Comparison, Rule};
-pub use space::{Condition, Distribution, Domain, Parameter, Prior, Requirement, Space, SpaceError};
+pub use space::{
+    CHAIN_TEXTS, Condition, Constant, Distribution, Domain, LayerOperation, Network, NetworkSpec,
+    ONE_SHOT_DEFAULTS, ONE_SHOT_TEXTS, OperationSpec, Parameter, Prior, Requirement, SKIP_CONNECTION, Space,
+    SpaceError, float_text,
+};
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 
 mod domain;
 mod error;
+mod network;
 mod prior;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,10 @@ use crate::{Assignment, Constraint, Value};
 
 pub use domain::{Distribution, Domain};
 pub use error::SpaceError;
+pub use network::{
+    CHAIN_TEXTS, Constant, LayerOperation, Network, NetworkSpec, ONE_SHOT_DEFAULTS, ONE_SHOT_TEXTS,
+    OperationSpec, SKIP_CONNECTION, float_text,
+};
 pub use prior::Prior;
 
 /// What a condition demands of its parent.
@@ -80,6 +85,8 @@ pub struct Space {
     index: BTreeMap<String, usize>,
     /// Parents before children.
     order: Vec<usize>,
+    /// What its points are read as, if they are architectures.
+    network: Option<Network>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -87,18 +94,24 @@ struct Unchecked {
     parameters: Vec<Parameter>,
     #[serde(default)]
     constraints: Vec<Constraint>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network: Option<Network>,
 }
 
 impl TryFrom<Unchecked> for Space {
     type Error = SpaceError;
     fn try_from(raw: Unchecked) -> Result<Self, SpaceError> {
-        Self::new(raw.parameters, raw.constraints).map_err(|mut errors| errors.remove(0))
+        match raw.network {
+            Some(network) => Self::chain(network),
+            None => Self::new(raw.parameters, raw.constraints),
+        }
+        .map_err(|mut errors| errors.remove(0))
     }
 }
 
 impl From<Space> for Unchecked {
     fn from(space: Space) -> Self {
-        Self { parameters: space.parameters, constraints: space.constraints }
+        Self { parameters: space.parameters, constraints: space.constraints, network: space.network }
     }
 }
 
@@ -141,7 +154,49 @@ impl Space {
             errors.push(SpaceError::ConditionCircle(name));
             Vec::new()
         });
-        if errors.is_empty() { Ok(Self { parameters, constraints, index, order }) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self { parameters, constraints, index, order, network: None })
+    }
+
+    /// The architectures of a chain of layers: what each layer is, and from which it reads. Its points are given to trials
+    /// as `architecture` and `nn_config`.
+    ///
+    /// # Errors
+    /// None that a network which was made can have.
+    pub fn chain(network: Network) -> Result<Self, Vec<SpaceError>> {
+        let space = Self::new(network.parameters(), Vec::new())?;
+        Ok(Self { network: Some(network), ..space })
+    }
+
+    /// The one point of a one-shot search, whose trial searches by itself: `algorithm-settings`, `search-space` and
+    /// `num-layers`, with these settings in the user's order.
+    ///
+    /// # Errors
+    /// If the network has no layer, or nothing that an edge could be.
+    pub fn one_shot(spec: &NetworkSpec, settings: &[(String, String)]) -> Result<Self, Vec<SpaceError>> {
+        let refuse = |problem: &str| Err(vec![SpaceError::Network(problem.into())]);
+        if spec.n_layers == 0 {
+            return refuse("it has no layers");
+        }
+        let texts = network::one_shot(spec, settings);
+        if texts.iter().any(|(_, text)| text == "[]") {
+            return refuse("no operation is left that an edge could be");
+        }
+        let constant = |(name, text): (&str, String)| Parameter {
+            name: name.into(),
+            domain: Domain::Categorical { choices: vec![text], ordered: false },
+            when: Vec::new(),
+            default: None,
+            prior: None,
+        };
+        Self::new(texts.into_iter().map(constant).collect(), Vec::new())
+    }
+
+    /// The network whose architectures its points are, if they are.
+    pub fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
     }
 
     /// The parameters, in the user's order.
@@ -206,16 +261,23 @@ impl Space {
     /// Whether the point lies in the space: exactly the active parameters have a value, each of its domain, and all
     /// constraints hold.
     pub fn contains(&self, assignment: &Assignment) -> bool {
+        self.fits(assignment) && self.is_feasible(assignment)
+    }
+
+    /// The same without the constraints.
+    pub fn fits(&self, assignment: &Assignment) -> bool {
         assignment.0.len() == self.parameters.len()
             && self.parameters.iter().enumerate().all(|(i, parameter)| match assignment.get(i) {
                 Some(value) => self.is_active(i, assignment) && parameter.domain.contains(value),
                 None => !self.is_active(i, assignment),
             })
-            && self.is_feasible(assignment)
     }
 
-    /// Texts of the active parameters, by name, in the user's order.
+    /// Texts of the active parameters, by name, in the user's order; of an architecture, what its trial is given.
     pub fn texts(&self, assignment: &Assignment) -> Vec<(String, String)> {
+        if let Some(network) = &self.network {
+            return network.texts(assignment);
+        }
         let parameters = self.parameters.iter().enumerate();
         parameters.filter_map(|(i, p)| Some((p.name.clone(), p.domain.text(assignment.get(i)?)))).collect()
     }
@@ -224,6 +286,9 @@ impl Space {
     /// beside them is taken to have had its default. `None` if the point does not lie in this space.
     pub fn project<'a>(&self, texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Assignment> {
         let texts: BTreeMap<&str, &str> = texts.into_iter().collect();
+        if let Some(network) = &self.network {
+            return network.parse(texts.get(network::CHAIN_TEXTS[0])?);
+        }
         let mut assignment = Assignment(vec![None; self.parameters.len()]);
         for &i in &self.order {
             let parameter = &self.parameters[i];
@@ -240,6 +305,11 @@ impl Space {
     /// The assignment of texts by name; `None` for a name that is missing or a text that is none of its domain.
     pub fn parse<'a>(&self, texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Assignment {
         let mut assignment = Assignment(vec![None; self.parameters.len()]);
+        if let Some(network) = &self.network {
+            let mut texts = texts.into_iter();
+            let architecture = texts.find(|(name, _)| *name == network::CHAIN_TEXTS[0]);
+            return architecture.and_then(|(_, text)| network.parse(text)).unwrap_or(assignment);
+        }
         for (name, text) in texts {
             if let Some(i) = self.position(name) {
                 assignment.0[i] = self.parameters[i].domain.parse(text);

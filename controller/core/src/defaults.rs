@@ -78,6 +78,10 @@ fn trial_template(template: &mut TrialTemplate) {
                 ("jobset.sigs.k8s.io/replicatedjob-name", "node"),
                 ("batch.kubernetes.io/job-completion-index", "0"),
             ],
+            // Other than Katib, whose label no pod of these has.
+            "MPIJob" if template.api_version() == "kubeflow.org/v2beta1" => {
+                &[("training.kubeflow.org/job-role", "launcher")]
+            }
             _ => &[("training.kubeflow.org/job-role", "master")],
         };
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -167,6 +171,9 @@ mod tests {
             assert!(template.failure_condition.contains("Failed"));
             assert_eq!(template.primary_pod_labels.len(), labels);
         }
+        let mpi = json!({"kind": "MPIJob", "apiVersion": "kubeflow.org/v2beta1"});
+        let mpi = defaulted(json!({"trialTemplate": {"trialSpec": mpi}})).trial_template.unwrap();
+        assert_eq!(mpi.primary_pod_labels["training.kubeflow.org/job-role"], "launcher");
         let other =
             defaulted(json!({"trialTemplate": {"trialSpec": {"kind": "Workflow"}}})).trial_template.unwrap();
         assert!(other.success_condition.is_empty());

@@ -174,7 +174,7 @@ fn remove_nulls(value: &mut Value, path: &str) {
 }
 
 /// The Katib SDK writes the choices of a categorical parameter as an array in `distribution`; they are its `list`.
-fn repair_distribution(value: &mut Value) {
+pub fn repair_distribution(value: &mut Value) {
     let parameters = value.pointer_mut("/spec/parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
         let Some(space) = parameter.get_mut("feasibleSpace").and_then(Value::as_object_mut) else {
@@ -328,8 +328,8 @@ spec:
 
     #[test]
     fn a_word_that_is_not_built_yet_is_refused_and_never_passed_over() {
-        let (_, _, report) = read("spec:\n  promotion: {stages: []}\n");
-        assert_eq!((&*report.errors[0].path, report.errors[0].line), ("spec.promotion", Some(2)));
+        let (_, _, report) = read("spec:\n  schedule: {cron: x}\n");
+        assert_eq!((&*report.errors[0].path, report.errors[0].line), ("spec.schedule", Some(2)));
         assert!(report.warnings.is_empty());
     }
 

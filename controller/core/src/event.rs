@@ -74,6 +74,39 @@ pub enum Event {
         /// Why there is another.
         reason: String,
     },
+    /// A trial reported something that its scheduler wants to hear while it runs.
+    TrialReported {
+        /// Which trial.
+        trial: TrialIdx,
+        /// Which attempt.
+        attempt: u32,
+        /// Costs by step, steps rising.
+        #[serde(with = "crate::floats::curve")]
+        curve: study::Curve,
+        /// Reports of the objective that its attempt had made when this was written down.
+        rows: u64,
+    },
+    /// A run ended so that its trial waits with the checkpoint that it left.
+    TrialPaused {
+        /// Which trial.
+        trial: TrialIdx,
+        /// Which attempt ended.
+        attempt: u32,
+        /// What it waits for.
+        reason: String,
+        /// What it reported before that nobody was told yet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::floats::curve")]
+        curve: study::Curve,
+    },
+    /// A trial that waited goes on, as its next attempt.
+    TrialResumed {
+        /// Which trial.
+        trial: TrialIdx,
+        /// The attempt whose checkpoint it goes on from.
+        attempt: u32,
+        /// Why.
+        reason: String,
+    },
     /// A trial ended.
     TrialEnded {
         /// The trial as algorithms see it.
@@ -88,8 +121,9 @@ pub enum Event {
         message: String,
         /// What algorithms are told of it.
         outcome: Outcome,
-        /// Costs of its first steps, where a rule of early stopping wants them.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        /// Costs of its first steps, where a rule of early stopping wants them; where a scheduler judges trials that run, those
+        /// that it was not told yet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::floats::curve")]
         curve: study::Curve,
         /// Metrics reduced.
         observation: Vec<MetricSummary>,
@@ -100,6 +134,15 @@ pub enum Event {
         ended: Timestamp,
         /// What its runs have spent.
         spent: Spent,
+    },
+    /// The model of a trial was removed: better ones are kept.
+    ModelRemoved {
+        /// Which trial.
+        trial: TrialIdx,
+        /// Where it lay.
+        uri: String,
+        /// Bytes of all its files.
+        bytes: u64,
     },
     /// Something to know that changed nothing, such as a gap in scraped metrics.
     Noted {
@@ -119,7 +162,11 @@ impl Event {
             Self::TrialCreated { .. } => "trialCreated",
             Self::TrialStarted { .. } => "trialStarted",
             Self::TrialRequeued { .. } => "trialRequeued",
+            Self::TrialReported { .. } => "trialReported",
+            Self::TrialPaused { .. } => "trialPaused",
+            Self::TrialResumed { .. } => "trialResumed",
             Self::TrialEnded { .. } => "trialEnded",
+            Self::ModelRemoved { .. } => "modelRemoved",
             Self::Noted { .. } => "noted",
         }
     }
@@ -128,7 +175,12 @@ impl Event {
     pub fn trial(&self) -> Option<TrialIdx> {
         match self {
             Self::TrialCreated { trial, .. } | Self::TrialEnded { trial, .. } => Some(trial.idx),
-            Self::TrialStarted { trial, .. } | Self::TrialRequeued { trial, .. } => Some(*trial),
+            Self::TrialStarted { trial, .. }
+            | Self::TrialRequeued { trial, .. }
+            | Self::TrialReported { trial, .. }
+            | Self::TrialPaused { trial, .. }
+            | Self::TrialResumed { trial, .. }
+            | Self::ModelRemoved { trial, .. } => Some(*trial),
             Self::Noted { trial, .. } => *trial,
             Self::Condition { .. } | Self::Edited { .. } => None,
         }
@@ -139,28 +191,46 @@ impl Event {
         match self {
             Self::TrialStarted { attempt, .. }
             | Self::TrialRequeued { attempt, .. }
+            | Self::TrialReported { attempt, .. }
+            | Self::TrialPaused { attempt, .. }
+            | Self::TrialResumed { attempt, .. }
             | Self::TrialEnded { attempt, .. } => Some(*attempt),
             _ => None,
         }
     }
 
-    /// What algorithms are told of it: of a trial's end its start, its reports and its end together, else nothing.
-    /// So the history told depends on the order of ends alone; what runs meanwhile travels beside it.
+    /// What algorithms are told of it.
+    ///
+    /// Where nobody judges trials that run: of a trial's end its start, its reports and its end together, else nothing. So the
+    /// history told depends on the order of ends alone; what runs meanwhile travels beside it. Else everything as it comes.
     pub fn history(&self, telling: &Telling) -> Vec<HistoryEvent> {
-        let Self::TrialEnded { trial, outcome, curve, .. } = self else {
-            return Vec::new();
+        let mut told = Vec::new();
+        let report = |trial: TrialIdx, curve: &study::Curve| {
+            let reported = |(step, costs): &(u64, Vec<f64>)| HistoryEvent::Reported {
+                trial,
+                step: *step,
+                costs: costs.clone(),
+            };
+            curve.iter().map(reported).collect::<Vec<_>>()
         };
-        let Some(trial) = telling.trial(trial) else {
-            return Vec::new();
-        };
-        let idx = trial.idx;
-        let mut told = vec![HistoryEvent::Started(trial)];
-        told.extend(curve.iter().map(|(step, costs)| HistoryEvent::Reported {
-            trial: idx,
-            step: *step,
-            costs: costs.clone(),
-        }));
-        told.push(HistoryEvent::Ended { trial: idx, outcome: outcome.clone() });
+        match self {
+            Self::TrialEnded { trial, outcome, curve, .. } => {
+                let Some(trial) = telling.trial(trial) else { return told };
+                let idx = trial.idx;
+                told.extend((!telling.is_live()).then_some(HistoryEvent::Started(trial)));
+                told.extend(report(idx, curve));
+                told.push(HistoryEvent::Ended { trial: idx, outcome: outcome.clone() });
+            }
+            _ if !telling.is_live() => {}
+            Self::TrialCreated { trial, .. } => told.extend(telling.trial(trial).map(HistoryEvent::Started)),
+            Self::TrialReported { trial, curve, .. } => told = report(*trial, curve),
+            Self::TrialPaused { trial, curve, .. } => {
+                told = report(*trial, curve);
+                told.push(HistoryEvent::Paused { trial: *trial });
+            }
+            Self::TrialResumed { trial, .. } => told.push(HistoryEvent::Resumed { trial: *trial }),
+            _ => {}
+        }
         told
     }
 }

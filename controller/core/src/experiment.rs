@@ -71,7 +71,7 @@ pub fn begin(
 ) -> (ExperimentRecord, ExperimentStatus, StoredEvent) {
     let spec = document.spec.clone();
     let record = ExperimentRecord {
-        id: ExperimentId(drawn(&birth, "id") as i64),
+        id: id_of(&birth),
         namespace: document.metadata.namespace.clone(),
         name: document.metadata.name.clone(),
         labels: document.metadata.labels.clone(),
@@ -100,6 +100,11 @@ pub fn begin(
     };
     let event = StoredEvent { seq: 1, at: record.created, event: created };
     (record, status, event)
+}
+
+/// The key of an experiment that is born so.
+pub fn id_of(birth: &Birth) -> ExperimentId {
+    ExperimentId(drawn(birth, "id") as i64)
 }
 
 /// A number from the uid, small enough for every JSON reader to hold it exactly.
@@ -230,6 +235,25 @@ pub struct Spent {
     pub cost: f64,
 }
 
+/// Steps that trials have run until they waited or ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StepsRun {
+    /// All.
+    pub all: u64,
+    /// How many it were when the best trial was found.
+    pub at_best: u64,
+}
+
+/// An experiment that is not deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Living {
+    /// What was asked for.
+    pub record: ExperimentRecord,
+    /// Where it stands.
+    pub status: ExperimentStatus,
+}
+
 /// Everything that changes about an experiment; written by its driver alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -244,6 +268,9 @@ pub struct ExperimentStatus {
     pub best: Option<Best>,
     /// What was spent by runs that have ended.
     pub spent: Spent,
+    /// Steps that were run, where a scheduler judges trials that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<StepsRun>,
     /// Number of the newest event.
     pub last_seq: u64,
     /// When it began.

@@ -39,6 +39,24 @@ pub(crate) mod list {
     }
 }
 
+/// For lists by step: `#[serde(with = "floats::curve")]`.
+pub(crate) mod curve {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use study::Curve;
+
+    #[derive(Serialize, Deserialize)]
+    struct Point(u64, #[serde(with = "super::list")] Vec<f64>);
+
+    pub(crate) fn serialize<S: Serializer>(curve: &Curve, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(curve.iter().map(|(step, costs)| Point(*step, costs.clone())))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Curve, D::Error> {
+        let points = Vec::<Point>::deserialize(deserializer)?;
+        Ok(points.into_iter().map(|Point(step, costs)| (step, costs)).collect())
+    }
+}
+
 /// For what may be missing: `#[serde(with = "floats::option")]`.
 pub(crate) mod option {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
@@ -65,14 +83,19 @@ mod tests {
         all: Vec<f64>,
         #[serde(with = "option")]
         one: Option<f64>,
+        #[serde(default, with = "curve")]
+        curve: study::Curve,
     }
 
     #[test]
     fn what_json_cannot_say_reads_back_the_same() {
         let all = vec![0.1, f64::INFINITY, -3.0, f64::NEG_INFINITY, f64::NAN];
         for one in [None, Some(0.25), Some(f64::INFINITY)] {
-            let text = serde_json::to_string(&Record { all: all.clone(), one }).unwrap();
+            let curve = vec![(3, vec![0.5]), (4, vec![f64::INFINITY])];
+            let text =
+                serde_json::to_string(&Record { all: all.clone(), one, curve: curve.clone() }).unwrap();
             let read: Record = serde_json::from_str(&text).unwrap();
+            assert_eq!(read.curve, curve, "{text}");
             assert_eq!((&read.all[..4], read.one), (&all[..4], one), "{text}");
             assert!(read.all[4].is_nan(), "{text}");
         }

@@ -1,6 +1,7 @@
 //! The experiment and its trials: spec, validation, states, planning, metrics, and the ports to the world. Pure: no
 //! runtime, no files, no sockets, no clock, no random source.
 
+pub mod artifacts;
 pub mod conditions;
 pub mod defaults;
 pub mod document;
@@ -9,16 +10,19 @@ pub mod event;
 pub mod experiment;
 pub mod fields;
 mod floats;
+pub mod histogram;
 pub mod katib;
 pub mod metrics;
 pub mod plan;
 pub mod ports;
 pub mod prediction;
 pub mod process;
+pub mod promotion;
 pub mod quantity;
 pub mod render;
 pub mod report;
 pub mod run;
+pub mod sidecar;
 pub mod spec;
 pub mod study;
 pub mod telling;

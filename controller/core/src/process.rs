@@ -11,6 +11,8 @@ use crate::report::Problem;
 use crate::spec::{ExperimentSpec, MetricsCollectorSpec};
 use crate::{duration, quantity};
 
+pub use job::under_shell;
+
 /// What to start, with everything replaced.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Process {
@@ -81,6 +83,16 @@ pub fn of_manifest(
     Ok(process)
 }
 
+/// As one word of a shell.
+pub fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// The image that trials of a spec name, which stays unused on one machine.
 pub fn unused_image(spec: &ExperimentSpec) -> Option<&str> {
     fn first(value: &Value) -> Option<&str> {
@@ -137,7 +149,8 @@ pub fn local_problems(spec: &ExperimentSpec) -> Vec<Problem> {
     problems
 }
 
-fn replace_path(process: &mut Process, shared: &str, own: &str) -> bool {
+/// Puts a path of a run's own in the place of one that all runs share. Whether that occurred.
+pub fn replace_path(process: &mut Process, shared: &str, own: &str) -> bool {
     let mut found = false;
     let texts = process.argv.iter_mut().chain(process.env.iter_mut().map(|(_, value)| value));
     for text in texts {
@@ -333,6 +346,13 @@ mod tests {
     #[expect(clippy::needless_pass_by_value, reason = "made on the spot everywhere")]
     fn job(container: Value) -> Value {
         json!({"kind": "Job", "spec": {"template": {"spec": {"containers": [container]}}}})
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quote("--lr=0.1"), "--lr=0.1");
+        assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quote(""), "''");
     }
 
     #[test]

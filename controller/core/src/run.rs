@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use study::{Rule, TrialIdx};
 
 use crate::experiment::ExperimentId;
-use crate::spec::MetricsCollectorSpec;
+use crate::spec::{ArtifactsSpec, MetricsCollectorSpec};
 use crate::time::Timestamp;
 
 /// Names a run everywhere: experiment, trial, attempt.
@@ -68,8 +68,45 @@ pub struct Run {
     pub rules: Vec<Rule>,
     /// Folder that relative paths of a local process start from; the Experiment file's own.
     pub base_dir: Option<String>,
-    /// The run whose checkpoint this one starts from.
-    pub start_from: Option<RunId>,
+    /// The checkpoint that it starts from.
+    pub start_from: Option<Checkpoint>,
+    /// Whether its checkpoint is sealed when it ends well or is stopped, so that others can start from it.
+    #[serde(default)]
+    pub keep_checkpoint: bool,
+    /// A path that all trials share where checkpoints lie on a cluster, as Katib's `suggestion_trial_dir` names it; here each
+    /// has `CAIRN_CHECKPOINT_DIR` in its place.
+    #[serde(default)]
+    pub checkpoint_path: Option<String>,
+    /// Where what it leaves is kept.
+    #[serde(default)]
+    pub artifacts: ArtifactsSpec,
+    /// The checkpoint that it starts from as it lies in a store, once its executor has found it there.
+    #[serde(default)]
+    pub start: Option<Sealed>,
+}
+
+/// A sealed folder in a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sealed {
+    /// Where it lies.
+    pub uri: String,
+    /// SHA-256 of its manifest, in hex.
+    pub digest: String,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// A sealed checkpoint: what a run left in `CAIRN_CHECKPOINT_DIR`, with a manifest of its files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checkpoint {
+    /// Who left it.
+    pub run: RunId,
+    /// SHA-256 of the manifest, in hex.
+    pub digest: String,
+    /// Bytes of all files.
+    pub bytes: u64,
 }
 
 /// What an executor says of a run.
@@ -123,6 +160,9 @@ pub struct RunEnd {
     pub message: String,
     /// The sealed model it left, if it exited with 0 and left one.
     pub model: Option<Model>,
+    /// The sealed checkpoint it left, if it was to keep one and left one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// The ways in which a run ends.
@@ -193,8 +233,8 @@ impl fmt::Display for Exit {
     }
 }
 
-/// A sealed model: a folder with a manifest of its files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A model: a sealed folder, or whatever the program says of one that it has stored itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Model {
     /// Where it lies, such as `file:///...`.
@@ -205,6 +245,12 @@ pub struct Model {
     pub bytes: u64,
     /// What it is, such as `onnx`; empty if not said.
     pub format: String,
+    /// Whether the program has stored it itself, so that nobody here has seen it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
+    /// When its files were removed, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Timestamp>,
 }
 
 /// What the store keeps of a run.

@@ -1,6 +1,8 @@
 //! The study of a spec: what an algorithm sees of an Experiment.
 
-use std::collections::BTreeMap;
+mod nas;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use study::{
     Algorithm, Condition, Constraint, Distribution, Domain, Objective, Parameter, Prior, Requirement, Space,
@@ -13,14 +15,24 @@ use crate::spec::{AlgorithmSpec, ExperimentSpec, FeasibleSpace, ParameterSpec, P
 /// The study of a defaulted spec. `random_state` of the algorithm wins over `seed`.
 ///
 /// # Errors
-/// Everything that keeps a point from being drawn, with its path; warnings come with either outcome.
+/// Everything that keeps a point from being drawn, with its path; warnings come with either outcome. What cannot be read of
+/// one parameter hides nothing of the others.
 pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, Vec<Problem>>, Report) {
     let mut report = Report::default();
+    let space = match &spec.nas_config {
+        Some(config) if spec.parameters.is_empty() => nas::space(spec, config, &mut report),
+        _ => self::space(spec, &mut report),
+    };
+    (space.map(|space| self::study(spec, name, seed, space)), report)
+}
+
+/// The space of parameters.
+fn space(spec: &ExperimentSpec, report: &mut Report) -> Result<Space, Vec<Problem>> {
     let parameters: Vec<Option<Parameter>> = spec
         .parameters
         .iter()
         .enumerate()
-        .map(|(i, parameter)| self::parameter(parameter, &format!("spec.parameters[{i}]"), &mut report))
+        .map(|(i, parameter)| self::parameter(parameter, &format!("spec.parameters[{i}]"), report))
         .collect();
     let mut constraints = Vec::new();
     for (i, text) in spec.parameter_constraints.iter().enumerate() {
@@ -31,23 +43,22 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
             }
         }
     }
-    if !report.is_valid() {
-        let errors = std::mem::take(&mut report.errors);
-        return (Err(errors), report);
-    }
-    let space = Space::new(parameters.into_iter().flatten().collect(), constraints);
-    let space = match space {
-        Ok(space) => space,
-        Err(errors) => {
-            let problems = errors.iter().map(|error| Problem::new(place(spec, error), error.to_string()));
-            return (Err(problems.collect()), report);
-        }
-    };
+    let mut errors = std::mem::take(&mut report.errors);
+    let lost = spec.parameters.iter().zip(&parameters).filter(|(_, read)| read.is_none());
+    let lost: BTreeSet<&str> = lost.map(|(parameter, _)| parameter.name.as_str()).collect();
+    let space = Space::new(parameters.into_iter().flatten().collect(), constraints).map_err(|found| {
+        let found = found.iter().filter(|error| !follows(error, &lost));
+        errors.extend(found.map(|error| Problem::new(place(spec, error), error.to_string())));
+    });
+    space.ok().filter(|_| errors.is_empty()).ok_or(errors)
+}
+
+fn study(spec: &ExperimentSpec, name: &str, seed: u64, space: Space) -> Study {
     let objective = spec.objective();
     let algorithm = spec.algorithm.as_ref().map(self::algorithm).unwrap_or_default();
     let seed =
         algorithm.settings.get("random_state").and_then(|text| text.trim().parse().ok()).unwrap_or(seed);
-    let study = Study {
+    Study {
         name: name.to_owned(),
         space,
         objectives: vec![Objective {
@@ -60,8 +71,18 @@ pub fn of_spec(spec: &ExperimentSpec, name: &str, seed: u64) -> (Result<Study, V
         seed,
         max_trials: spec.max_trial_count.and_then(|n| u64::try_from(n).ok()),
         parallel: spec.parallel_trial_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
-    };
-    (Ok(study), report)
+    }
+}
+
+/// Whether an error of the space is only there because parameters that could not be read were left out of it.
+fn follows(error: &SpaceError, lost: &BTreeSet<&str>) -> bool {
+    match error {
+        SpaceError::NoParameters => !lost.is_empty(),
+        SpaceError::UnknownParent { parent: name, .. } | SpaceError::ConstraintOperand { name, .. } => {
+            lost.contains(name.as_str())
+        }
+        _ => false,
+    }
 }
 
 /// Where an error of the space stands in the document.

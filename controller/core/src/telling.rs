@@ -44,6 +44,7 @@ pub struct Telling {
     space: Option<Space>,
     /// Points of the trials that were made in other spaces: texts by parameter.
     others: BTreeMap<TrialIdx, Vec<(String, String)>>,
+    live: bool,
 }
 
 impl Telling {
@@ -53,7 +54,20 @@ impl Telling {
         Self {
             space: Some(version.study.space.clone()),
             others: others.map(|trial| (trial.idx, trial.assignments)).collect(),
+            live: false,
         }
+    }
+
+    /// The same for somebody who judges trials while they run, if so.
+    #[must_use]
+    pub fn live(mut self, live: bool) -> Self {
+        self.live = live;
+        self
+    }
+
+    /// Whether trials are told of while they run.
+    pub fn is_live(&self) -> bool {
+        self.live
     }
 
     /// The trial as it is told; `None` if it lies outside of the space.

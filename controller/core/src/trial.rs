@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use study::{Rule, Suggestion, TrialIdx};
 
-use crate::run::Model;
+use crate::run::{Checkpoint, Model};
 use crate::time::Timestamp;
 
 /// Where a trial stands. The last five are final.
@@ -76,8 +76,10 @@ pub enum TrialEvent {
     Started,
     /// Its run ended without deciding it: lost, stopped with the experiment, or to be retried.
     Requeued,
-    /// It was told to wait.
+    /// It was told to wait, and waits.
     Paused,
+    /// It waited, and was told to go on.
+    Resumed,
     /// It ended well, with an objective.
     Succeeded,
     /// It ended well, without an objective.
@@ -92,10 +94,11 @@ pub enum TrialEvent {
 
 impl TrialEvent {
     /// All events, in the order of the table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Started,
         Self::Requeued,
         Self::Paused,
+        Self::Resumed,
         Self::Succeeded,
         Self::MetricsMissing,
         Self::Failed,
@@ -113,7 +116,8 @@ pub fn transition(state: TrialState, event: TrialEvent) -> TrialState {
         (state, _) if state.is_final() => state,
         (_, E::Started) => S::Running,
         (S::Paused, E::Requeued) | (_, E::Paused) => S::Paused,
-        (_, E::Requeued) => S::Pending,
+        (state, E::Resumed) if state != S::Paused => state,
+        (_, E::Requeued | E::Resumed) => S::Pending,
         (_, E::Succeeded) => S::Succeeded,
         (_, E::MetricsMissing) => S::MetricsUnavailable,
         (_, E::Failed) => S::Failed,
@@ -197,12 +201,37 @@ pub struct TrialRecord {
     pub objectives: Vec<f64>,
     /// The sealed model it left.
     pub model: Option<Model>,
+    /// The newest checkpoint of it that is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
+    /// Attempts that ended with a sealed checkpoint, oldest first: the next went on from there, so what they measured counts
+    /// too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waited: Vec<u32>,
+    /// Step of its newest report that a scheduler was told of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reached: Option<u64>,
+    /// Steps that it has run until it waited or ended, where a scheduler judges trials that run.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps: u64,
     /// When it was written down.
     pub created: Timestamp,
     /// When its first run began.
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references to fields")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl TrialRecord {
+    /// Whether what an attempt measured counts: the newest, and those that it goes on from.
+    pub fn counts(&self, attempt: u32) -> bool {
+        attempt == self.attempt || self.waited.contains(&attempt)
+    }
 }
 
 /// Letters of generated names, as Kubernetes' `generateName` has them.

@@ -41,6 +41,17 @@ pub(crate) fn is_not_found(error: &kube::Error) -> bool {
     status(error).is_some_and(|status| status.code == 404)
 }
 
+/// Whether the server knows no such kind, or not any more; of a thing of a kind it would say which is not there.
+pub(crate) fn is_no_kind(error: &kube::Error) -> bool {
+    let is_of_none = |status: &Status| status.details.as_ref().is_none_or(|details| details.name.is_empty());
+    is_not_found(error) && status(error).is_some_and(is_of_none)
+}
+
+/// Whether the right is missing.
+pub(crate) fn is_forbidden(error: &kube::Error) -> bool {
+    status(error).is_some_and(|status| status.code == 403)
+}
+
 /// Whether the object is there already, or has changed meanwhile.
 pub(crate) fn is_conflict(error: &kube::Error) -> bool {
     status(error).is_some_and(|status| status.code == 409)
@@ -63,9 +74,10 @@ pub(crate) fn message(error: &kube::Error, doing: &Doing<'_>) -> String {
 pub(crate) fn refusal(error: &kube::Error, doing: &Doing<'_>) -> ExecutorError {
     let message = message(error, doing);
     let Some(status) = status(error) else { return ExecutorError::Unavailable(message) };
-    // A quota is full only until something ends.
-    let for_good =
-        matches!(status.code, 400 | 403 | 404 | 405 | 413 | 415 | 422) && !message.contains("exceeded quota");
+    // A quota is full only until something ends, and a kind that is being deleted may be brought back.
+    let may_pass = ["exceeded quota", "custom resource definition is terminating"];
+    let for_good = matches!(status.code, 400 | 403 | 404 | 405 | 413 | 415 | 422)
+        && !may_pass.iter().any(|may_pass| message.contains(may_pass));
     if for_good { ExecutorError::Refused(message) } else { ExecutorError::Unavailable(message) }
 }
 
@@ -109,8 +121,10 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again() {
         let quota = r#"jobs.batch "x" is forbidden: exceeded quota: q, requested: count/jobs.batch=1"#;
-        for (code, message) in [(403, quota), (429, "slow down"), (500, "failed calling webhook"), (503, "")]
-        {
+        let going = "create not allowed while custom resource definition is terminating";
+        let later =
+            [(403, quota), (405, going), (429, "slow down"), (500, "failed calling webhook"), (503, "")];
+        for (code, message) in later {
             assert!(
                 matches!(refusal(&error(code, message), &DOING), ExecutorError::Unavailable(_)),
                 "{message}"

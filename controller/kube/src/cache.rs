@@ -74,6 +74,11 @@ where
         self.store.get(&ObjectRef::new_with(name, self.kind.clone()).within(namespace))
     }
 
+    /// Whether the watch has broken off, and what is here may be old.
+    pub(crate) fn may_be_old(&self) -> bool {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// All of them.
     pub(crate) fn all(&self) -> Vec<Arc<K>> {
         self.store.state()
@@ -108,6 +113,10 @@ async fn keep<K>(
                 }
                 writer.apply_watcher_event(&event);
                 changed(&event);
+                if matches!(event, Event::Init) {
+                    // A list is about to be asked for, which says nothing yet.
+                    continue;
+                }
                 None
             }
             Err(error) => Some(said(&error, &doing)),

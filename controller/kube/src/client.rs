@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::{ApiResource, DynamicObject, NamespaceResourceScope};
-use kube::{Client, Config, Resource};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind, NamespaceResourceScope, ObjectMeta};
+use kube::discovery::pinned_kind;
+use kube::{Client, Config, Resource, ResourceExt as _};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::answer::{self, Doing};
-use crate::resources::{GROUP, Kind, VERSION, definition};
+use crate::resources::{GROUP, Kind, VERSION};
 
 /// By whom fields are said to be managed.
 pub(crate) const MANAGER: &str = "cairn";
+/// What a cluster's log of requests says of who asks.
+const AGENT: &str = concat!("cairn/", env!("CARGO_PKG_VERSION"));
 /// How long a cluster may take to answer one question.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -28,6 +31,23 @@ pub struct Options {
     pub context: Option<String>,
     /// The only namespace to look at.
     pub namespace: Option<String>,
+    /// The pod that this is, by name.
+    pub pod: Option<String>,
+    /// Cairn's own namespace, if it is not that of its pod or of the kubeconfig's context.
+    pub home: Option<String>,
+}
+
+impl Options {
+    /// Cairn's own namespace: where its Lease, its Secrets and its Services are.
+    ///
+    /// # Errors
+    /// If no cluster is configured.
+    pub async fn home(&self) -> Result<String, ConnectError> {
+        match &self.home {
+            Some(home) => Ok(home.clone()),
+            None => Ok(config(self).await?.default_namespace),
+        }
+    }
 }
 
 /// Why there is no way to a cluster.
@@ -50,6 +70,14 @@ pub enum ConnectError {
         /// What it says.
         message: String,
     },
+    /// What is to be made is no object.
+    #[error("{object} that is to be made makes no sense: {why}")]
+    Object {
+        /// Its kind.
+        object: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The custom resources are not there.
     #[error("the cluster lacks the custom resources {missing}; `cairn install --crds` puts them there")]
     NotInstalled {
@@ -62,10 +90,14 @@ pub enum ConnectError {
 #[derive(Clone)]
 pub struct Cluster {
     pub(crate) client: Client,
-    /// Uid of namespace kube-system, by which clusters are told apart.
+    /// Uid of namespace kube-system, by which clusters are told apart; of the one namespace where that alone is seen.
     pub(crate) uid: String,
     /// The only namespace that is looked at.
     pub(crate) namespace: Option<String>,
+    /// Cairn's own namespace: see [`Options::home`].
+    pub(crate) home: String,
+    /// The pod that this is, by name.
+    pub(crate) pod: Option<String>,
     server: String,
 }
 
@@ -75,20 +107,46 @@ impl Cluster {
     /// # Errors
     /// If none is configured, or it does not answer.
     pub async fn connect(options: &Options) -> Result<Self, ConnectError> {
-        let config = config(options).await?;
+        let mut config = config(options).await?;
+        if let (Ok(header), Ok(agent)) = ("user-agent".parse(), AGENT.parse()) {
+            config.headers.push((header, agent));
+        }
         let server = config.cluster_url.to_string();
+        let home = options.home.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = Client::try_from(config).map_err(ConnectError::Client)?;
         let namespaces: Api<Namespace> = Api::all(client.clone());
-        let system = answer::within(namespaces.get("kube-system")).await;
+        let mut system = answer::within(namespaces.get("kube-system")).await;
+        if let (Err(error), Some(own)) = (&system, &options.namespace)
+            && answer::is_forbidden(error)
+        {
+            // Who may look at one namespace only tells clusters apart by that.
+            system = answer::within(namespaces.get(own)).await;
+        }
         let doing = Doing { verb: "get", group: "", plural: "namespaces" };
         let system = system.map_err(|error| silent(&server, &error, &doing))?;
         let uid = system.metadata.uid.unwrap_or_default();
-        Ok(Self { client, uid, namespace: options.namespace.clone(), server })
+        let (namespace, pod) = (options.namespace.clone(), options.pod.clone());
+        Ok(Self { client, uid, namespace, home, pod, server })
     }
 
     /// Uid of its namespace kube-system, by which clusters are told apart.
     pub fn uid(&self) -> &str {
         &self.uid
+    }
+
+    /// What is looked at: the cluster, and the namespace if it is one alone.
+    pub fn scope(&self) -> String {
+        format!("{}/{}", self.uid, self.namespace.as_deref().unwrap_or_default())
+    }
+
+    /// Cairn's own namespace: see [`Options::home`].
+    pub fn home(&self) -> &str {
+        &self.home
+    }
+
+    /// The only namespace that is looked at, if it is not the whole cluster.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
     }
 
     /// Its address.
@@ -121,24 +179,54 @@ impl Cluster {
         Err(ConnectError::NotInstalled { missing: missing.join(", ") })
     }
 
-    /// Installs the custom resources, or brings them up to date; their names.
+    /// Makes objects, or brings those that are there in line; what each is called is told.
     ///
     /// # Errors
-    /// If the cluster refuses them.
-    pub async fn install(&self) -> Result<Vec<String>, ConnectError> {
-        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        let mut installed = Vec::new();
-        for kind in Kind::ALL {
-            let definition = definition(kind);
-            let name = definition.metadata.name.clone().unwrap_or_default();
+    /// If the cluster refuses one. Those before it are there.
+    pub async fn apply(&self, objects: &[Value], mut told: impl FnMut(&str)) -> Result<(), ConnectError> {
+        for object in objects {
+            let no_object = |why: String| ConnectError::Object { object: object["kind"].to_string(), why };
+            let object: DynamicObject =
+                serde_json::from_value(object.clone()).map_err(|error| no_object(error.to_string()))?;
+            let (types, name) = (object.types.clone().unwrap_or_default(), object.name_any());
+            let kind = GroupVersionKind::try_from(&types).map_err(|error| no_object(error.to_string()))?;
+            let doing = Doing { verb: "patch", group: &kind.group, plural: &kind.kind };
+            let failed = |error: kube::Error| silent(&self.server, &error, &doing);
+            let (resource, _) = answer::within(pinned_kind(&self.client, &kind)).await.map_err(failed)?;
+            let api = match &object.metadata.namespace {
+                Some(namespace) => self.api(&resource, namespace),
+                None => Api::all_with(self.client.clone(), &resource),
+            };
+            let doing = Doing { verb: "patch", group: &kind.group, plural: &resource.plural };
             let params = PatchParams::apply(MANAGER).force();
-            let applied = answer::within(api.patch(&name, &params, &Patch::Apply(&definition))).await;
-            let doing =
-                Doing { verb: "patch", group: "apiextensions.k8s.io", plural: "customresourcedefinitions" };
+            let applied = answer::within(api.patch(&name, &params, &Patch::Apply(&object))).await;
             applied.map_err(|error| silent(&self.server, &error, &doing))?;
-            installed.push(name);
+            told(&format!("{}/{name}", resource.plural));
         }
-        Ok(installed)
+        Ok(())
+    }
+
+    /// The value of a Secret of Cairn's own; it is made with this one where there is none.
+    ///
+    /// # Errors
+    /// If the cluster refuses.
+    pub async fn secret(&self, name: &str, key: &str, fresh: &str) -> Result<String, ConnectError> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.home);
+        let doing = |verb| Doing { verb, group: "", plural: "secrets" };
+        let new = Secret {
+            metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
+            string_data: Some([(key.to_owned(), fresh.to_owned())].into()),
+            ..Secret::default()
+        };
+        match answer::within(api.create(&PostParams::default(), &new)).await {
+            Ok(_) => return Ok(fresh.to_owned()),
+            Err(error) if answer::is_conflict(&error) => {}
+            Err(error) => return Err(silent(&self.server, &error, &doing("create"))),
+        }
+        let there = answer::within(api.get(name)).await;
+        let there = there.map_err(|error| silent(&self.server, &error, &doing("get")))?;
+        let value = there.data.and_then(|mut data| data.remove(key)).unwrap_or_default();
+        Ok(String::from_utf8_lossy(&value.0).into_owned())
     }
 
     /// All objects of a kind that are looked at.
@@ -163,6 +251,13 @@ impl Cluster {
     /// Objects of a kind in a namespace.
     pub(crate) fn api(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, resource)
+    }
+}
+
+impl Cluster {
+    /// What it means that it does not do something.
+    pub(crate) fn silent(&self, error: &kube::Error, doing: &Doing<'_>) -> ConnectError {
+        silent(&self.server, error, doing)
     }
 }
 

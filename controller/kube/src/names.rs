@@ -18,3 +18,23 @@ pub const RETAINED_ANNOTATION: &str = "cairn.dev/retained";
 pub const APPLIED_ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Annotation with which a restored Experiment names the record that it continues.
 pub const EXPERIMENT_ANNOTATION: &str = "cairn.dev/experiment-id";
+/// Annotation of a pod into which everything for its metrics was put: `sidecar`, or `log` if they are read from that.
+pub const SIDECAR_ANNOTATION: &str = "cairn.dev/metrics";
+/// Annotation with which a pod template says that its image has no shell: `none`. Its command is left alone then.
+pub const SHELL_ANNOTATION: &str = "cairn.dev/shell";
+/// Annotation of a Lease with the process that holds it, for those on the same machine.
+pub const PROCESS_ANNOTATION: &str = "cairn.dev/process";
+/// Annotation of a Lease with how far the store of its holder has come.
+pub const EPOCH_ANNOTATION: &str = "cairn.dev/epoch";
+/// Annotation of the definition of Experiments with the namespace of the install that acts in this cluster.
+pub const INSTALL_ANNOTATION: &str = "cairn.dev/install";
+/// Label of the pods of Cairn that says what they do.
+pub const ROLE_LABEL: &str = "cairn.dev/role";
+/// What the one that acts has there.
+pub const LEADER: &str = "leader";
+/// Annotation of an Experiment with the user who has asked for it.
+pub const REQUESTER_ANNOTATION: &str = "cairn.dev/requested-by";
+/// Annotation of an object with the config map that its template was in, as `namespace/name/key`.
+pub const TEMPLATE_ANNOTATION: &str = "cairn.dev/template";
+/// Label of a config map whose templates are for all namespaces, as Katib has it.
+pub const TEMPLATES_LABEL: (&str, &str) = ("katib.kubeflow.org/component", "trial-templates");

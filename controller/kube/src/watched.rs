@@ -1,7 +1,7 @@
 //! The custom resources of a cluster, as its watches have them, and which of them have changed.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use controller_core::ports::ExecutorError;
 use kube::ResourceExt as _;
@@ -97,18 +97,23 @@ impl Since {
 
 impl Changes {
     pub(crate) fn add(&self, changed: Changed) {
-        self.with(|since| {
-            since.some.insert(changed);
-        });
+        self.put_off(changed);
+        self.bell.notify_one();
+    }
+
+    /// Adds what is looked at with the next that comes, or in a while.
+    pub(crate) fn put_off(&self, changed: Changed) {
+        self.since().some.insert(changed);
     }
 
     fn add_all(&self) {
-        self.with(|since| since.all = true);
+        self.since().all = true;
+        self.bell.notify_one();
     }
 
     /// What there was, which is taken away.
     pub(crate) fn take(&self) -> Since {
-        std::mem::take(&mut *self.since.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.since())
     }
 
     /// Waits for the next.
@@ -116,8 +121,7 @@ impl Changes {
         self.bell.notified().await;
     }
 
-    fn with(&self, change: impl FnOnce(&mut Since)) {
-        change(&mut self.since.lock().unwrap_or_else(PoisonError::into_inner));
-        self.bell.notify_one();
+    fn since(&self) -> MutexGuard<'_, Since> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -98,6 +98,8 @@ impl Token {
 pub(crate) struct Guard {
     token: Option<Token>,
     hosts: Vec<String>,
+    /// Paths whose own services ask who comes.
+    guarded_within: Vec<&'static str>,
 }
 
 impl Guard {
@@ -110,7 +112,13 @@ impl Guard {
         if !listen.ip().is_loopback() && token.is_none() {
             return Err(TokenError::Missing(listen));
         }
-        Ok(Self { token, hosts })
+        Ok(Self { token, hosts, guarded_within: Vec::new() })
+    }
+
+    /// Leaves a path to its service, which asks for tokens of another kind.
+    pub(crate) fn leave(mut self, path: &'static str) -> Self {
+        self.guarded_within.push(path);
+        self
     }
 
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -133,7 +141,7 @@ impl Guard {
             }
         }
         let Some(token) = &self.token else { return Ok(()) };
-        if is_tokenless(uri.path()) {
+        if is_tokenless(uri.path()) || self.guarded_within.contains(&uri.path()) {
             return Ok(());
         }
         let sent = text(header::AUTHORIZATION).and_then(|value| value.split_once(' '));
@@ -248,6 +256,10 @@ mod tests {
         assert_eq!(of("/api/v1/trials/a-b2c4d5f6/observations"), Ok(()));
         assert_eq!(of("/api/v1/trials//observations"), Err(Code::Unauthorized));
         assert_eq!(of("/api/v1/trials/a/b/observations"), Err(Code::Unauthorized));
+        assert_eq!(of("/own"), Err(Code::Unauthorized));
+        let guard = guard.leave("/own");
+        assert_eq!(check(&guard, "/own", std::slice::from_ref(&host)), Ok(()));
+        assert_eq!(check(&guard, "/own/more", std::slice::from_ref(&host)), Err(Code::Unauthorized));
     }
 
     #[test]

@@ -8,7 +8,9 @@ pub(crate) mod client;
 pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod service;
+pub(crate) mod tls;
 pub(crate) mod types;
+pub(crate) mod webhooks;
 
 use crate::world::World;
 

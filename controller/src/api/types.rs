@@ -1,11 +1,15 @@
 //! What travels over the HTTP API as JSON.
 
+mod architecture;
+mod promotions;
 mod trials;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+pub(crate) use architecture::*;
+pub(crate) use promotions::*;
 pub(crate) use trials::*;
 
 /// An error, as every door tells it.
@@ -57,9 +61,34 @@ pub(crate) struct Validation {
     pub(crate) warnings: Vec<ProblemView>,
     /// What was decided for the user.
     pub(crate) notes: Vec<String>,
+    /// What comes of its trials, where they climb rungs and none fails.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) plan: Vec<Ladder>,
     /// The spec with all defaults filled in.
     #[schema(value_type = Object)]
     pub(crate) spec: Value,
+}
+
+/// Trials that climb the same rungs, as it will be if none fails.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Ladder {
+    /// The rungs, the lowest first; the last is the whole budget.
+    pub(crate) rungs: Vec<LadderRung>,
+    /// Steps that all of them run together.
+    pub(crate) steps: u64,
+    /// Steps that they would run to their ends.
+    pub(crate) whole: u64,
+}
+
+/// How many trials come to a step.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LadderRung {
+    /// The step.
+    pub(crate) step: u64,
+    /// How many trials come there.
+    pub(crate) trials: u64,
 }
 
 /// An experiment as a command must name it: with its namespace, unless that is the usual one.
@@ -109,6 +138,36 @@ pub(crate) struct ExperimentMetadata {
     pub(crate) annotations: Value,
 }
 
+/// What was run of the steps that all trials would have come to, where they are judged while they run.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Steps {
+    /// Steps that trials have run until they waited or ended.
+    pub(crate) run: u64,
+    /// What the same trials would have run to their ends, where that is known.
+    pub(crate) whole: Option<u64>,
+    /// How many were run when the best trial was found.
+    pub(crate) at_best: u64,
+    /// GPU-seconds that the rest would have taken at the same pace.
+    pub(crate) saved_gpu_seconds: Option<f64>,
+}
+
+/// Where trials stand that are compared at a step.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Rung {
+    /// The step.
+    pub(crate) step: u64,
+    /// Trials that have come there.
+    pub(crate) reached: u64,
+    /// Those of them that have gone on.
+    pub(crate) promoted: u64,
+    /// Those that wait there with their checkpoints.
+    pub(crate) paused: u64,
+    /// Those that were ended there.
+    pub(crate) stopped: u64,
+}
+
 /// What Katib has no word for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -141,6 +200,12 @@ pub(crate) struct CairnBlock {
     pub(crate) best_trial: Option<String>,
     /// What runs that have ended have spent.
     pub(crate) spent: Spent,
+    /// What was run of all steps, where trials are judged while they run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<Steps>,
+    /// Where trials stand that are compared on rungs, the lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rungs: Vec<Rung>,
     /// How firmly it is held by a wish: `free`, `draining`, `stopped`, `deleting`.
     pub(crate) hold: String,
     /// Why nothing happens right now; empty while something does.
@@ -414,6 +479,21 @@ pub(crate) struct Collected {
     /// Folders left alone because no experiment of the store has them: they may be another store's.
     #[serde(default)]
     pub(crate) foreign: u64,
+}
+
+/// What was erased of deleted experiments of one name.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Purged {
+    /// Experiments erased from the store.
+    pub(crate) experiments: u64,
+    /// Their trials.
+    pub(crate) trials: u64,
+    /// Folders of runs removed.
+    pub(crate) folders: u64,
+    /// Bytes freed by that.
+    pub(crate) bytes: u64,
+    /// What of that name is left.
+    pub(crate) left: Vec<String>,
 }
 
 /// A change of an experiment, as the stream of events has it.

@@ -68,7 +68,11 @@ pub(super) fn table(trial: &Trial) -> String {
     };
     let model = trial.model.as_ref().map(|model| {
         let digest = if model.digest.is_empty() { "unverified" } else { &model.digest };
-        format!("{} ({}, {} bytes, sha256 {digest})", model.uri, model.format, model.bytes)
+        let format = if model.format.is_empty() { "no format" } else { &model.format };
+        match &model.removed {
+            Some(at) => format!("removed at {at}, as better ones are kept ({format}, sha256 {digest})"),
+            None => format!("{} ({format}, {} bytes, sha256 {digest})", model.uri, model.bytes),
+        }
     });
     let repeated = trial.repeated.map(|all| {
         format!(

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use controller_kube::inject::Settings;
 
 use super::Common;
 use super::exit::Wrong;
@@ -17,6 +18,7 @@ use crate::api::http;
 use crate::api::types::{Wished, called};
 use crate::config::Config;
 use crate::driver;
+use crate::router::Home;
 
 /// Whom a command speaks with, and how it answers.
 pub(super) struct Connection {
@@ -78,7 +80,14 @@ impl Common {
     /// Where this process keeps things; trials reach its API at `server`.
     pub(super) fn config(&self, server: Option<String>) -> anyhow::Result<Config> {
         let dir = std::path::absolute(&self.dir).context("the working directory is gone")?;
-        Ok(Config { dir, store: self.store.clone(), server, kubernetes: None })
+        let (store, router) = (self.store.clone(), self.router.clone());
+        Ok(Config { dir, store, server, router, kubernetes: None, quota: None, sidecar: Settings::default() })
+    }
+
+    /// Where the router of this folder is, which is to listen at `listen`.
+    pub(super) fn home(&self, listen: Option<String>) -> anyhow::Result<Home> {
+        let dir = std::path::absolute(&self.dir).context("the working directory is gone")?;
+        Ok(Home::new(&dir, listen))
     }
 }
 

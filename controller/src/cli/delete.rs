@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// End everything of an experiment and forget it; its name is free then
 ///
-/// Folders of runs stay until `cairn gc`.
+/// Its record and the folders of its runs stay until `cairn purge` or `cairn gc`.
 ///
 /// Example: cairn delete digits
 #[derive(Debug, Args)]

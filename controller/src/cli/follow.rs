@@ -13,8 +13,10 @@ use super::exit::Exit;
 use super::output::{self, number, talk};
 use super::progress::Progress;
 use crate::api::client::ClientError;
+use crate::api::service;
 use crate::api::types::{Experiment, Failures, StopRequest, Trial, Wished};
 use crate::driver::{self, DriverError};
+use crate::promote;
 
 /// How often the progress is drawn.
 const DRAW: Duration = Duration::from_millis(250);
@@ -64,7 +66,25 @@ pub(super) async fn to_the_end(connection: &Connection, name: &str) -> anyhow::R
             }
         }
     }
-    result(connection, name).await
+    finish(connection, name).await
+}
+
+/// Tells how an experiment stands, and sees to what becomes of its winner.
+pub(super) async fn finish(connection: &Connection, name: &str) -> anyhow::Result<Exit> {
+    let exit = result(connection, name).await?;
+    promotion(connection, name, exit).await
+}
+
+/// Carries out the promotion that a completed experiment asks for, where that is for this process to do.
+async fn promotion(connection: &Connection, name: &str, exit: Exit) -> anyhow::Result<Exit> {
+    let Some(engine) = &connection.engine else { return Ok(exit) };
+    let world = &engine.api.world;
+    let Some(record) = world.store.experiment(&connection.namespace, name).await? else { return Ok(exit) };
+    let status = world.store.status(record.id).await?;
+    match promote::of_completed(world, &record, &status).await? {
+        Some(promotion) => super::promote::follow(connection, service::promotion_view(&promotion)).await,
+        None => Ok(exit),
+    }
 }
 
 /// Drives the experiment, if that is for this process to do: as a task of its own, so that whatever else is waited for
@@ -127,7 +147,7 @@ pub(super) fn exit_of(experiment: &Experiment) -> Exit {
 }
 
 /// Tells how an experiment stands: its best trial as data, the rest as talk.
-pub(super) async fn result(connection: &Connection, name: &str) -> anyhow::Result<Exit> {
+async fn result(connection: &Connection, name: &str) -> anyhow::Result<Exit> {
     let experiment: Experiment = match connection.client.get(&connection.path(name, "")).await {
         Err(ClientError::Refused(detail)) if detail.code == "not_found" => {
             talk(&format!("experiment `{name}` was deleted"));

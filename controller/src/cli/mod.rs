@@ -10,6 +10,7 @@ mod compare;
 mod completions;
 mod connect;
 mod delete;
+mod doors;
 mod edit;
 mod exit;
 mod explain;
@@ -19,13 +20,24 @@ mod gc;
 mod get;
 mod init;
 mod install;
+mod lead;
 mod list;
 mod logs;
+mod model;
+mod models;
+mod nas;
 mod output;
+mod plan;
 mod progress;
+mod promote;
+mod promotion;
+mod purge;
+mod recover;
 mod replay;
 mod resume;
+mod router;
 mod run;
+mod secret;
 mod serve;
 mod stop;
 mod submit;
@@ -78,12 +90,27 @@ struct Common {
     /// Folder of runs, and of the default store
     #[arg(long, global = true, env = "CAIRN_DIR", value_name = "DIR", default_value = ".cairn")]
     dir: PathBuf,
+    /// Address at which models are served here [default: where it was before, or 127.0.0.1:7800]
+    #[arg(long, global = true, env = "CAIRN_ROUTER", value_name = "ADDRESS")]
+    router: Option<String>,
     /// Namespace of experiments
     #[arg(short, long, global = true, value_name = "NAME", default_value = "default")]
     namespace: String,
     /// How data is written
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     output: Format,
+    /// How log lines are written; from which level on says CAIRN_LOG
+    #[arg(long, global = true, env = "CAIRN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// A form of log lines.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line, with the spans that it stands in.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +119,7 @@ enum Command {
     Run(run::Run),
     Validate(validate::Validate),
     Serve(serve::Serve),
+    Router(router::Router),
     Install(install::Install),
     Submit(submit::Submit),
     List(list::List),
@@ -109,8 +137,20 @@ enum Command {
     Stop(stop::Stop),
     Resume(resume::Resume),
     Delete(delete::Delete),
+    Purge(purge::Purge),
     Gc(gc::Gc),
+    Recover(recover::Recover),
     Export(export::Export),
+    Promote(promote::Promote),
+    #[command(subcommand)]
+    Promotion(promotion::Promotion),
+    #[command(subcommand)]
+    Models(models::Models),
+    Lineage(models::Lineage),
+    #[command(subcommand)]
+    Audit(models::Audit),
+    #[command(subcommand)]
+    Nas(nas::Nas),
     Algorithms(algorithms::Algorithms),
     Suggest(suggest::Suggest),
     Replay(replay::Replay),
@@ -121,14 +161,12 @@ enum Command {
 /// Reads the command line and does what it says.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
-    let quiet = if matches!(cli.command, Command::Serve(_) | Command::Suggest(_)) { "info" } else { "warn" };
-    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new(quiet));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+    let quiet = if matches!(cli.command, Command::Serve(_) | Command::Router(_) | Command::Suggest(_)) {
+        "info"
+    } else {
+        "warn"
+    };
+    log(quiet, cli.common.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -142,12 +180,27 @@ pub(crate) fn main() -> ExitCode {
     exit.into()
 }
 
+/// Begins to log on stderr, from this level on unless CAIRN_LOG says otherwise.
+fn log(level: &str, format: LogFormat) {
+    // What watches say each time that they are taken up again is said once, by those who keep them.
+    let usual = || EnvFilter::new(format!("{level},kube_runtime=error"));
+    let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| usual());
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => lines.json().with_current_span(false).init(),
+    }
+}
+
 async fn dispatch(command: Command, common: Common) -> anyhow::Result<Exit> {
     // These need neither a server nor a store.
     match command {
         Command::Init(args) => return args.run(),
         Command::Serve(args) => return args.run(&common).await,
-        Command::Install(args) => return args.run().await,
+        Command::Router(args) => return args.run(&common).await,
+        Command::Recover(args) => return args.run(&common).await,
+        Command::Install(args) => return args.run(&common).await,
         Command::Suggest(args) => return args.run().await,
         Command::Version(args) => return args.run(common.output),
         Command::Completions(args) => return args.run(),
@@ -173,14 +226,23 @@ async fn dispatch(command: Command, common: Common) -> anyhow::Result<Exit> {
         Command::Clone(args) => args.run(&connection).await,
         Command::Stop(args) => args.run(&connection).await,
         Command::Delete(args) => args.run(&connection).await,
+        Command::Purge(args) => args.run(&connection).await,
         Command::Gc(args) => args.run(&connection).await,
         Command::Export(args) => args.run(&connection).await,
+        Command::Promote(args) => args.run(&connection).await,
+        Command::Promotion(args) => args.run(&connection).await,
+        Command::Models(args) => args.run(&connection).await,
+        Command::Lineage(args) => args.run(&connection).await,
+        Command::Audit(args) => args.run(&connection).await,
+        Command::Nas(args) => args.run(&connection).await,
         Command::Algorithms(args) => args.run(&connection).await,
         Command::Replay(args) => args.run(&connection).await,
         Command::Init(_)
         | Command::Run(_)
         | Command::Serve(_)
+        | Command::Router(_)
         | Command::Install(_)
+        | Command::Recover(_)
         | Command::Resume(_)
         | Command::Suggest(_)
         | Command::Version(_)

@@ -7,7 +7,7 @@ use super::connect::{Connection, read_file};
 use super::exit::Exit;
 use super::output::talk;
 use super::submit::submit;
-use super::{Common, follow, serve};
+use super::{Common, follow, plan, serve};
 use crate::api::types::Wished;
 
 /// Run an Experiment to its best trial
@@ -20,11 +20,17 @@ use crate::api::types::Wished;
 pub(super) struct Run {
     /// The Experiment; `-` for standard input
     file: String,
+    /// Show what comes of its trials and what that costs, and start nothing
+    #[arg(long)]
+    plan: bool,
 }
 
 impl Run {
     pub(super) async fn run(self, common: &Common) -> anyhow::Result<Exit> {
         let (text, folder) = read_file(&self.file)?;
+        if self.plan {
+            return plan::show(&Connection::open(common).await?, &text).await;
+        }
         let (mut connection, _door) = open(common).await?;
         let submitted = submit(&connection, &text, &folder).await?;
         let name = submitted.experiment.metadata.name.clone();
@@ -32,7 +38,7 @@ impl Run {
         connection.namespace.clone_from(&submitted.experiment.metadata.namespace);
         match submitted.outcome.as_str() {
             "unchanged" if follow::is_completed(&submitted.experiment) => {
-                return follow::result(&connection, &name).await;
+                return follow::finish(&connection, &name).await;
             }
             "unchanged" => talk(&format!("experiment `{name}` goes on")),
             "edited" => talk(&format!("experiment `{name}` goes on with other budgets")),
@@ -51,11 +57,11 @@ pub(super) async fn open(common: &Common) -> anyhow::Result<(Connection, JoinSet
     if common.server.is_some() {
         return Ok((Connection::open(common).await?, JoinSet::new()));
     }
-    let listener = serve::listen("127.0.0.1:0").await?;
+    let listener = serve::listen("--listen", "127.0.0.1:0").await?;
     let connection = Connection::at(common, listener.local_addr()?).await?;
     let mut door = JoinSet::new();
     if let Some(engine) = &connection.engine {
-        let router = serve::door(&engine.api, listener.local_addr()?, None, Vec::new()).await?;
+        let router = serve::door(&engine.api, listener.local_addr()?, None, Vec::new(), None).await?;
         door.spawn(async move {
             if let Err(error) = axum::serve(serve::prompt(listener), router).await {
                 tracing::error!(%error, "programs of trials cannot report any more");

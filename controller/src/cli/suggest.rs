@@ -23,7 +23,7 @@ pub(super) struct Suggest {
 
 impl Suggest {
     pub(super) async fn run(self) -> anyhow::Result<Exit> {
-        let listener = serve::listen(&self.listen).await?;
+        let listener = serve::listen("--listen", &self.listen).await?;
         talk(&format!("serving suggestions on {}", listener.local_addr()?));
         let router = http::with_grpc(http::search_router(), grpc::search_router().await);
         let (mut interrupt, mut terminate) =

@@ -4,18 +4,33 @@ use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
 
+use super::best;
 use super::connect::Connection;
 use super::exit::Exit;
-use super::output::talk;
+use super::model::Download;
+use super::output::{self, talk};
 use crate::api::client::encode;
-use crate::api::types::{EnqueueRequest, Wished};
+use crate::api::types::{EnqueueRequest, Trial as Shown, Wished};
 
-/// Enqueue, stop or retry a trial
+/// Show a trial, download its model, enqueue, stop or retry one
 #[derive(Debug, Subcommand)]
 pub(super) enum Trial {
+    Get(Get),
+    Model(Download),
     Enqueue(Enqueue),
     Stop(One),
     Retry(Again),
+}
+
+/// Show a trial: its value, parameters, model and folder
+///
+/// Example: cairn trial get digits 17 -o json
+#[derive(Debug, Args)]
+pub(super) struct Get {
+    /// The experiment
+    experiment: String,
+    /// The trial, by name or number
+    trial: String,
 }
 
 /// Put a point in the queue: it is tried next
@@ -55,6 +70,15 @@ pub(super) struct Again {
     trial: String,
 }
 
+impl Get {
+    async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
+        let path = connection.path(&self.experiment, &format!("/trials/{}", encode(&self.trial)));
+        let trial: Shown = connection.client.get(&path).await?;
+        output::write(connection.format, &trial, best::table)?;
+        Ok(Exit::Done)
+    }
+}
+
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
     Ok((name.to_owned(), value.to_owned()))
@@ -63,6 +87,8 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl Trial {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
         let (experiment, said, wished) = match self {
+            Self::Get(args) => return args.run(connection).await,
+            Self::Model(args) => return args.run(connection).await,
             Self::Enqueue(args) => {
                 let parameters: BTreeMap<String, String> = args.parameters.into_iter().collect();
                 let path = connection.path(&args.experiment, "/trials");

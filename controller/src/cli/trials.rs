@@ -6,7 +6,7 @@ use super::connect::Connection;
 use super::exit::Exit;
 use super::output::{self, number, parameters, seconds, talk};
 use crate::api::client::encode;
-use crate::api::types::Trials as Page;
+use crate::api::types::{Trial, Trials as Page};
 
 /// List the trials of an experiment
 ///
@@ -47,20 +47,27 @@ impl Trials {
 }
 
 fn table(page: &Page) -> String {
-    let rows: Vec<Vec<String>> = page
-        .items
-        .iter()
-        .map(|trial| {
-            vec![
-                trial.idx.to_string(),
-                trial.name.clone(),
-                trial.state.clone(),
-                number(trial.value),
-                trial.seconds.map(seconds).unwrap_or_default(),
-                parameters(trial),
-                if trial.state == "Succeeded" { String::new() } else { trial.message.clone() },
-            ]
-        })
-        .collect();
-    output::table(&["IDX", "NAME", "STATE", "VALUE", "TIME", "PARAMETERS", "MESSAGE"], &rows)
+    let has_steps = page.items.iter().any(|trial| trial.steps.is_some());
+    let has_parents = page.items.iter().any(|trial| trial.parent.is_some());
+    let text = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let row = |trial: &Trial| {
+        let mut row = vec![
+            trial.idx.to_string(),
+            trial.name.clone(),
+            trial.state.clone(),
+            number(trial.value),
+            trial.seconds.map(seconds).unwrap_or_default(),
+        ];
+        row.extend(has_steps.then(|| text(trial.steps)));
+        row.extend(has_parents.then(|| text(trial.parent)));
+        row.push(parameters(trial));
+        row.push(if trial.state == "Succeeded" { String::new() } else { trial.message.clone() });
+        row
+    };
+    let rows: Vec<Vec<String>> = page.items.iter().map(row).collect();
+    let mut words = vec!["IDX", "NAME", "STATE", "VALUE", "TIME"];
+    words.extend(has_steps.then_some("STEPS"));
+    words.extend(has_parents.then_some("PARENT"));
+    words.extend(["PARAMETERS", "MESSAGE"]);
+    output::table(&words, &rows)
 }

@@ -33,7 +33,7 @@ impl Validate {
     }
 }
 
-fn tell(validation: &Validation) {
+pub(super) fn tell(validation: &Validation) {
     if validation.valid {
         talk(&format!("experiment `{}` is valid", validation.name));
     } else {

@@ -29,6 +29,8 @@ impl Watch {
         if follow::is_completed(&now) && after >= now.cairn.last_seq {
             return Ok(follow::exit_of(&now));
         }
+        // Something may come after its end, such as that a beaten model is gone.
+        let mut last = follow::is_completed(&now).then_some(now.cairn.last_seq);
         let mut changes = connection.client.changes(&connection.namespace, &self.experiment, after).await?;
         while let Some(change) = changes.next().await {
             let change = change.map_err(anyhow::Error::msg)?;
@@ -36,9 +38,10 @@ impl Watch {
                 Format::Table => data(&format!("{:>6}  {}  {}", change.seq, change.at, change.text))?,
                 _ => data(&serde_json::to_string(&change)?)?,
             }
-            if change.kind == "condition" {
+            if change.kind == "condition" || last.is_some_and(|last| change.seq >= last) {
                 let now: Experiment = connection.client.get(&path).await?;
-                if follow::is_completed(&now) && change.seq >= now.cairn.last_seq {
+                last = follow::is_completed(&now).then_some(now.cairn.last_seq);
+                if last.is_some_and(|last| change.seq >= last) {
                     return Ok(follow::exit_of(&now));
                 }
             }

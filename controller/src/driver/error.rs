@@ -22,7 +22,7 @@ pub(crate) enum DriverError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The executor failed.
-    #[error("the executor failed")]
+    #[error(transparent)]
     Executor(#[from] ExecutorError),
 }
 

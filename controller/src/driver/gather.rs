@@ -1,5 +1,6 @@
 //! Finding out what has happened: wishes, and what the executor says of runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use controller_core::metrics::reduce;
@@ -9,6 +10,7 @@ use controller_core::run::{RunEnd, RunId, RunPhase, RunStatus};
 use futures::{FutureExt as _, StreamExt as _};
 use study::{Curve, TrialIdx};
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::{Driver, DriverError};
 
@@ -19,10 +21,18 @@ impl Driver<'_> {
     /// Brings the snapshot up to date with the world.
     pub(super) async fn gather(&mut self) -> Result<(), DriverError> {
         if self.wishes_at.is_none_or(|at| at.elapsed() >= WISHES_EVERY) {
-            self.look_for_wishes().await?;
+            let age = self.wishes_at.map_or(Duration::ZERO, |_| WISHES_EVERY);
+            if self.world.wished.of(&*self.world.store, self.lease.experiment, age).await? {
+                self.look_for_wishes().await?;
+            } else {
+                self.snapshot.wishes.clear();
+            }
             self.wishes_at = Some(Instant::now());
         }
+        self.hear_done()?;
         self.hear_all_at_hand();
+        self.look_for_parents().await?;
+        self.look_at_reports().await?;
         let ended: Vec<(TrialIdx, RunId, RunEnd)> = self
             .snapshot
             .active
@@ -58,9 +68,28 @@ impl Driver<'_> {
         Ok(())
     }
 
+    /// Finds the checkpoints that copies begin from. Who is copied from has ended, so what is found once stays.
+    async fn look_for_parents(&mut self) -> Result<(), DriverError> {
+        let wanted = self.snapshot.active.values().filter_map(|trial| trial.suggestion.checkpoint_of());
+        let wanted: BTreeSet<TrialIdx> = wanted.collect();
+        self.snapshot.parents.retain(|parent, _| wanted.contains(parent));
+        for parent in wanted {
+            if self.snapshot.parents.contains_key(&parent) {
+                continue;
+            }
+            let record = self.world.store.trial(self.lease.experiment, parent).await?;
+            let checkpoint = record.and_then(|record| record.checkpoint);
+            if checkpoint.is_none() {
+                warn!(parent = parent.0, "a trial has left no checkpoint; who continues it begins anew");
+            }
+            self.snapshot.parents.insert(parent, checkpoint);
+        }
+        Ok(())
+    }
+
     /// Takes in everything the executor lists.
     pub(super) async fn relist(&mut self) -> Result<(), DriverError> {
-        for status in self.world.executor.list().await? {
+        for status in self.world.executor.list(self.lease.experiment).await? {
             self.hear(status);
         }
         Ok(())
@@ -101,30 +130,38 @@ impl Driver<'_> {
         }
     }
 
-    /// Reads and reduces what a run has reported.
+    /// Reads and reduces what a run has reported, and the attempts that it goes on from.
     async fn measure(&mut self, id: RunId, end: RunEnd) -> Result<Measured, DriverError> {
-        let query =
-            ObservationQuery { trial: Some(id.trial), attempt: Some(id.attempt), ..Default::default() };
-        let rows = self.world.store.observations(id.experiment, &query).await?;
+        let query = ObservationQuery { trial: Some(id.trial), ..Default::default() };
+        let mut rows = self.world.store.observations(id.experiment, &query).await?;
+        let trial = self.snapshot.active.get(&id.trial);
+        rows.retain(|row| trial.is_some_and(|trial| trial.counts(row.attempt)));
         let objective = self.snapshot.record.spec.objective();
+        let name = objective.objective_metric_name.as_str();
+        let of_objective = || rows.iter().filter(|row| *row.row.metric == *name);
+        let (curve, steps) = match &self.snapshot.watch {
+            Some(_) => {
+                let steps: BTreeSet<i64> = of_objective().map(|row| row.row.step).collect();
+                (self.heard(id, of_objective()), steps.len() as u64)
+            }
+            None => (self.curve(of_objective()), 0),
+        };
         let rows: Vec<_> = rows.into_iter().map(|Observation { row, .. }| row).collect();
         let reduced = reduce::reduce(&rows, &objective);
-        let curve = self.curve(&rows, &objective.objective_metric_name);
         Ok(Measured {
             end,
             observation: reduced.metrics,
             objectives: reduced.objective.into_iter().collect(),
             available: reduced.available,
             curve,
+            steps,
         })
     }
 
     /// The first rows of the objective that are numbers, as costs.
-    fn curve(&self, rows: &[controller_core::ports::ObservationRow], objective: &str) -> Curve {
+    fn curve<'a>(&self, rows: impl Iterator<Item = &'a Observation>) -> Curve {
         let direction = self.snapshot.limits.direction;
-        rows.iter()
-            .filter(|row| *row.metric == *objective)
-            .filter_map(|row| row.value.filter(|value| value.is_finite()))
+        rows.filter_map(|Observation { row, .. }| row.value.filter(|value| value.is_finite()))
             .take(self.snapshot.limits.curve_rows as usize)
             .enumerate()
             .map(|(step, value)| (step as u64, vec![direction.cost(value)]))

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use controller_core::experiment::ExperimentId;
-use controller_core::plan::{Limits, Points, RunView, Snapshot};
+use controller_core::experiment::{ExperimentId, ExperimentRecord};
+use controller_core::plan::{KeptModels, Limits, Points, RunView, Snapshot};
 use controller_core::ports::{Lease, TrialQuery};
+use controller_core::spec::ArtifactsSpec;
 use controller_core::trial::TrialState;
 use study::TrialIdx;
 
@@ -33,10 +34,13 @@ pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Aske
     }
     let limits = Limits::of_spec(&record.spec);
     let points = points(world, id, &limits).await?;
+    let models = models(world, &record, &limits).await?;
     let asks = world.store.asks(id, TrialIdx(status.counters.total())).await?;
     let asker = Asker::new(world, &record, &study);
     status.built_by(&suggest::build());
+    let watch = suggest::registry::watch(&study);
     let snapshot = Snapshot {
+        keeps_checkpoints: suggest::registry::keeps_checkpoints(&study),
         record,
         study,
         limits,
@@ -45,7 +49,14 @@ pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Aske
         runs,
         asks,
         points: Arc::new(points),
+        models,
+        removed: Vec::new(),
         exhausted: false,
+        decisions: Vec::new(),
+        decided_at: watch.as_ref().map(|_| 0),
+        watch,
+        reports: BTreeMap::new(),
+        parents: BTreeMap::new(),
         wishes: Vec::new(),
         repeats: BTreeMap::new(),
         finished: Vec::new(),
@@ -60,4 +71,18 @@ async fn points(world: &World, id: ExperimentId, limits: &Limits) -> Result<Poin
     }
     let trials = world.store.trials(id, &TrialQuery::default()).await?.items;
     Ok(Points::of_trials(limits.repeats, &trials, |value| limits.direction.cost(value)))
+}
+
+/// The models that there are, where beaten ones go.
+async fn models(
+    world: &World,
+    record: &ExperimentRecord,
+    limits: &Limits,
+) -> Result<KeptModels, DriverError> {
+    let models = KeptModels::new(record.spec.artifacts.as_ref().and_then(ArtifactsSpec::best));
+    if !models.are_limited() {
+        return Ok(models);
+    }
+    let trials = world.store.trials(record.id, &TrialQuery::default()).await?.items;
+    Ok(models.of_trials(&trials, |value| limits.direction.cost(value)))
 }

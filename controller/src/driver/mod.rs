@@ -10,32 +10,40 @@ mod costs;
 mod error;
 mod gather;
 mod load;
+mod log;
+mod models;
 mod prepare;
+mod recover;
+mod reports;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod wished;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::pin::pin;
 use std::time::Duration;
 
-use controller_core::experiment::{ExperimentId, ExperimentStatus, Hold};
+use controller_core::experiment::{ExperimentId, ExperimentStatus, Hold, Living};
 use controller_core::plan::{Snapshot, plan};
 use controller_core::ports::{Batch, Lease, StoreError, Wish};
 use controller_core::run::{RunId, RunStatus};
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use study::TrialIdx;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 
 use crate::world::World;
 use costs::{Costs, For};
 
 pub(crate) use ask::refusal;
 pub(crate) use error::DriverError;
+pub(crate) use recover::recover;
 pub(crate) use telling::telling;
+pub(crate) use wished::Wished;
 
 /// How long a driver sleeps at most before it looks for wishes of other processes and at limits of time.
 const TICK: Duration = Duration::from_millis(250);
@@ -52,6 +60,15 @@ const RELIST: Duration = Duration::from_secs(5);
 /// # Errors
 /// If the experiment does not exist or its record cannot be understood.
 pub(crate) async fn drive(world: &World, id: ExperimentId) -> Result<ExperimentStatus, DriverError> {
+    // A store that does not answer now is waited for below.
+    let record = world.store.experiment_by_id(id).await.ok().flatten();
+    let (experiment, namespace) = record.map(|record| (record.name, record.namespace)).unzip();
+    let span = info_span!("experiment", experiment, namespace);
+    persist(world, id).instrument(span).await
+}
+
+/// Leads it again and again, as long as what ends a lead may pass.
+async fn persist(world: &World, id: ExperimentId) -> Result<ExperimentStatus, DriverError> {
     let mut back_off = BACK_OFF;
     loop {
         let outcome = match acquire(world, id).await {
@@ -84,17 +101,20 @@ pub(crate) async fn drive(world: &World, id: ExperimentId) -> Result<ExperimentS
 /// Drives all experiments that are not completed, and those that come, until `shutdown` turns true.
 pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>) {
     let mut driven: BTreeSet<ExperimentId> = BTreeSet::new();
-    let mut left = left_behind(world).await;
+    // Experiments that go on do not wait for it.
+    let mut looks_back = pin!(left_behind(world).fuse());
+    let mut left = BTreeSet::new();
     let mut drivers: JoinSet<(ExperimentId, Result<ExperimentStatus, DriverError>)> = JoinSet::new();
     loop {
-        match world.store.experiments().await {
-            Ok(experiments) => {
-                let ours = experiments.into_iter().filter(|(record, _)| record.cluster == world.cluster);
-                for (record, status) in ours {
-                    let needed = left.remove(&record.id) || needs_driver(world, record.id, &status).await;
-                    if needed && driven.insert(record.id) {
+        match tokio::try_join!(world.store.experiments(), world.store.wished()) {
+            Ok((experiments, wished)) => {
+                let ours = experiments.iter().filter(|living| living.record.cluster == world.cluster);
+                for Living { record, status } in ours.map(AsRef::as_ref) {
+                    let id = record.id;
+                    let needed = left.remove(&id) || needs_driver(world, id, status, &wished).await;
+                    if needed && driven.insert(id) {
                         let world = world.clone();
-                        drivers.spawn(async move { (record.id, drive(&world, record.id).await) });
+                        drivers.spawn(async move { (id, drive(&world, id).await) });
                     }
                 }
             }
@@ -102,6 +122,7 @@ pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>
         }
         tokio::select! {
             _ = shutdown.changed() => break,
+            owners = &mut looks_back => left = owners,
             Some(ended) = drivers.join_next(), if !drivers.is_empty() => match ended {
                 Ok((id, Ok(_))) => { driven.remove(&id); }
                 Ok((id, Err(error))) => warn!(%error, id = id.0, "an experiment cannot be driven"),
@@ -116,25 +137,22 @@ pub(crate) async fn drive_all(world: &World, mut shutdown: watch::Receiver<bool>
 
 /// Experiments with runs that nobody has forgotten, such as of a driver that broke off right after its last word.
 async fn left_behind(world: &World) -> BTreeSet<ExperimentId> {
-    match world.executor.list().await {
-        Ok(runs) => runs.into_iter().map(|status| status.run.experiment).collect(),
-        Err(error) => {
-            warn!(%error, "runs cannot be listed");
-            BTreeSet::new()
-        }
-    }
+    let owners = world.executor.owners().await;
+    owners.inspect_err(|error| warn!(%error, "runs cannot be listed")).unwrap_or_default()
 }
 
-/// Whether there is anything to do: it goes on, or somebody wishes something of it.
-async fn needs_driver(world: &World, id: ExperimentId, status: &ExperimentStatus) -> bool {
-    if !is_left(status) {
-        return true;
+/// Whether there is anything to do: it goes on, or somebody wishes something of it; who has wishes is in `wished`.
+async fn needs_driver(
+    world: &World,
+    id: ExperimentId,
+    status: &ExperimentStatus,
+    wished: &BTreeSet<ExperimentId>,
+) -> bool {
+    if !is_left(status) || !wished.contains(&id) {
+        return !is_left(status);
     }
-    world
-        .store
-        .open_wishes(id)
-        .await
-        .is_ok_and(|wishes| wishes.iter().any(|stored| calls(status, &stored.wish)))
+    let open = world.store.open_wishes(id).await;
+    open.is_ok_and(|open| open.iter().any(|stored| calls(status, &stored.wish)))
 }
 
 /// Whether nothing happens to an experiment without a wish.
@@ -180,24 +198,36 @@ struct Driver<'a> {
     /// What the executor last said of each run of this experiment.
     said: BTreeMap<RunId, RunStatus>,
     changes: BoxStream<'static, RunStatus>,
-    /// Why runs could not be begun so far, as it was last said.
-    not_begun: BTreeMap<TrialIdx, String>,
+    /// Runs that could not be begun so far.
+    not_begun: BTreeMap<RunId, act::NotBegun>,
+    /// What is done beside it.
+    deeds: act::Deeds,
     /// Runs that no trial waits for any more.
     strays: Vec<RunId>,
     /// Runs that were told to stop.
     stopping: BTreeSet<RunId>,
     /// The stops under way: which run, and whether it is gone.
     stops: JoinSet<(RunId, bool)>,
+    /// How far reports have been read.
+    read: reports::Read,
     /// When wishes were last looked for.
     wishes_at: Option<Instant>,
     /// After a question that was not answered: when to ask again, and how long to wait after the next failure.
     ask_again: Option<(Instant, Duration)>,
+    /// When a beaten model could last not be removed.
+    removed_at: BTreeMap<study::TrialIdx, Instant>,
     /// Where its time went.
     costs: Costs,
 }
 
+/// What the executor says of the runs of an experiment.
+fn changes(world: &World, experiment: ExperimentId) -> BoxStream<'static, RunStatus> {
+    let ours = move |status: &RunStatus| ready(status.run.experiment == experiment);
+    world.executor.watch().filter(ours).boxed()
+}
+
 async fn lead(world: &World, lease: &Lease) -> Result<ExperimentStatus, DriverError> {
-    let changes = world.executor.watch();
+    let changes = changes(world, lease.experiment);
     let (snapshot, asker) = load::load(world, lease).await?;
     let mut driver = Driver {
         world,
@@ -207,22 +237,29 @@ async fn lead(world: &World, lease: &Lease) -> Result<ExperimentStatus, DriverEr
         said: BTreeMap::new(),
         changes,
         not_begun: BTreeMap::new(),
+        deeds: act::Deeds::default(),
         strays: Vec::new(),
         stopping: BTreeSet::new(),
         stops: JoinSet::new(),
+        read: reports::Read::default(),
         wishes_at: None,
         ask_again: None,
+        removed_at: BTreeMap::new(),
         costs: Costs::default(),
     };
-    driver.relist().await?;
-    driver.run().await
+    let led = driver.run().await;
+    driver.deeds.settle().await;
+    led
 }
 
 impl Driver<'_> {
     async fn run(&mut self) -> Result<ExperimentStatus, DriverError> {
+        self.relist().await?;
         let mut relisted = Instant::now();
         loop {
+            let begun = Instant::now();
             self.turn().await?;
+            self.world.meters.turns.add(begun.elapsed());
             if self.is_at_rest() {
                 self.costs.tell(&self.snapshot.record.name);
                 return Ok(self.snapshot.status.clone());
@@ -252,13 +289,15 @@ impl Driver<'_> {
                 return Ok(());
             }
             let begun = Instant::now();
-            let acted = self.act().await?;
+            self.act();
             self.costs.add(For::Acting, begun);
             batch = Batch::default();
             let begun = Instant::now();
-            self.snapshot = self.ask(&mut batch).await?;
+            let answered = self.ask(&mut batch).await?;
+            let decided = answered.decided_at != self.snapshot.decided_at;
+            self.snapshot = answered;
             self.costs.add(For::Asking, begun);
-            if !(written || acted) && batch == Batch::default() {
+            if !(written || decided) && batch == Batch::default() {
                 return Ok(());
             }
         }
@@ -273,7 +312,7 @@ impl Driver<'_> {
                 break;
             }
             for action in actions {
-                debug!(experiment = snapshot.record.name, ?action, "planned");
+                debug!(?action, "planned");
                 snapshot.apply(now, action, batch);
             }
         }
@@ -287,10 +326,12 @@ impl Driver<'_> {
             let begun = Instant::now();
             self.world.store.commit(self.lease, batch).await?;
             self.costs.add(For::Storing, begun);
+            log::tell(&self.snapshot, batch);
             self.asker.heard(&batch.events);
             if batch.experiment.is_some() {
                 // The study is another, by its budget: whoever answers does not know it.
                 self.asker = ask::Asker::new(self.world, &self.snapshot.record, &self.snapshot.study);
+                self.snapshot.decided_at = self.snapshot.decided_at.map(|_| 0);
             }
         }
         Ok(changed)
@@ -302,25 +343,40 @@ impl Driver<'_> {
         let status = &self.snapshot.status;
         let over = status.is_completed() && self.snapshot.active.is_empty();
         let held = !status.is_completed() && status.hold != Hold::Free;
-        let tidy = self.snapshot.finished.is_empty() && self.strays.is_empty() && self.stops.is_empty();
+        let tidy = self.snapshot.finished.is_empty()
+            && self.strays.is_empty()
+            && self.stops.is_empty()
+            && self.deeds.removing.is_empty();
         idle && tidy && (over || held)
     }
 
     /// Waits until something may have changed.
     async fn wait(&mut self) -> Result<(), DriverError> {
-        tokio::select! {
-            change = self.changes.next() => {
-                if let Some(status) = change {
-                    self.hear(status);
-                    self.hear_all_at_hand();
-                } else {
-                    self.changes = self.world.executor.watch();
-                    self.relist().await?;
+        let mut tick = pin!(tokio::time::sleep(TICK));
+        loop {
+            tokio::select! {
+                change = self.changes.next() => {
+                    if let Some(status) = change {
+                        self.hear(status);
+                        self.hear_all_at_hand();
+                    } else {
+                        self.changes = changes(self.world, self.lease.experiment);
+                        self.relist().await?;
+                    }
                 }
+                done = self.deeds.next() => self.take_in(done)?,
+                () = self.world.wake.notified() => {
+                    let (store, id) = (&*self.world.store, self.lease.experiment);
+                    let is_wished = self.world.wished.of(store, id, Duration::ZERO).await?;
+                    // It may be about another experiment.
+                    if !is_wished && self.snapshot.watch.is_none() {
+                        continue;
+                    }
+                    self.wishes_at = None;
+                }
+                () = &mut tick => {}
             }
-            () = self.world.wake.notified() => self.wishes_at = None,
-            () = tokio::time::sleep(TICK) => {}
+            return Ok(());
         }
-        Ok(())
     }
 }

@@ -43,6 +43,10 @@ pub(super) fn run(snapshot: &Snapshot, trial: &TrialRecord) -> Result<Run, Strin
         maximize: objective.is_maximize(),
         rules: trial.rules.clone(),
         base_dir: record.base_dir.clone(),
-        start_from: None,
+        start_from: snapshot.start_from(trial).cloned(),
+        keep_checkpoint: snapshot.keeps_checkpoints,
+        checkpoint_path: record.spec.checkpoint_path().map(str::to_owned),
+        artifacts: record.spec.artifacts.clone().unwrap_or_default(),
+        start: None,
     })
 }

@@ -1,4 +1,5 @@
-//! What is told of the trials of an experiment whose space has been edited.
+//! What is told of the trials of an experiment: while they run, if anybody judges those, and in the space of the day, where
+//! that has been edited.
 
 use controller_core::experiment::ExperimentRecord;
 use controller_core::ports::{Store, StoreError, TrialQuery};
@@ -12,9 +13,10 @@ pub(crate) async fn telling(
     record: &ExperimentRecord,
     version: Version<'_>,
 ) -> Result<Telling, StoreError> {
+    let live = suggest::registry::watch(version.study).is_some();
     if version.from == TrialIdx(0) {
-        return Ok(Telling::default());
+        return Ok(Telling::default().live(live));
     }
     let query = TrialQuery { limit: version.from.0, ..TrialQuery::default() };
-    Ok(Telling::new(version, store.trials(record.id, &query).await?.items))
+    Ok(Telling::new(version, store.trials(record.id, &query).await?.items).live(live))
 }

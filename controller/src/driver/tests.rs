@@ -7,6 +7,7 @@ mod edits;
 mod endings;
 mod executor;
 mod faults;
+mod fidelity;
 mod hearing;
 mod laws;
 mod leaders;

@@ -1,6 +1,6 @@
 //! The executor: keeps the runs, finds those of an earlier controller, passes on what is asked of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -16,6 +16,7 @@ use controller_core::process;
 use controller_core::report::{Problem, Report};
 use controller_core::run::{Run, RunId, RunPhase, RunStatus, STARTING};
 use controller_core::spec::ExperimentSpec;
+use controller_core::validate;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use tokio::sync::{OnceCell, broadcast, watch};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::capacity::Capacity;
+use super::checkpoints;
 use super::collect::Collect;
 use super::files::{RunFolder, StopFile};
 use super::pool::Supervisors;
@@ -205,15 +207,12 @@ impl LocalExecutor {
             ExecutorError::Unavailable(format!("cannot prepare {}: {error}", folder.path().display()))
         };
         prepare::folders(run, folder).map_err(unavailable)?;
-        if let Some(parent) = run.start_from.filter(|parent| parent.trial != run.id.trial) {
-            let from = self.folder(&parent).ok_or_else(|| {
-                ExecutorError::Refused(format!(
-                    "the checkpoint of run {parent}, which it starts from, is gone"
-                ))
-            })?;
+        if let Some(checkpoint) = run.start_from.clone() {
+            let from = self.folder(&checkpoint.run).ok_or_else(|| checkpoints::gone(&checkpoint))?;
             let to = folder.clone();
-            let copied = tokio::task::spawn_blocking(move || prepare::copy_checkpoint(&from, &to)).await;
-            copied.map_err(io::Error::other).and_then(|copied| copied).map_err(unavailable)?;
+            let fetched =
+                tokio::task::spawn_blocking(move || checkpoints::fetch(&checkpoint, &from, &to)).await;
+            fetched.map_err(|error| unavailable(io::Error::other(error)))??;
         }
         prepare::files(run, folder, launch).map_err(unavailable)?;
         self.enter(&run.id, folder).map_err(unavailable)
@@ -264,6 +263,10 @@ fn parse_id(name: &str) -> Option<RunId> {
 
 #[async_trait]
 impl Executor for LocalExecutor {
+    fn keeps_checkpoints(&self, _: &ExperimentSpec) -> bool {
+        true
+    }
+
     async fn ensure(&self, run: &Run) -> Result<(), ExecutorError> {
         if lock(&self.shared.runs).contains_key(&run.id) {
             return Ok(());
@@ -310,15 +313,21 @@ impl Executor for LocalExecutor {
         }
     }
 
-    async fn list(&self) -> Result<Vec<RunStatus>, ExecutorError> {
+    async fn list(&self, experiment: ExperimentId) -> Result<Vec<RunStatus>, ExecutorError> {
         self.adopt_all().map_err(|error| self.cannot_look(&error))?;
         let runs = lock(&self.shared.runs);
         let mut all: Vec<_> = runs
             .iter()
+            .filter(|(run, _)| run.experiment == experiment)
             .map(|(run, entry)| RunStatus { run: *run, phase: entry.phase.borrow().clone() })
             .collect();
         all.sort_unstable_by_key(|status| status.run);
         Ok(all)
+    }
+
+    async fn owners(&self) -> Result<BTreeSet<ExperimentId>, ExecutorError> {
+        self.adopt_all().map_err(|error| self.cannot_look(&error))?;
+        Ok(lock(&self.shared.runs).keys().map(|run| run.experiment).collect())
     }
 
     async fn forget(&self, run: &RunId) -> Result<(), ExecutorError> {
@@ -347,6 +356,7 @@ impl Executor for LocalExecutor {
 
     async fn check(&self, spec: &ExperimentSpec) -> Report {
         let mut report = Report { errors: process::local_problems(spec), ..Report::default() };
+        report.errors.extend(validate::local_artifact_problems(spec));
         if report.is_valid() {
             report.errors.extend(self.too_much(spec).await);
         }

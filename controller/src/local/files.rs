@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use controller_core::artifacts::{CHECKPOINT, MODEL, REPORTED, manifest_of};
 use controller_core::process;
 use controller_core::run::{Exit, Run};
 use controller_core::spec::MetricsCollectorSpec;
@@ -128,17 +129,32 @@ impl RunFolder {
 
     /// `CAIRN_MODEL_DIR`.
     pub(crate) fn model(&self) -> PathBuf {
-        self.0.join("model")
+        self.0.join(MODEL)
+    }
+
+    /// The manifest of a sealed model.
+    pub(super) fn model_manifest(&self) -> PathBuf {
+        self.0.join(manifest_of(MODEL))
     }
 
     /// `CAIRN_CHECKPOINT_DIR`, which all attempts of a trial share.
     pub(crate) fn checkpoint(&self) -> PathBuf {
-        self.0.parent().unwrap_or(&self.0).join("checkpoint")
+        self.0.parent().unwrap_or(&self.0).join(CHECKPOINT)
+    }
+
+    /// The checkpoint that this run has left, once it is sealed or about to be.
+    pub(super) fn kept_checkpoint(&self) -> PathBuf {
+        self.0.join("checkpoint")
+    }
+
+    /// Its manifest.
+    pub(super) fn checkpoint_manifest(&self) -> PathBuf {
+        self.0.join("checkpoint.json")
     }
 
     /// What the run says of models that it stores itself.
     pub(super) fn artifacts(&self) -> PathBuf {
-        self.0.join("artifacts.jsonl")
+        self.0.join(REPORTED)
     }
 
     pub(super) fn command_script(&self) -> PathBuf {

@@ -5,34 +5,39 @@ use serde::{Deserialize, Serialize};
 
 /// A process of this machine, told apart from all others that ever had its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     /// The boot of the machine that it belongs to.
-    pub(super) boot: String,
+    pub(crate) boot: String,
     /// Its number.
-    pub(super) pid: i32,
+    pub(crate) pid: i32,
     /// When it began, in the system's own units.
-    pub(super) start: String,
+    pub(crate) start: String,
 }
 
 impl Identity {
     /// The process with this number now; `None` if there is none.
-    pub(super) fn of(pid: Pid) -> Option<Self> {
+    pub(crate) fn of(pid: Pid) -> Option<Self> {
         Some(Self { boot: boot()?, pid: pid.as_raw_nonzero().get(), start: start(pid)? })
     }
 
     /// Whether the machine was restarted since.
-    pub(super) fn is_of_earlier_boot(&self) -> bool {
+    pub(crate) fn is_of_earlier_boot(&self) -> bool {
         boot().is_some_and(|boot| boot != self.boot)
     }
 
+    /// Whether the machine was not restarted since.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        boot().is_some_and(|boot| boot == self.boot)
+    }
+
     /// Its number, as long as it lives.
-    pub(super) fn alive(&self) -> Option<Pid> {
+    pub(crate) fn alive(&self) -> Option<Pid> {
         let pid = Pid::from_raw(self.pid)?;
         (Self::of(pid)? == *self).then_some(pid)
     }
 
     /// Sends it a signal; whether it was there to get it.
-    pub(super) fn signal(&self, signal: Signal) -> bool {
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
         self.alive().is_some_and(|pid| rustix::process::kill_process(pid, signal).is_ok())
     }
 }

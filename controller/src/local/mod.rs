@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod capacity;
+mod checkpoints;
 mod collect;
 mod executor;
 mod files;
@@ -23,5 +24,7 @@ mod watcher;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::artifacts::run_folder;
 pub(crate) use executor::{LocalConfig, LocalExecutor};
+pub(crate) use identity::Identity;
 pub(crate) use observe::{InProcess, StoreSink};

@@ -30,13 +30,18 @@ pub(super) fn folder_of(root: &Path, run: &Run) -> Result<RunFolder, ExecutorErr
 /// The process that the manifest of a run asks for.
 pub(super) fn process(run: &Run, folder: &RunFolder) -> Result<Process, ExecutorError> {
     let own = folder.metrics_path(&run.collector).display().to_string();
-    process::of_manifest(&run.manifest, &run.primary_container, &run.collector, &own).map_err(|problems| {
+    let process = process::of_manifest(&run.manifest, &run.primary_container, &run.collector, &own);
+    let mut process = process.map_err(|problems| {
         let problems = problems.into_iter().map(|problem| {
             let hint = problem.hint.map_or_else(String::new, |hint| format!(" ({hint})"));
             format!("{}: {}{hint}", problem.path, problem.message)
         });
         ExecutorError::Refused(problems.collect::<Vec<_>>().join("; "))
-    })
+    })?;
+    if let Some(shared) = &run.checkpoint_path {
+        process::replace_path(&mut process, shared, &folder.checkpoint().display().to_string());
+    }
+    Ok(process)
 }
 
 /// The slots that a process asks for.
@@ -100,36 +105,4 @@ pub(super) fn files(run: &Run, folder: &RunFolder, launch: Launch) -> io::Result
     folder.keep_room()?;
     launch::write_script(run, folder, &launch)?;
     folder.write_run(&RunFile { launch, run: run.clone() })
-}
-
-/// Copies the checkpoint that another trial left, unless this one has a checkpoint.
-pub(super) fn copy_checkpoint(from: &RunFolder, to: &RunFolder) -> io::Result<()> {
-    let (from, to) = (from.checkpoint(), to.checkpoint());
-    if fs::read_dir(&to)?.next().is_some() {
-        return Ok(());
-    }
-    // Copied beside and moved into place, so that half a checkpoint is never taken for a whole one.
-    let beside = to.with_extension("copy");
-    if beside.exists() {
-        fs::remove_dir_all(&beside)?;
-    }
-    copy_folder(&from, &beside)?;
-    fs::rename(&beside, &to)
-}
-
-fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            copy_folder(&source, &target)?;
-        } else if kind.is_symlink() {
-            std::os::unix::fs::symlink(fs::read_link(&source)?, &target)?;
-        } else {
-            fs::copy(&source, &target)?;
-        }
-    }
-    Ok(())
 }

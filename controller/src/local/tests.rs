@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use controller_core::experiment::ExperimentId;
 use controller_core::ports::{Collected, Executor as _, ExecutorError};
 use controller_core::run::{Exit, Run, RunEnd, RunId, RunPhase};
-use controller_core::spec::MetricsCollectorSpec;
+use controller_core::spec::{ArtifactsSpec, MetricsCollectorSpec};
 use futures::StreamExt as _;
 use serde_json::json;
 use study::{Comparison, Rule, TrialIdx};
@@ -51,7 +51,7 @@ impl Collect for StopsAtOnce {
         until("the log says something", || fs::read(folder.output()).is_ok_and(|log| !log.is_empty())).await;
         signals.stop.send(a_rule()).await.unwrap();
         signals.ended.await.ok();
-        Collected { stopped_by: Some(a_rule()), notes: vec!["a note".into()] }
+        Collected { stopped_by: Some(a_rule()), notes: vec!["a note".into()], ..Collected::default() }
     }
 }
 
@@ -109,6 +109,10 @@ impl World {
             rules: Vec::new(),
             base_dir: Some(self.dir.path().display().to_string()),
             start_from: None,
+            keep_checkpoint: false,
+            checkpoint_path: None,
+            artifacts: ArtifactsSpec::default(),
+            start: None,
         }
     }
 
@@ -120,7 +124,7 @@ impl World {
 }
 
 async fn phase(executor: &LocalExecutor, run: &Run) -> Option<RunPhase> {
-    let all = executor.list().await.unwrap();
+    let all = executor.list(run.id.experiment).await.unwrap();
     all.into_iter().find(|status| status.run == run.id).map(|status| status.phase)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::ports::Collected;
-use controller_core::run::{Exit, Run, RunEnd, RunPhase, RunStatus};
+use controller_core::run::{Checkpoint, Exit, Run, RunEnd, RunPhase, RunStatus};
 use rustix::process::Signal;
 use study::Rule;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::artifacts;
+use super::checkpoints;
 use super::collect::Signals;
 use super::executor::{OVERTIME, Shared};
 use super::files::{ExitFile, RunFolder, StopFile, now};
@@ -155,25 +156,21 @@ impl Watcher {
         let mut exit = file.exit;
         let mut model = None;
         if exit.is_success() {
-            let folder = self.folder.clone();
-            let sealing = async {
-                // Most runs leave nothing, and that is seen at once.
-                if artifacts::are_none(&folder) {
-                    return Ok(Ok(artifacts::Sealed::default()));
-                }
-                tokio::task::spawn_blocking(move || artifacts::seal(&folder)).await
+            // Most runs leave nothing, and that is seen at once.
+            let kept = if artifacts::are_none(&self.folder) {
+                Ok(artifacts::Kept::default())
+            } else {
+                artifacts::keep(&self.run, &self.folder).await
             };
-            match sealing.await {
-                Ok(Ok(sealed)) => {
-                    model = sealed.model;
-                    notes.extend(sealed.note);
+            match kept {
+                Ok(kept) => {
+                    model = kept.model;
+                    notes.extend(kept.note);
                 }
-                Ok(Err(error)) => exit = Exit::BadOutput { reason: error.to_string() },
-                Err(error) => {
-                    exit = Exit::BadOutput { reason: format!("the model could not be sealed: {error}") }
-                }
+                Err(reason) => exit = Exit::BadOutput { reason },
             }
         }
+        let checkpoint = self.keep_checkpoint(&mut exit, &mut notes).await;
         if !file.leaked.is_empty() {
             notes.push(format!("left processes behind, which were killed: {}", file.leaked.join(", ")));
         }
@@ -189,7 +186,26 @@ impl Watcher {
             stopped_by: collected.stopped_by.or(by_stop),
             message: notes.join("; "),
             model,
+            checkpoint,
         }
+    }
+
+    /// Seals the checkpoint of a run that has ended well or was stopped, if it is to be kept. One that cannot be is none of a
+    /// run that is complete without.
+    async fn keep_checkpoint(&self, exit: &mut Exit, notes: &mut Vec<String>) -> Option<Checkpoint> {
+        if !self.run.keep_checkpoint || !(exit.is_success() || *exit == Exit::Stopped) {
+            return None;
+        }
+        let (run, folder) = (self.run.id, self.folder.clone());
+        let sealed = tokio::task::spawn_blocking(move || checkpoints::seal(run, &folder)).await;
+        match sealed.unwrap_or_else(|error| Err(error.to_string())) {
+            Ok(checkpoint) => return checkpoint,
+            Err(error) if exit.is_success() => notes.push(format!("its checkpoint cannot be kept: {error}")),
+            Err(error) => {
+                *exit = Exit::BadOutput { reason: format!("its checkpoint cannot be kept: {error}") }
+            }
+        }
+        None
     }
 }
 

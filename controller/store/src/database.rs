@@ -14,6 +14,9 @@ const POSTGRES_CONNECTIONS: u32 = 8;
 /// Longest wait for a connection or a lock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A process that sleeps in the middle of a transaction loses it, and with it the locks that others wait for.
+const IDLE_IN_TRANSACTION: &str = "SET idle_in_transaction_session_timeout = '5s'";
+
 /// Where the data is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -39,6 +42,9 @@ impl Database {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let options =
                 AnyPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(PATIENCE);
+            let options = options.after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(IDLE_IN_TRANSACTION).await.map(drop) })
+            });
             // A pool tries again and again; one connection says at once what is wrong.
             let first = tokio::time::timeout(PATIENCE, AnyConnection::connect(url)).await;
             let first =

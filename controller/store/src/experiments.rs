@@ -1,8 +1,7 @@
-//! Experiments, their status, and wishes.
+//! Experiments and their status.
 
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus};
-use controller_core::ports::{StoreError, StoredWish, Wish};
-use controller_core::time::Timestamp;
+use controller_core::ports::StoreError;
 use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyPool, Row as _, Transaction};
@@ -69,7 +68,7 @@ pub(crate) async fn update(
     tx: &mut Transaction<'_, Any>,
     record: &ExperimentRecord,
 ) -> Result<(), StoreError> {
-    sqlx::query("UPDATE experiments SET body = $2 WHERE id = $1")
+    sqlx::query("UPDATE experiments SET body = $2, revision = revision + 1 WHERE id = $1")
         .bind(record.id.0)
         .bind(json(record)?)
         .execute(&mut **tx)
@@ -110,37 +109,42 @@ pub(crate) async fn by_id(pool: &AnyPool, id: ExperimentId) -> Result<Option<Exp
     row.map(|row| body(&row, "body")).transpose()
 }
 
-pub(crate) async fn list(pool: &AnyPool) -> Result<Vec<(ExperimentRecord, ExperimentStatus)>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT experiments.body AS body, experiment_status.body AS status FROM experiments
-         JOIN experiment_status ON experiment_status.experiment_id = experiments.id
-         WHERE living = 0 ORDER BY created DESC, id",
-    )
-    .fetch_all(pool)
-    .await
-    .map_err(during("experiments cannot be read"))?;
-    rows.iter().map(|row| Ok((body(row, "body")?, body(row, "status")?))).collect()
+/// Deleted experiments, oldest first.
+pub(crate) async fn deleted(pool: &AnyPool) -> Result<Vec<ExperimentRecord>, StoreError> {
+    let rows = sqlx::query("SELECT body FROM experiments WHERE living <> 0 ORDER BY created, id")
+        .fetch_all(pool)
+        .await
+        .map_err(during("experiments cannot be read"))?;
+    rows.iter().map(|row| body(row, "body")).collect()
 }
 
-/// Erases deleted experiments from every table.
-pub(crate) async fn purge(tx: &mut Transaction<'_, Any>) -> Result<u64, StoreError> {
-    let failed = during("deleted experiments cannot be erased");
-    for statement in [
-        "DELETE FROM observations WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-        "DELETE FROM metrics WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-        "DELETE FROM runs WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-        "DELETE FROM trials WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-        "DELETE FROM asks WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-        "DELETE FROM events WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-        "DELETE FROM wishes WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-        "DELETE FROM leases WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-        "DELETE FROM experiment_status WHERE experiment_id IN (SELECT id FROM experiments WHERE living <> 0)",
-    ] {
-        sqlx::query(statement).execute(&mut **tx).await.map_err(&failed)?;
+/// Erases a deleted experiment from every table; whether it was there.
+pub(crate) async fn purge(tx: &mut Transaction<'_, Any>, id: ExperimentId) -> Result<bool, StoreError> {
+    let failed = during("a deleted experiment cannot be erased");
+    // Whatever else is erased belongs to a row that is.
+    let erased = sqlx::query("DELETE FROM experiments WHERE id = $1 AND living <> 0")
+        .bind(id.0)
+        .execute(&mut **tx)
+        .await
+        .map_err(&failed)?;
+    if erased.rows_affected() == 0 {
+        return Ok(false);
     }
-    let erased =
-        sqlx::query("DELETE FROM experiments WHERE living <> 0").execute(&mut **tx).await.map_err(&failed)?;
-    Ok(erased.rows_affected())
+    for statement in [
+        "DELETE FROM collections WHERE experiment_id = $1",
+        "DELETE FROM observations WHERE experiment_id = $1",
+        "DELETE FROM metrics WHERE experiment_id = $1",
+        "DELETE FROM runs WHERE experiment_id = $1",
+        "DELETE FROM trials WHERE experiment_id = $1",
+        "DELETE FROM asks WHERE experiment_id = $1",
+        "DELETE FROM events WHERE experiment_id = $1",
+        "DELETE FROM wishes WHERE experiment_id = $1",
+        "DELETE FROM leases WHERE experiment_id = $1",
+        "DELETE FROM experiment_status WHERE experiment_id = $1",
+    ] {
+        sqlx::query(statement).bind(id.0).execute(&mut **tx).await.map_err(&failed)?;
+    }
+    Ok(true)
 }
 
 pub(crate) async fn put_status(
@@ -150,7 +154,8 @@ pub(crate) async fn put_status(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO experiment_status (experiment_id, generation, body) VALUES ($1, $2, $3)
-         ON CONFLICT (experiment_id) DO UPDATE SET generation = excluded.generation, body = excluded.body",
+         ON CONFLICT (experiment_id) DO UPDATE SET generation = excluded.generation, body = excluded.body,
+                                                   revision = experiment_status.revision + 1",
     )
     .bind(id.0)
     .bind(status.generation)
@@ -169,68 +174,4 @@ pub(crate) async fn status(pool: &AnyPool, id: ExperimentId) -> Result<Experimen
         .map_err(during("the status cannot be read"))?;
     let row = row.ok_or_else(|| StoreError::NotFound(format!("experiment {}", id.0)))?;
     body(&row, "body")
-}
-
-/// Writes down a wish behind those there are.
-pub(crate) async fn wish(
-    tx: &mut Transaction<'_, Any>,
-    id: ExperimentId,
-    wish: &Wish,
-    at: Timestamp,
-) -> Result<i64, StoreError> {
-    let failed = during("the wish cannot be stored");
-    let last = sqlx::query("SELECT COALESCE(MAX(wish_no), 0) AS last FROM wishes WHERE experiment_id = $1")
-        .bind(id.0)
-        .fetch_one(&mut **tx)
-        .await
-        .map_err(&failed)?;
-    let wish_no = int(&last, "last")? + 1;
-    let text = json(wish)?;
-    let kind = text.split('"').nth(3).unwrap_or_default().to_owned();
-    sqlx::query(
-        "INSERT INTO wishes (experiment_id, wish_no, at, taken, kind, body) VALUES ($1, $2, $3, 0, $4, $5)",
-    )
-    .bind(id.0)
-    .bind(wish_no)
-    .bind(at.0)
-    .bind(kind)
-    .bind(text)
-    .execute(&mut **tx)
-    .await
-    .map_err(&failed)?;
-    Ok(wish_no)
-}
-
-pub(crate) async fn open_wishes(pool: &AnyPool, id: ExperimentId) -> Result<Vec<StoredWish>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT wish_no, at, body FROM wishes WHERE experiment_id = $1 AND taken = 0 ORDER BY wish_no",
-    )
-    .bind(id.0)
-    .fetch_all(pool)
-    .await
-    .map_err(during("wishes cannot be read"))?;
-    let wish = |row: &AnyRow| {
-        Ok(StoredWish {
-            wish_no: int(row, "wish_no")?,
-            at: Timestamp(int(row, "at")?),
-            wish: body(row, "body")?,
-        })
-    };
-    rows.iter().map(wish).collect()
-}
-
-pub(crate) async fn take_wishes(
-    tx: &mut Transaction<'_, Any>,
-    id: ExperimentId,
-    taken: &[i64],
-) -> Result<(), StoreError> {
-    for wish_no in taken {
-        sqlx::query("UPDATE wishes SET taken = 1 WHERE experiment_id = $1 AND wish_no = $2")
-            .bind(id.0)
-            .bind(*wish_no)
-            .execute(&mut **tx)
-            .await
-            .map_err(during("the wish cannot be stored"))?;
-    }
-    Ok(())
 }

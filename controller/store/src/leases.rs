@@ -2,6 +2,7 @@
 //!
 //! In SQLite the right is a file lock beside the database, in PostgreSQL an advisory lock held by the one connection
 //! that a process keeps for all its leases. Either way taking it raises a generation that every write of a driver checks.
+//! A server with a term of the store ([`crate::terms`]) takes it without the lock if need be: all others may write no more.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,6 +17,7 @@ use tokio::sync::Mutex;
 
 use crate::database::{Database, Place, during};
 use crate::experiments::int;
+use crate::terms::Fence;
 
 /// How often a lock is tried for before somebody else is said to have it.
 const LOOKS: u32 = 3;
@@ -24,7 +26,7 @@ const MOMENT: Duration = Duration::from_millis(5);
 
 /// What a lease stands on; dropping it frees the lease.
 enum Hold {
-    Memory,
+    Nothing,
     File { _locked: File },
     Session,
 }
@@ -47,6 +49,7 @@ impl Leases {
     pub(crate) async fn acquire(
         &self,
         database: &Database,
+        fence: &Fence,
         id: ExperimentId,
         holder: &str,
     ) -> Result<Option<Lease>, StoreError> {
@@ -55,14 +58,15 @@ impl Leases {
             return Ok(None);
         }
         let hold = match &database.place {
-            Place::Memory => Some(Hold::Memory),
+            Place::Memory => Some(Hold::Nothing),
             Place::File(path) => lock(path, id).await?,
             Place::Postgres => self.lock_session(database, id).await?,
         };
-        let Some(hold) = hold else { return Ok(None) };
+        // Whoever has a term needs no lock, which a server that sleeps would keep for ever.
+        let Some(hold) = hold.or_else(|| fence.has_term().then_some(Hold::Nothing)) else { return Ok(None) };
         let failed = during("the lease cannot be stored");
         // Outside of a transaction a row would come back before it is known whether the disk had room for it.
-        let mut tx = database.begin().await.map_err(&failed)?;
+        let mut tx = fence.begin(database).await?;
         let row = sqlx::query(
             "INSERT INTO leases (experiment_id, generation, holder) VALUES ($1, 1, $2)
              ON CONFLICT (experiment_id) DO UPDATE SET generation = leases.generation + 1, holder = excluded.holder
@@ -79,18 +83,25 @@ impl Leases {
     }
 
     /// Gives a lease back; freed it is in any case, also where the database cannot be told.
-    pub(crate) async fn release(&self, database: &Database, lease: &Lease) -> Result<(), StoreError> {
+    pub(crate) async fn release(
+        &self,
+        database: &Database,
+        fence: &Fence,
+        lease: &Lease,
+    ) -> Result<(), StoreError> {
         let hold = self.held.lock().await.remove(&lease.experiment);
         if let Some(Hold::Session) = hold {
             self.unlock_session(lease).await;
         }
+        let failed = during("the lease cannot be given back");
+        let mut tx = fence.begin(database).await?;
         sqlx::query("UPDATE leases SET holder = '' WHERE experiment_id = $1 AND generation = $2")
             .bind(lease.experiment.0)
             .bind(lease.generation)
-            .execute(&database.write)
+            .execute(&mut *tx)
             .await
-            .map_err(during("the lease cannot be given back"))?;
-        Ok(())
+            .map_err(&failed)?;
+        tx.commit().await.map_err(failed)
     }
 
     async fn unlock_session(&self, lease: &Lease) {

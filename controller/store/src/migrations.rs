@@ -3,10 +3,12 @@
 use controller_core::ports::StoreError;
 use sqlx::{Any, AssertSqlSafe, Connection as _, Row as _, Transaction};
 
-use crate::database::{Database, during};
+use crate::database::{Database, Place, during};
 
 /// Step i leads from version i to version i + 1. Released steps never change.
-const STEPS: &[&[&str]] = &[&[
+const STEPS: &[&[&str]] = &[FIRST, COLLECTIONS, TERMS, PROMOTIONS, SERVING, REVISIONS, OUTBOX];
+
+const FIRST: &[&str] = &[
     "CREATE TABLE experiments (
         id BIGINT PRIMARY KEY, cluster TEXT NOT NULL, uid TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
         living BIGINT NOT NULL, created BIGINT NOT NULL, body TEXT NOT NULL)",
@@ -44,12 +46,70 @@ const STEPS: &[&[&str]] = &[&[
         place BIGINT NOT NULL, nth BIGINT NOT NULL, metric_id BIGINT NOT NULL, at BIGINT, step BIGINT NOT NULL,
         value_text TEXT NOT NULL, value DOUBLE PRECISION,
         PRIMARY KEY (experiment_id, trial_idx, attempt, source, place, nth))",
-]];
+];
+
+/// The lock under which one server after the other sets up tables.
+const TURN: i64 = 0x0063_6169_726e;
+
+/// Runs whose metrics are all there, as those who collect them elsewhere say.
+const COLLECTIONS: &[&str] = &["CREATE TABLE collections (
+        experiment_id BIGINT NOT NULL, trial_idx BIGINT NOT NULL, attempt BIGINT NOT NULL, at BIGINT NOT NULL,
+        body TEXT NOT NULL, PRIMARY KEY (experiment_id, trial_idx, attempt))"];
+
+/// Which of several servers writes, and how far the store has come.
+const TERMS: &[&str] = &["CREATE TABLE terms (
+        scope TEXT PRIMARY KEY, term BIGINT NOT NULL, epoch BIGINT NOT NULL, holder TEXT NOT NULL)"];
+
+/// Promotions, what came of them, and the log of everything that was done.
+const PROMOTIONS: &[&str] = &[
+    "CREATE TABLE promotions (
+        id BIGINT PRIMARY KEY, namespace TEXT NOT NULL, model TEXT NOT NULL, number BIGINT NOT NULL, ended BIGINT NOT NULL,
+        created BIGINT NOT NULL, body TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX promotions_number ON promotions (namespace, model, number)",
+    "CREATE TABLE versions (
+        namespace TEXT NOT NULL, model TEXT NOT NULL, number BIGINT NOT NULL, digest TEXT NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (namespace, model, number))",
+    "CREATE TABLE champions (
+        namespace TEXT NOT NULL, model TEXT NOT NULL, number BIGINT NOT NULL, since BIGINT NOT NULL,
+        PRIMARY KEY (namespace, model))",
+    "CREATE TABLE audit (seq BIGINT PRIMARY KEY, body TEXT NOT NULL)",
+];
+
+/// The servers of models.
+const SERVING: &[&str] = &["CREATE TABLE serving (
+        namespace TEXT NOT NULL, model TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (namespace, model))"];
+
+/// How often experiments were written, so that what has not changed need not be read again; in indexes, so that rows need not.
+const REVISIONS: &[&str] = &[
+    "ALTER TABLE experiments ADD COLUMN revision BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE experiment_status ADD COLUMN revision BIGINT NOT NULL DEFAULT 0",
+    "CREATE INDEX experiments_revision ON experiments (living, id, revision)",
+    "CREATE INDEX experiment_status_revision ON experiment_status (experiment_id, revision)",
+    // Of which experiments something is wished is asked many times a second too.
+    "CREATE INDEX wishes_of ON wishes (taken, experiment_id)",
+];
+
+/// What is to be told to others, one line for each of them.
+const OUTBOX: &[&str] = &[
+    "CREATE TABLE outbox (
+        target TEXT NOT NULL, seq BIGINT NOT NULL, namespace TEXT NOT NULL, model TEXT NOT NULL, promotion BIGINT NOT NULL,
+        waits BIGINT NOT NULL, at BIGINT NOT NULL, delivery TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (target, seq))",
+    "CREATE INDEX outbox_waits ON outbox (waits, target, seq)",
+    "CREATE INDEX outbox_promotion ON outbox (namespace, model, promotion)",
+];
 
 /// Brings the database to this version.
 pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {
     let failed = during("the tables cannot be set up");
     let mut tx = database.begin().await.map_err(&failed)?;
+    if database.place == Place::Postgres {
+        // Servers that begin together would make the same table twice, which PostgreSQL refuses.
+        sqlx::query("SELECT pg_advisory_xact_lock($1)")
+            .bind(TURN)
+            .execute(&mut *tx)
+            .await
+            .map_err(&failed)?;
+    }
     sqlx::query("CREATE TABLE IF NOT EXISTS cairn_schema (version BIGINT NOT NULL)")
         .execute(&mut *tx)
         .await

@@ -160,6 +160,13 @@ pub(crate) async fn list(
     if let Some(metric) = &query.metric {
         sql.push(" AND metrics.name = ").bind(metric.clone());
     }
+    for (source, (place, nth)) in &query.after {
+        sql.push(" AND NOT (source = ").bind(source.clone());
+        sql.push(" AND (place < ").bind(*place as i64);
+        sql.push(" OR (place = ").bind(*place as i64);
+        sql.push(" AND nth <= ").bind(i64::from(*nth));
+        sql.push(")))");
+    }
     if let Some(from) = query.from {
         sql.push(" AND at >= ").bind(from.0);
     }
@@ -209,11 +216,15 @@ pub(crate) async fn positions(pool: &AnyPool, run: RunId) -> Result<BTreeMap<Str
     rows.iter().map(|row| Ok((row.try_get("source").map_err(&failed)?, int(row, "last")? as u64))).collect()
 }
 
-pub(crate) async fn delete(pool: &AnyPool, id: ExperimentId, trial: TrialIdx) -> Result<(), StoreError> {
+pub(crate) async fn delete(
+    tx: &mut Transaction<'_, Any>,
+    id: ExperimentId,
+    trial: TrialIdx,
+) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM observations WHERE experiment_id = $1 AND trial_idx = $2")
         .bind(id.0)
         .bind(trial.0 as i64)
-        .execute(pool)
+        .execute(&mut **tx)
         .await
         .map_err(during("observations cannot be deleted"))?;
     Ok(())

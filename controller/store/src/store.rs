@@ -1,13 +1,18 @@
 //! The port, put together from its parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use controller_core::event::StoredEvent;
-use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus};
+use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Living};
 use controller_core::ports::{
-    AskRecord, Batch, Lease, Observation, ObservationQuery, ObservationRow, Page, Pushed, Store, StoreError,
-    StoredWish, TrialQuery, Wish,
+    AskRecord, Batch, Collected, Lease, ModelRecord, Observation, ObservationQuery, ObservationRow, Outbox,
+    Page, PromotionQuery, Promotions, Pushed, Store, StoreError, StoredWish, Term, Terms, TrialQuery, Wish,
+};
+use controller_core::promotion::{
+    AuditEntry, Change, Delivery, Promotion, PromotionId, PromotionWish, Queued, Serving,
+    StoredPromotionWish, Version,
 };
 use controller_core::run::{RunId, RunRecord};
 use controller_core::time::Timestamp;
@@ -17,22 +22,32 @@ use study::TrialIdx;
 
 use crate::database::{Database, during};
 use crate::leases::{self, Leases};
+use crate::living::Experiments;
 use crate::observations::{self, MetricIds};
-use crate::{events, experiments, migrations, trials};
+use crate::terms::{self, Fence};
+use crate::{collections, events, experiments, migrations, outbox, promotions, trials, wishes};
 
 /// A store over SQL.
 #[derive(Debug)]
 pub(crate) struct SqlStore {
     database: Database,
     leases: Leases,
+    fence: Fence,
     metrics: MetricIds,
+    living: Experiments,
 }
 
 impl SqlStore {
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
         let database = Database::open(url).await?;
         migrations::run(&database).await?;
-        Ok(Self { database, leases: Leases::default(), metrics: MetricIds::default() })
+        Ok(Self {
+            database,
+            leases: Leases::default(),
+            fence: Fence::default(),
+            metrics: MetricIds::default(),
+            living: Experiments::default(),
+        })
     }
 
     /// The writing connections; for tests that make the disk full.
@@ -41,8 +56,9 @@ impl SqlStore {
         &self.database.write
     }
 
+    /// Begins a transaction that writes, if this process may.
     async fn begin(&self) -> Result<Transaction<'_, Any>, StoreError> {
-        self.database.begin().await.map_err(during("the store cannot be written"))
+        self.fence.begin(&self.database).await
     }
 
     async fn end(&self, tx: Transaction<'_, Any>) -> Result<(), StoreError> {
@@ -73,34 +89,43 @@ impl Store for SqlStore {
         experiments::by_id(&self.database.read, id).await
     }
 
-    async fn experiments(&self) -> Result<Vec<(ExperimentRecord, ExperimentStatus)>, StoreError> {
-        experiments::list(&self.database.read).await
+    async fn experiments(&self) -> Result<Vec<Arc<Living>>, StoreError> {
+        self.living.list(&self.database.read).await
     }
 
     async fn status(&self, id: ExperimentId) -> Result<ExperimentStatus, StoreError> {
         experiments::status(&self.database.read, id).await
     }
 
-    async fn purge_deleted(&self) -> Result<u64, StoreError> {
+    async fn deleted(&self) -> Result<Vec<ExperimentRecord>, StoreError> {
+        experiments::deleted(&self.database.read).await
+    }
+
+    async fn purge(&self, id: ExperimentId) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        let erased = experiments::purge(&mut tx).await?;
+        let erased = experiments::purge(&mut tx, id).await?;
         self.end(tx).await?;
         Ok(erased)
     }
 
     async fn wish(&self, id: ExperimentId, wish: &Wish, at: Timestamp) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
-        let wish_no = experiments::wish(&mut tx, id, wish, at).await?;
+        let wish_no = wishes::put(&mut tx, id, wish, at).await?;
         self.end(tx).await?;
         Ok(wish_no)
     }
 
     async fn open_wishes(&self, id: ExperimentId) -> Result<Vec<StoredWish>, StoreError> {
-        experiments::open_wishes(&self.database.read, id).await
+        let open = wishes::open(&self.database.read, id).await?;
+        Ok(open.into_iter().map(|(wish_no, at, wish)| StoredWish { wish_no, at, wish }).collect())
+    }
+
+    async fn wished(&self) -> Result<BTreeSet<ExperimentId>, StoreError> {
+        wishes::wished(&self.database.read).await
     }
 
     async fn acquire(&self, id: ExperimentId, holder: &str) -> Result<Option<Lease>, StoreError> {
-        self.leases.acquire(&self.database, id, holder).await
+        self.leases.acquire(&self.database, &self.fence, id, holder).await
     }
 
     async fn holder(&self, id: ExperimentId) -> Result<Option<String>, StoreError> {
@@ -108,7 +133,7 @@ impl Store for SqlStore {
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        self.leases.release(&self.database, lease).await
+        self.leases.release(&self.database, &self.fence, lease).await
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), StoreError> {
@@ -129,7 +154,7 @@ impl Store for SqlStore {
             let status = ExperimentStatus { generation: lease.generation, ..status.clone() };
             experiments::put_status(&mut tx, id, &status).await?;
         }
-        experiments::take_wishes(&mut tx, id, &batch.taken_wishes).await?;
+        wishes::take(&mut tx, id, &batch.taken_wishes).await?;
         if batch.delete {
             experiments::mark_deleted(&mut tx, id).await?;
         }
@@ -189,8 +214,25 @@ impl Store for SqlStore {
         observations::positions(&self.database.read, run).await
     }
 
+    async fn put_collected(
+        &self,
+        run: RunId,
+        collected: &Collected,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        collections::put(&mut tx, run, collected, at).await?;
+        self.end(tx).await
+    }
+
+    async fn collected(&self, run: RunId) -> Result<Option<Collected>, StoreError> {
+        collections::get(&self.database.read, run).await
+    }
+
     async fn delete_observations(&self, id: ExperimentId, trial: TrialIdx) -> Result<(), StoreError> {
-        observations::delete(&self.database.write, id, trial).await
+        let mut tx = self.begin().await?;
+        observations::delete(&mut tx, id, trial).await?;
+        self.end(tx).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -199,5 +241,130 @@ impl Store for SqlStore {
             .await
             .map_err(during("the store does not answer"))?;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Terms for SqlStore {
+    fn stand_by(&self, why: &str) {
+        self.fence.stand_by(why);
+    }
+
+    async fn take_term(&self, scope: &str, holder: &str) -> Result<Term, StoreError> {
+        self.fence.take(&self.database, scope, holder).await
+    }
+
+    async fn epoch(&self, scope: &str) -> Result<Option<i64>, StoreError> {
+        terms::epoch(&self.database, scope).await
+    }
+
+    async fn raise_epoch(&self, term: &Term, at_least: i64) -> Result<i64, StoreError> {
+        terms::raise_epoch(&self.database, term, at_least).await
+    }
+
+    fn written(&self) -> u64 {
+        self.fence.begun()
+    }
+}
+
+#[async_trait]
+impl Promotions for SqlStore {
+    async fn propose(&self, promotion: &Promotion) -> Result<Promotion, StoreError> {
+        let mut tx = self.begin().await?;
+        let kept = promotions::propose(&mut tx, promotion).await?;
+        self.end(tx).await?;
+        Ok(kept)
+    }
+
+    async fn promotion(&self, id: PromotionId) -> Result<Option<Promotion>, StoreError> {
+        promotions::by_id(&self.database.read, id).await
+    }
+
+    async fn promotions(&self, query: &PromotionQuery) -> Result<Vec<Promotion>, StoreError> {
+        promotions::list(&self.database.read, query).await
+    }
+
+    async fn wish_of_promotion(
+        &self,
+        id: PromotionId,
+        wish: &PromotionWish,
+        at: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let mut tx = self.begin().await?;
+        let wish_no = wishes::put(&mut tx, id.of_runs(), wish, at).await?;
+        self.end(tx).await?;
+        Ok(wish_no)
+    }
+
+    async fn wishes_of_promotion(&self, id: PromotionId) -> Result<Vec<StoredPromotionWish>, StoreError> {
+        let open = wishes::open(&self.database.read, id.of_runs()).await?;
+        Ok(open.into_iter().map(|(wish_no, at, wish)| StoredPromotionWish { wish_no, at, wish }).collect())
+    }
+
+    async fn keep_promotion(&self, lease: &Lease, change: &Change) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        leases::check(&mut tx, lease).await?;
+        promotions::keep(&mut tx, change).await?;
+        wishes::take(&mut tx, change.promotion.id.of_runs(), &change.taken).await?;
+        self.end(tx).await
+    }
+
+    async fn models(&self) -> Result<Vec<ModelRecord>, StoreError> {
+        promotions::models(&self.database.read).await
+    }
+
+    async fn versions(&self, namespace: &str, model: &str) -> Result<Vec<Version>, StoreError> {
+        promotions::versions(&self.database.read, namespace, model).await
+    }
+
+    async fn champion(&self, namespace: &str, model: &str) -> Result<Option<Version>, StoreError> {
+        promotions::champion(&self.database.read, namespace, model).await
+    }
+
+    async fn serving(&self, namespace: &str, model: &str) -> Result<Option<Serving>, StoreError> {
+        promotions::serving(&self.database.read, namespace, model).await
+    }
+
+    async fn all_serving(&self) -> Result<Vec<Serving>, StoreError> {
+        promotions::all_serving(&self.database.read).await
+    }
+
+    async fn keep_serving(&self, lease: &Lease, serving: &Serving) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        leases::check(&mut tx, lease).await?;
+        promotions::keep_serving(&mut tx, serving).await?;
+        self.end(tx).await
+    }
+
+    async fn audit(&self, after: u64) -> Result<Vec<AuditEntry>, StoreError> {
+        promotions::audit(&self.database.read, after).await
+    }
+}
+
+#[async_trait]
+impl Outbox for SqlStore {
+    async fn lines(&self) -> Result<Vec<String>, StoreError> {
+        outbox::lines(&self.database.read).await
+    }
+
+    async fn first(&self, target: &str) -> Result<Option<Queued>, StoreError> {
+        outbox::first(&self.database.read, target).await
+    }
+
+    async fn delivered(
+        &self,
+        lease: &Lease,
+        target: &str,
+        seq: u64,
+        delivery: &Delivery,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        leases::check(&mut tx, lease).await?;
+        outbox::delivered(&mut tx, target, seq, delivery).await?;
+        self.end(tx).await
+    }
+
+    async fn records(&self, namespace: &str, model: &str, promotion: u64) -> Result<Vec<Queued>, StoreError> {
+        outbox::of_promotion(&self.database.read, namespace, model, promotion).await
     }
 }

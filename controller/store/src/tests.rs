@@ -2,7 +2,10 @@
 
 mod contract;
 mod faults;
+mod outbox;
 mod postgres;
+mod promotions;
+mod terms;
 
 use controller_core::ports::Store;
 use std::sync::Arc;
@@ -31,6 +34,7 @@ macro_rules! on_every_store {
 on_every_store!(
     an_experiment_is_found_by_name_and_by_id,
     a_name_is_taken_until_its_experiment_is_deleted,
+    what_is_written_is_listed_and_nothing_else_is_read_again,
     a_commit_writes_everything_or_nothing,
     events_come_back_in_order_and_in_pages,
     trials_are_filtered_sorted_and_paged,
@@ -38,6 +42,7 @@ on_every_store!(
     numbers_that_are_none_are_read_back,
     numbers_come_where_there_were_none_before,
     pushed_values_get_places_behind_each_other,
+    what_a_collector_says_at_its_end_stays,
     wishes_wait_until_they_are_taken,
     an_older_lease_cannot_write,
 );

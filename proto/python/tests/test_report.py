@@ -113,6 +113,7 @@ def test_children_of_multiprocessing_report_too(server: Served, tmp_path: Path) 
 def test_a_process_that_cannot_hand_over_its_values_fails_loudly(own: Served, tmp_path: Path) -> None:
     folder = tmp_path / "trial"
     folder.mkdir()
+    (folder / "run.json").write_text("{}")
     own.kill()
     env = {"CAIRN_TRIAL_DIR": str(folder), "CAIRN_TRIAL_NAME": "t", "CAIRN_SERVER": own.url, "CAIRN_REPORT_WAIT": "0.2"}
     ended = subprocess.run([sys.executable, "-c", "import cairn; cairn.report(1)"], env=env, capture_output=True, text=True)
@@ -123,6 +124,7 @@ def test_a_process_that_cannot_hand_over_its_values_fails_loudly(own: Served, tm
 
 
 def test_values_that_the_server_refuses_end_in_one_message(server: Served, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
     env = {"CAIRN_TRIAL_DIR": str(tmp_path), "CAIRN_TRIAL_NAME": "nobody", "CAIRN_SERVER": server.url}
     program = "import cairn; cairn.report(1); assert cairn.flush(5)"
     ended = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
@@ -153,6 +155,31 @@ def test_a_model_stored_elsewhere_is_reported(server: Served, tmp_path: Path) ->
         cairn.report_model("s3://b/m", "12")
 
 
+def test_a_trial_that_may_wait_is_told_where_it_reports(server: Served, tmp_path: Path) -> None:
+    command = script(
+        tmp_path,
+        "import pathlib, time, cairn\n"
+        "saved = cairn.trial().checkpoint_dir / 'epoch'\n"
+        "epoch = int(saved.read_text()) if saved.exists() else 0\n"
+        "while epoch < 9:\n"
+        "    epoch += 1\n"
+        "    time.sleep(0.1)\n"
+        "    saved.write_text(str(epoch))\n"
+        f"    with open({str(tmp_path / 'epochs')!r}, 'a') as file: print(cairn.trial().name, epoch, file=file)\n"
+        "    cairn.report(float(cairn.trial().name[-1] > 'm') + 1 / epoch, step=epoch)\n",
+    )
+    spec = pushed("waits", command)
+    rule = {"r_l": "9", "r_min": "3", "form": "promote"}
+    settings = [{"name": name, "value": value} for name, value in rule.items()]
+    spec["spec"]["earlyStopping"] = {"algorithmName": "asha", "algorithmSettings": settings}
+    spec["spec"].update(maxTrialCount=6, parallelTrialCount=2)
+    exp = cairn.submit(spec).wait(60, progress=False)
+    trials = [exp.trial(idx) for idx in range(6)]
+    assert max(trial.attempt for trial in trials) == 2, "somebody has waited and gone on"
+    lines = (tmp_path / "epochs").read_text().splitlines()
+    assert len(lines) == len(set(lines)) == sum(trial.steps or 0 for trial in trials), "no epoch is run twice"
+
+
 def test_a_trial_knows_itself(server: Served, tmp_path: Path) -> None:
     command = script(
         tmp_path,
@@ -166,4 +193,13 @@ def test_a_trial_knows_itself(server: Served, tmp_path: Path) -> None:
     exp = cairn.submit(pushed("itself", command)).wait(60, progress=False)
     trial = exp.trial(0)
     assert exp.logs(0) == f"{trial.name} itself 1\n"
-    assert trial.model is not None and trial.model.digest
+    assert trial.model is not None and trial.model.digest and not trial.model.elsewhere
+    folder = exp.download_model(trial, tmp_path / "downloaded")
+    assert (folder / "weights").read_text() == "1"
+    with pytest.raises(FileExistsError, match="choose another folder"):
+        exp.download_model(trial, folder)
+    kept = Path(trial.model.uri.removeprefix("file://")) / "weights"
+    kept.write_text("2")
+    with pytest.raises(cairn.CairnError):
+        exp.download_model(trial, tmp_path / "damaged")
+    assert not (tmp_path / "damaged").exists()

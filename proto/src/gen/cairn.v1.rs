@@ -22,6 +22,50 @@ pub struct Study {
     pub max_trials: u64,
     #[prost(uint32, tag = "9")]
     pub parallel: u32,
+    /// Architectures are searched: then there are no parameters, and the values of a suggestion are, for each layer, the
+    /// number of its operation and 1 or 0 for each layer before it.
+    #[prost(message, optional, tag = "10")]
+    pub network: ::core::option::Option<Network>,
+}
+/// A chain of layers, each of which is one operation and may read from any layer before it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Network {
+    #[prost(uint32, tag = "1")]
+    pub layers: u32,
+    #[prost(int64, repeated, tag = "2")]
+    pub input_sizes: ::prost::alloc::vec::Vec<i64>,
+    #[prost(int64, repeated, tag = "3")]
+    pub output_sizes: ::prost::alloc::vec::Vec<i64>,
+    #[prost(message, repeated, tag = "4")]
+    pub operations: ::prost::alloc::vec::Vec<Operation>,
+}
+/// One thing that a layer may be.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Operation {
+    #[prost(string, tag = "1")]
+    pub kind: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub parameters: ::prost::alloc::vec::Vec<Constant>,
+}
+/// A parameter of an operation with its value.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Constant {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(oneof = "constant::Value", tags = "2, 3, 4")]
+    pub value: ::core::option::Option<constant::Value>,
+}
+/// Nested message and enum types in `Constant`.
+pub mod constant {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Value {
+        #[prost(string, tag = "2")]
+        Text(::prost::alloc::string::String),
+        #[prost(sint64, tag = "3")]
+        Int(i64),
+        #[prost(double, tag = "4")]
+        Float(f64),
+    }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Parameter {
@@ -180,7 +224,7 @@ pub struct Trial {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HistoryEvent {
-    #[prost(oneof = "history_event::Event", tags = "1, 2, 3")]
+    #[prost(oneof = "history_event::Event", tags = "1, 2, 3, 4, 5")]
     pub event: ::core::option::Option<history_event::Event>,
 }
 /// Nested message and enum types in `HistoryEvent`.
@@ -193,7 +237,23 @@ pub mod history_event {
         Reported(super::Reported),
         #[prost(message, tag = "3")]
         Ended(super::Ended),
+        #[prost(message, tag = "4")]
+        Paused(super::Paused),
+        #[prost(message, tag = "5")]
+        Resumed(super::Resumed),
     }
+}
+/// The trial waits: its run is gone, its checkpoint is sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Paused {
+    #[prost(uint64, tag = "1")]
+    pub trial: u64,
+}
+/// A trial that waited goes on from its checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resumed {
+    #[prost(uint64, tag = "1")]
+    pub trial: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Reported {
@@ -201,7 +261,7 @@ pub struct Reported {
     pub trial: u64,
     #[prost(uint64, tag = "2")]
     pub step: u64,
-    /// One per objective, smaller is better, finite.
+    /// One per objective, smaller is better; infinite where no finite number was reported.
     #[prost(double, repeated, tag = "3")]
     pub costs: ::prost::alloc::vec::Vec<f64>,
 }
@@ -307,6 +367,23 @@ pub struct AskRequest {
     pub first_idx: u64,
     #[prost(uint32, tag = "6")]
     pub n: u32,
+    /// What an earlier answer gave, of use where the prefix is not held: if it is of the same prefix, the history need not be
+    /// sent and learnt from again.
+    #[prost(message, optional, tag = "7")]
+    pub state: ::core::option::Option<State>,
+    /// Whether the answer is to say what was learnt, if that is dear: it is some MiB.
+    #[prost(bool, tag = "8")]
+    pub want_state: bool,
+}
+/// What an algorithm has learnt from a history. A cache that travels: whoever has it not sends the history again.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct State {
+    /// Of which history.
+    #[prost(message, optional, tag = "1")]
+    pub prefix: ::core::option::Option<Prefix>,
+    /// Opaque, and of no use to another study or build.
+    #[prost(bytes = "vec", tag = "2")]
+    pub learnt: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AskReply {
@@ -319,6 +396,9 @@ pub struct AskReply {
     /// What the server holds now.
     #[prost(message, optional, tag = "3")]
     pub prefix: ::core::option::Option<Prefix>,
+    /// If it was wanted and the algorithm has any.
+    #[prost(message, optional, tag = "4")]
+    pub state: ::core::option::Option<State>,
 }
 /// The trial stops once the metric (an objective: its best so far) meets the comparison at or after start_step rows.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -343,6 +423,8 @@ pub struct DecideRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DecideReply {
+    /// Trials that are not named go on, or go on waiting. Those to be resumed come in the order in which places should go to
+    /// them, before new trials.
     #[prost(message, repeated, tag = "1")]
     pub decisions: ::prost::alloc::vec::Vec<Decision>,
     #[prost(message, optional, tag = "2")]
@@ -354,9 +436,6 @@ pub struct Decision {
     pub trial: u64,
     #[prost(enumeration = "decision::Verdict", tag = "2")]
     pub verdict: i32,
-    /// The trial copied from, for VERDICT_COPY.
-    #[prost(uint64, optional, tag = "3")]
-    pub from: ::core::option::Option<u64>,
     #[prost(string, tag = "4")]
     pub reason: ::prost::alloc::string::String,
 }
@@ -380,7 +459,6 @@ pub mod decision {
         Pause = 2,
         Stop = 3,
         Resume = 4,
-        Copy = 5,
     }
     impl Verdict {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -394,7 +472,6 @@ pub mod decision {
                 Self::Pause => "VERDICT_PAUSE",
                 Self::Stop => "VERDICT_STOP",
                 Self::Resume => "VERDICT_RESUME",
-                Self::Copy => "VERDICT_COPY",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -405,7 +482,6 @@ pub mod decision {
                 "VERDICT_PAUSE" => Some(Self::Pause),
                 "VERDICT_STOP" => Some(Self::Stop),
                 "VERDICT_RESUME" => Some(Self::Resume),
-                "VERDICT_COPY" => Some(Self::Copy),
                 _ => None,
             }
         }
@@ -1176,6 +1252,883 @@ pub mod search_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "cairn.v1.Search";
     impl<T> tonic::server::NamedService for SearchServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReportRequest {
+    /// Rising from each message to the next; that of a Hello is of no use.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(oneof = "report_request::What", tags = "2, 3, 4, 5")]
+    pub what: ::core::option::Option<report_request::What>,
+}
+/// Nested message and enum types in `ReportRequest`.
+pub mod report_request {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum What {
+        #[prost(message, tag = "2")]
+        Hello(super::Hello),
+        #[prost(message, tag = "3")]
+        Rows(super::Rows),
+        #[prost(message, tag = "4")]
+        Met(super::Met),
+        #[prost(message, tag = "5")]
+        End(super::End),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ReportReply {
+    #[prost(oneof = "report_reply::What", tags = "1, 2, 3")]
+    pub what: ::core::option::Option<report_reply::What>,
+}
+/// Nested message and enum types in `ReportReply`.
+pub mod report_reply {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum What {
+        #[prost(message, tag = "1")]
+        Welcome(super::Welcome),
+        /// The number of what is safe.
+        #[prost(uint64, tag = "2")]
+        Ack(u64),
+        #[prost(message, tag = "3")]
+        Stop(super::Stop),
+    }
+}
+/// Who collects, and of what.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Hello {
+    #[prost(int64, tag = "1")]
+    pub experiment: i64,
+    #[prost(uint64, tag = "2")]
+    pub trial: u64,
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    #[prost(string, tag = "4")]
+    pub namespace: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub trial_name: ::prost::alloc::string::String,
+}
+/// Where collectors of this run that came before have come to.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Welcome {
+    /// Largest place kept of each source.
+    #[prost(btree_map = "string, uint64", tag = "1")]
+    pub positions: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        u64,
+    >,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Rows {
+    #[prost(message, repeated, tag = "1")]
+    pub rows: ::prost::alloc::vec::Vec<Row>,
+}
+/// A metric value; source, offset and nth are its place.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Row {
+    #[prost(string, tag = "1")]
+    pub source: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    #[prost(uint32, tag = "3")]
+    pub nth: u32,
+    #[prost(string, tag = "4")]
+    pub metric: ::prost::alloc::string::String,
+    /// Microseconds since 1970, if the source says when.
+    #[prost(int64, optional, tag = "5")]
+    pub time: ::core::option::Option<i64>,
+    #[prost(int64, tag = "6")]
+    pub step: i64,
+    #[prost(string, tag = "7")]
+    pub text: ::prost::alloc::string::String,
+}
+/// The rules of early stopping are met, and the program cannot be stopped from where it is seen.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Met {}
+/// The program has ended, and all of its rows are safe.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct End {
+    /// The rule that was met last when all were, if they were, by its number.
+    #[prost(uint32, optional, tag = "1")]
+    pub stopped_by: ::core::option::Option<u32>,
+    /// What a person should know, a line each.
+    #[prost(string, repeated, tag = "2")]
+    pub notes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The model that it has left, once it is kept.
+    #[prost(message, optional, tag = "3")]
+    pub model: ::core::option::Option<Model>,
+    /// The checkpoint that it has left, once it is kept.
+    #[prost(message, optional, tag = "4")]
+    pub checkpoint: ::core::option::Option<Model>,
+    /// Why what it has left as its model cannot be kept.
+    #[prost(string, optional, tag = "5")]
+    pub refused: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// A sealed folder, or a model that its program has stored itself.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Model {
+    #[prost(string, tag = "1")]
+    pub uri: ::prost::alloc::string::String,
+    /// SHA-256 of its manifest, in hex; empty if nobody has verified it.
+    #[prost(string, tag = "2")]
+    pub digest: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    #[prost(string, tag = "4")]
+    pub format: ::prost::alloc::string::String,
+    /// Whether the program has stored it itself.
+    #[prost(bool, tag = "5")]
+    pub elsewhere: bool,
+}
+/// The run is no longer wanted: its program is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Stop {
+    #[prost(uint64, tag = "1")]
+    pub grace_millis: u64,
+}
+/// Generated client implementations.
+pub mod observe_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Takes in what collectors read.
+    #[derive(Debug, Clone)]
+    pub struct ObserveClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ObserveClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ObserveClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ObserveClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// One collector of one run. The first message is a Hello, answered by a Welcome; then each Rows, Met and End is
+        /// answered by an Ack with its number once it is safe, in their order. A Stop may come at any time and more than once.
+        /// After a broken line everything that was not acknowledged is sent again; rows are known by their places and kept
+        /// once.
+        /// NOT_FOUND: there is no such run, and its rows are of no use. UNAUTHENTICATED, PERMISSION_DENIED: somebody else's.
+        pub async fn report(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::ReportRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ReportReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/cairn.v1.Observe/Report");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("cairn.v1.Observe", "Report"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod observe_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ObserveServer.
+    #[async_trait]
+    pub trait Observe: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Report method.
+        type ReportStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ReportReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// One collector of one run. The first message is a Hello, answered by a Welcome; then each Rows, Met and End is
+        /// answered by an Ack with its number once it is safe, in their order. A Stop may come at any time and more than once.
+        /// After a broken line everything that was not acknowledged is sent again; rows are known by their places and kept
+        /// once.
+        /// NOT_FOUND: there is no such run, and its rows are of no use. UNAUTHENTICATED, PERMISSION_DENIED: somebody else's.
+        async fn report(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::ReportRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::ReportStream>, tonic::Status>;
+    }
+    /// Takes in what collectors read.
+    #[derive(Debug)]
+    pub struct ObserveServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ObserveServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ObserveServer<T>
+    where
+        T: Observe,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/cairn.v1.Observe/Report" => {
+                    #[allow(non_camel_case_types)]
+                    struct ReportSvc<T: Observe>(pub Arc<T>);
+                    impl<
+                        T: Observe,
+                    > tonic::server::StreamingService<super::ReportRequest>
+                    for ReportSvc<T> {
+                        type Response = super::ReportReply;
+                        type ResponseStream = T::ReportStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                tonic::Streaming<super::ReportRequest>,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Observe>::report(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ReportSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ObserveServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "cairn.v1.Observe";
+    impl<T> tonic::server::NamedService for ObserveServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutRequest {
+    #[prost(oneof = "put_request::What", tags = "1, 2")]
+    pub what: ::core::option::Option<put_request::What>,
+}
+/// Nested message and enum types in `PutRequest`.
+pub mod put_request {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum What {
+        #[prost(message, tag = "1")]
+        File(super::File),
+        #[prost(bytes, tag = "2")]
+        Piece(::prost::alloc::vec::Vec<u8>),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct File {
+    /// Whose it is.
+    #[prost(message, optional, tag = "1")]
+    pub run: ::core::option::Option<Hello>,
+    /// Its path below the run's place, such as `model/weights.bin`.
+    #[prost(string, tag = "2")]
+    pub key: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "3")]
+    pub size: u64,
+    /// SHA-256 of its bytes, in hex.
+    #[prost(string, tag = "4")]
+    pub sha256: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PutReply {
+    #[prost(oneof = "put_reply::What", tags = "1, 2")]
+    pub what: ::core::option::Option<put_reply::What>,
+}
+/// Nested message and enum types in `PutReply`.
+pub mod put_reply {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum What {
+        /// How much of it is there.
+        #[prost(uint64, tag = "1")]
+        At(u64),
+        #[prost(message, tag = "2")]
+        Kept(super::Kept),
+    }
+}
+/// The file is whole and safe.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Kept {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRequest {
+    /// Who asks.
+    #[prost(message, optional, tag = "1")]
+    pub run: ::core::option::Option<Hello>,
+    /// The place that the key is below: experiment, trial and attempt, in the namespace of who asks.
+    #[prost(string, tag = "2")]
+    pub experiment: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub trial: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "4")]
+    pub attempt: u32,
+    #[prost(string, tag = "5")]
+    pub key: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Piece {
+    #[prost(bytes = "vec", tag = "1")]
+    pub bytes: ::prost::alloc::vec::Vec<u8>,
+}
+/// Generated client implementations.
+pub mod artifacts_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Keeps files of runs. Whoever speaks is known as in Observe.
+    #[derive(Debug, Clone)]
+    pub struct ArtifactsClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> ArtifactsClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ArtifactsClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ArtifactsClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Keeps one file of one run. The first message is a File. It is answered by how much of it is there already, from an
+        /// earlier call that broke off; Pieces follow from there on. Kept comes last, once the file is whole and safe.
+        /// RESOURCE_EXHAUSTED: there is no room. DATA_LOSS: it is not what was announced, and nothing of it stays.
+        pub async fn put(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::PutRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::PutReply>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/cairn.v1.Artifacts/Put");
+            let mut req = request.into_streaming_request();
+            req.extensions_mut().insert(GrpcMethod::new("cairn.v1.Artifacts", "Put"));
+            self.inner.streaming(req, path, codec).await
+        }
+        /// The bytes of a file of a run in the same namespace. NOT_FOUND: there is none.
+        pub async fn get(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::Piece>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/cairn.v1.Artifacts/Get");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("cairn.v1.Artifacts", "Get"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod artifacts_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ArtifactsServer.
+    #[async_trait]
+    pub trait Artifacts: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Put method.
+        type PutStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::PutReply, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Keeps one file of one run. The first message is a File. It is answered by how much of it is there already, from an
+        /// earlier call that broke off; Pieces follow from there on. Kept comes last, once the file is whole and safe.
+        /// RESOURCE_EXHAUSTED: there is no room. DATA_LOSS: it is not what was announced, and nothing of it stays.
+        async fn put(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::PutRequest>>,
+        ) -> std::result::Result<tonic::Response<Self::PutStream>, tonic::Status>;
+        /// Server streaming response type for the Get method.
+        type GetStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::Piece, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The bytes of a file of a run in the same namespace. NOT_FOUND: there is none.
+        async fn get(
+            &self,
+            request: tonic::Request<super::GetRequest>,
+        ) -> std::result::Result<tonic::Response<Self::GetStream>, tonic::Status>;
+    }
+    /// Keeps files of runs. Whoever speaks is known as in Observe.
+    #[derive(Debug)]
+    pub struct ArtifactsServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ArtifactsServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ArtifactsServer<T>
+    where
+        T: Artifacts,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/cairn.v1.Artifacts/Put" => {
+                    #[allow(non_camel_case_types)]
+                    struct PutSvc<T: Artifacts>(pub Arc<T>);
+                    impl<T: Artifacts> tonic::server::StreamingService<super::PutRequest>
+                    for PutSvc<T> {
+                        type Response = super::PutReply;
+                        type ResponseStream = T::PutStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::PutRequest>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Artifacts>::put(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PutSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/cairn.v1.Artifacts/Get" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetSvc<T: Artifacts>(pub Arc<T>);
+                    impl<
+                        T: Artifacts,
+                    > tonic::server::ServerStreamingService<super::GetRequest>
+                    for GetSvc<T> {
+                        type Response = super::Piece;
+                        type ResponseStream = T::GetStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Artifacts>::get(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ArtifactsServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "cairn.v1.Artifacts";
+    impl<T> tonic::server::NamedService for ArtifactsServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

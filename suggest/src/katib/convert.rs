@@ -9,7 +9,7 @@ use study::{
     Space, Study, Suggestion, Trial, TrialIdx, Value,
 };
 
-use super::{python, validate};
+use super::{nas, python, validate};
 
 /// The study of an experiment. Settings that its algorithm has no use for are left out.
 ///
@@ -23,7 +23,10 @@ pub(super) fn study_from_proto(experiment: &wire::Experiment) -> Result<Study, V
     let random_state = random_state.and_then(|setting| python::int(&setting.value).ok());
     Ok(Study {
         name: experiment.name.clone(),
-        space: space(spec.parameter_specs.iter().flat_map(|specs| &specs.parameters))?,
+        space: match nas::config(&spec) {
+            Some(config) => nas::space(config, &algorithm)?,
+            None => space(spec.parameter_specs.iter().flat_map(|specs| &specs.parameters))?,
+        },
         objectives: vec![objective(spec.objective.as_ref())],
         algorithm: Algorithm { name: algorithm.algorithm_name, settings },
         early_stopping: None,
@@ -218,6 +221,9 @@ fn assignment_from_proto(study: &Study, trial: &wire::Trial) -> Option<Assignmen
     let resource = study.algorithm.settings.get("resource_name");
     let mut assignment = Assignment(vec![None; parameters.len()]);
     let written = trial.spec.as_ref()?.parameter_assignments.as_ref()?;
+    if study.space.network().is_some() {
+        return study.space.project(written.assignments.iter().map(|a| (a.name.as_str(), a.value.as_str())));
+    }
     for (i, written) in written.assignments.iter().enumerate() {
         // Most often they come in the order of the space.
         let in_order = parameters.get(i).is_some_and(|parameter| parameter.name == written.name);
@@ -242,14 +248,18 @@ fn within(domain: &Domain, value: Value) -> Value {
 
 /// A suggestion as the wire has it: every parameter, its value as Katib's Python services write it.
 pub(super) fn suggestion_to_proto(space: &Space, suggestion: &Suggestion) -> ParameterAssignments {
-    let assignments =
-        space.parameters().iter().zip(&suggestion.assignment.0).filter_map(|(parameter, value)| {
-            let value = match (*value)? {
-                Value::Float(x) => python::float_text(x),
-                value => parameter.domain.text(value),
-            };
-            Some(wire::ParameterAssignment { name: parameter.name.clone(), value })
-        });
+    let text = |(parameter, value): (&Parameter, &Option<Value>)| {
+        let value = match (*value)? {
+            Value::Float(x) => study::float_text(x),
+            value => parameter.domain.text(value),
+        };
+        Some((parameter.name.clone(), value))
+    };
+    let texts = match space.network() {
+        Some(_) => space.texts(&suggestion.assignment),
+        None => space.parameters().iter().zip(&suggestion.assignment.0).filter_map(text).collect(),
+    };
+    let assignments = texts.into_iter().map(|(name, value)| wire::ParameterAssignment { name, value });
     ParameterAssignments { assignments: assignments.collect(), trial_name: String::new(), labels: [].into() }
 }
 

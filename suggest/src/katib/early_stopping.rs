@@ -73,7 +73,7 @@ impl EarlyStopping for EarlyStoppingService {
                 };
                 early_stopping_rules.push(wire::EarlyStoppingRule {
                     name: objective.metric,
-                    value: python::float_text(median(means)),
+                    value: study::float_text(median(means)),
                     comparison: comparison.into(),
                     start_step: i32::try_from(settings.start_step).unwrap_or(i32::MAX),
                 });

@@ -1,5 +1,8 @@
 //! The rows of the registry: all that is known of each algorithm, in one place.
 
+use std::sync::Arc;
+
+use algorithms::Sampler;
 use algorithms::auto::Auto;
 use algorithms::cmaes::Cmaes;
 use algorithms::defaults::DefaultsFirst;
@@ -8,12 +11,15 @@ use algorithms::gp::Gp;
 use algorithms::grid::Grid;
 use algorithms::halving::Halving;
 use algorithms::local_search::LocalSearch;
-use algorithms::median::MedianStop;
+use algorithms::pbt::Pbt;
 use algorithms::random::Random;
 use algorithms::settings::SettingsError;
 use algorithms::sobol::Sobol;
 use algorithms::tpe::Tpe;
-use algorithms::{Sampler, Scheduler};
+use nas::Architectures;
+use nas::darts::Darts;
+use nas::enas::Enas;
+use nas::search::{Bananas, RegularizedEvolution};
 use study::Study;
 
 use super::warnings;
@@ -37,18 +43,13 @@ pub(super) struct Row {
     pub(super) source: &'static str,
     /// Whether settings that it does not know are passed over with a warning, as Katib's service of that name does.
     pub(super) lenient: bool,
+    /// Whether it takes long to be told.
+    pub(super) slow: bool,
+    /// Whether its trials begin from checkpoints of others.
+    pub(super) copies: bool,
     /// What people should hear of a study beside its limits.
     pub(super) warn: fn(&Study) -> Vec<String>,
     pub(super) make: Make,
-}
-
-/// What is said of a scheduler, and how it is made.
-pub(super) struct Stopper {
-    pub(super) name: &'static str,
-    pub(super) summary: &'static str,
-    pub(super) settings: &'static [Setting],
-    pub(super) source: &'static str,
-    pub(super) make: fn(&Study) -> Result<Box<dyn Scheduler>, SettingsError>,
 }
 
 impl Row {
@@ -101,6 +102,60 @@ const HALVING: &[Setting] = &[
     SEED,
 ];
 
+/// What searches architectures alone, which are names.
+const NO_PARAMETERS: &[(Feature, Can)] = &[
+    (Feature::Float, Can::No),
+    (Feature::Int, Can::No),
+    (Feature::Discrete, Can::No),
+    (Feature::Conditional, Can::No),
+    (Feature::Constraints, Can::No),
+    (Feature::Priors, Can::No),
+];
+
+/// What searches architectures, which may be choices of any kind.
+const OF_ARCHITECTURES: &[(Feature, Can)] =
+    &[(Feature::Float, Can::No), (Feature::Constraints, Can::No), (Feature::Priors, Can::No)];
+
+const ENAS: &[Setting] = &[
+    ("controller_hidden_size", "64", "size of the LSTM's state"),
+    ("controller_temperature", "5", "what logits are divided by, or None"),
+    ("controller_tanh_const", "2.25", "bound of the logits, or None"),
+    ("controller_entropy_weight", "0.00001", "weight of the entropy of decisions, or None"),
+    ("controller_baseline_decay", "0.999", "how much of the moving baseline an update keeps, above 0 to 1"),
+    ("controller_learning_rate", "0.00005", "step of Adam, above 0 to 1"),
+    ("controller_skip_target", "0.4", "wished share of skip connections, above 0 to 1"),
+    ("controller_skip_weight", "0.8", "weight of the divergence from that share, or None"),
+    ("controller_train_steps", "50", "updates after each trial"),
+    ("controller_log_every_steps", "10", "accepted and not used"),
+    SEED,
+];
+
+const DARTS: &[Setting] = &[
+    ("num_epochs", "50", "epochs of the search"),
+    ("w_lr", "0.025", "learning rate of the weights, at first"),
+    ("w_lr_min", "0.001", "the same at the end"),
+    ("w_momentum", "0.9", "momentum of the weights"),
+    ("w_weight_decay", "0.0003", "weight decay of the weights"),
+    ("w_grad_clip", "5", "bound of the weights' gradient"),
+    ("alpha_lr", "0.0003", "learning rate of the architecture"),
+    ("alpha_weight_decay", "0.001", "weight decay of the architecture"),
+    ("batch_size", "128", "examples of a batch, or None"),
+    ("num_workers", "4", "workers that load data"),
+    ("init_channels", "16", "channels of the first cell"),
+    ("print_step", "50", "batches between two lines of the log"),
+    ("num_nodes", "4", "nodes of a cell"),
+    ("stem_multiplier", "3", "channels of the stem, as a multiple"),
+];
+
+/// The architectures that a study's points are.
+fn architectures(study: &Study) -> Result<Arc<dyn Architectures>, SettingsError> {
+    nas::architectures_of(&study.space).ok_or_else(|| SettingsError::Unsuited {
+        algorithm: study.algorithm.name.clone(),
+        problem: "it chooses among finitely many architectures, and a parameter has a continuum of values"
+            .into(),
+    })
+}
+
 pub(super) const SAMPLERS: &[Row] = &[
     Row {
         name: "auto",
@@ -111,6 +166,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "rule of Cairn",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::none,
         make: |study| Ok(Box::new(Auto::new(study)?)),
     },
@@ -122,6 +179,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Bergstra and Bengio 2012, JMLR 13:281",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::none,
         make: |study| Ok(Box::new(Random::new(study)?)),
     },
@@ -133,6 +192,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[(Feature::Float, Can::Within("10 points each")), (Feature::Priors, Can::No)],
         source: "Fisher 1935, The Design of Experiments",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::grid,
         make: |study| Ok(Box::new(Grid::new(study)?)),
     },
@@ -144,6 +205,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Sobol 1967; Joe and Kuo 2008; Burley 2020, JCGT 9(4):1",
         lenient: true,
+        slow: false,
+        copies: false,
         warn: warnings::none,
         make: |study| Ok(Box::new(Sobol::new(study)?)),
     },
@@ -155,6 +218,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Bergstra et al. 2011, NeurIPS; Watanabe 2023, arXiv:2304.11127",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::none,
         make: |study| Ok(Box::new(Tpe::new(study)?)),
     },
@@ -166,6 +231,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Falkner et al. 2018, arXiv:1807.01774",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::none,
         make: |study| Ok(Box::new(Tpe::new(study)?)),
     },
@@ -178,11 +245,18 @@ pub(super) const SAMPLERS: &[Row] = &[
             ("acq_func", "EI", "what is maximised: EI (its logarithm), PI or LCB"),
             ("base_estimator", "GP", "the model; only GP is offered"),
             ("acq_optimizer", "auto", "accepted and not used"),
+            (
+                "stop_regret",
+                "0",
+                "the search ends once less than so many deviations of the noise is left to gain; 0: never",
+            ),
             SEED,
         ],
         limits: &[],
         source: "Jones et al. 1998, J. Glob. Optim. 13:455; Ament et al. 2023, arXiv:2310.20708",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::gp,
         make: |study| Ok(Box::new(Gp::new(study)?)),
     },
@@ -198,6 +272,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[(Feature::Priors, Can::No)],
         source: "Hansen 2016, arXiv:1604.00772; Hansen 2009, GECCO; Ros and Hansen 2008, PPSN; Hamano et al. 2024, arXiv:2405.09962",
         lenient: true,
+        slow: false,
+        copies: false,
         warn: warnings::cmaes,
         make: |study| Ok(Box::new(Cmaes::new(study)?)),
     },
@@ -214,6 +290,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[(Feature::Priors, Can::Within("its first points only"))],
         source: "Real et al. 2019, arXiv:1802.01548",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::none,
         make: |study| Ok(Box::new(Evolution::new(study)?)),
     },
@@ -229,6 +307,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[(Feature::Priors, Can::Within("its first points only"))],
         source: "Rechenberg 1973, Evolutionsstrategie; Kern et al. 2004, Nat. Comput. 3:77",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::none,
         make: |study| Ok(Box::new(LocalSearch::new(study)?)),
     },
@@ -240,6 +320,8 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Li et al. 2018, JMLR 18:185; promotion as in asha",
         lenient: true,
+        slow: false,
+        copies: false,
         warn: warnings::hyperband,
         make: |study| Ok(Box::new(Halving::hyperband(study)?)),
     },
@@ -251,18 +333,109 @@ pub(super) const SAMPLERS: &[Row] = &[
         limits: &[],
         source: "Li et al. 2018, arXiv:1810.05934",
         lenient: false,
+        slow: false,
+        copies: false,
         warn: warnings::asha,
         make: |study| Ok(Box::new(Halving::asha(study)?)),
     },
+    Row {
+        name: "enas",
+        aliases: &[],
+        summary: "writes architectures of nasConfig by an LSTM that learns from each one's own objective",
+        settings: ENAS,
+        limits: NO_PARAMETERS,
+        source: "Pham et al. 2018, arXiv:1802.03268",
+        lenient: false,
+        slow: true,
+        copies: false,
+        warn: warnings::none,
+        make: |study| Ok(Box::new(Enas::new(study)?)),
+    },
+    Row {
+        name: "darts",
+        aliases: &[],
+        summary: "gives every trial the whole of nasConfig, which it searches by itself in one training",
+        settings: DARTS,
+        limits: NO_PARAMETERS,
+        source: "Liu et al. 2019, arXiv:1806.09055",
+        lenient: true,
+        slow: false,
+        copies: false,
+        warn: warnings::darts,
+        make: |study| Ok(Box::new(Darts::new(study)?)),
+    },
+    Row {
+        name: "bananas",
+        aliases: &[],
+        summary: "models an architecture's cost by the paths through it, and tries what a draw from the model promises",
+        settings: &[
+            ("n_startup_trials", "10", "measured architectures before the first model, at least 8"),
+            SEED,
+        ],
+        limits: OF_ARCHITECTURES,
+        source: "White et al. 2021, arXiv:1910.11858; a Gaussian process in place of its ensemble",
+        lenient: false,
+        slow: false,
+        copies: false,
+        warn: warnings::architectures,
+        make: |study| Ok(Box::new(Bananas::new(study, architectures(study)?)?)),
+    },
+    Row {
+        name: "nas-evolution",
+        aliases: &[],
+        summary: "evolution over architectures: those that count as one are tried once",
+        settings: &[
+            ("population", "15", "architectures that may have children: the last so many"),
+            ("tournament", "10", "of how many drawn from them the best is the parent"),
+            ("crossover", "0", "share of the children with a second parent, from 0 to 1"),
+            SEED,
+        ],
+        limits: OF_ARCHITECTURES,
+        source: "Real et al. 2019, arXiv:1802.01548",
+        lenient: false,
+        slow: false,
+        copies: false,
+        warn: warnings::architectures,
+        make: |study| Ok(Box::new(RegularizedEvolution::new(study, architectures(study)?)?)),
+    },
+    Row {
+        name: "nas-local-search",
+        aliases: &[],
+        summary: "tries what differs in one place from the best architecture; those that count as one are tried once",
+        settings: &[("n_startup_trials", "10", "architectures drawn before the first search"), SEED],
+        limits: OF_ARCHITECTURES,
+        source: "White et al. 2021, arXiv:2005.02960",
+        lenient: false,
+        slow: false,
+        copies: false,
+        warn: warnings::architectures,
+        make: |study| Ok(Box::new(nas::search::LocalSearch::new(study, architectures(study)?)?)),
+    },
+    Row {
+        name: "pbt",
+        aliases: &[],
+        summary: "trains a population in turns; the worst take over checkpoints of the best and change their parameters",
+        settings: &[
+            ("n_population", "20", "members that train in turns, at least 5"),
+            (
+                "truncation_threshold",
+                "0.2",
+                "share of the members that is copied from, and that copies, from 0 to 1",
+            ),
+            ("resample_probability", "0", "chance of each parameter to be drawn anew instead of perturbed"),
+            (
+                "suggestion_trial_dir",
+                "",
+                "path in command, args and env in whose place a trial gets its CAIRN_CHECKPOINT_DIR",
+            ),
+            SEED,
+        ],
+        limits: &[(Feature::Priors, Can::Within("its first points only"))],
+        source: "Jaderberg et al. 2017, arXiv:1711.09846",
+        lenient: false,
+        slow: false,
+        copies: true,
+        warn: warnings::none,
+        make: |study| Ok(Box::new(Pbt::new(study)?)),
+    },
 ];
-
-pub(super) const STOPPERS: &[Stopper] = &[Stopper {
-    name: "medianstop",
-    summary: "ends trials that are worse than the median of the others was by then",
-    settings: &[
-        ("min_trials_required", "3", "succeeded trials before which nobody is stopped"),
-        ("start_step", "4", "reports of a trial that are looked at"),
-    ],
-    source: "Golovin et al. 2017, KDD",
-    make: |study| Ok(Box::new(MedianStop::new(study)?)),
-}];

@@ -13,9 +13,10 @@ pub(super) fn of(row: &'static Row, study: &Study) -> Vec<String> {
         Can::Within(limit) => Some(format!("algorithm `{}`: {}: {limit}", row.name, need.plural())),
         Can::Yes | Can::No => None,
     });
+    // What DARTS does not know its trials may.
+    let fate = if row.name == "darts" { "it is given to the trial as it is" } else { "it is ignored" };
     let ignored = row.ignored(study);
-    let ignored =
-        ignored.map(|name| format!("algorithm `{}` has no setting `{name}`; it is ignored", row.name));
+    let ignored = ignored.map(|name| format!("algorithm `{}` has no setting `{name}`; {fate}", row.name));
     limits.chain(ignored).chain((row.warn)(&row.heard(study))).collect()
 }
 
@@ -51,6 +52,26 @@ pub(super) fn gp(study: &Study) -> Vec<String> {
     warnings
 }
 
+/// Edges that make no cells.
+pub(super) fn architectures(study: &Study) -> Vec<String> {
+    let is_edge = |name: &str| name.starts_with("edge_") || name.starts_with("inputs_");
+    let wanted = study.space.parameters().iter().any(|parameter| is_edge(&parameter.name));
+    let warning = "the parameters are searched as choices, not as cells, of which many compute the same: name one for each \
+                   edge, edge_0_1, edge_0_2, edge_1_2 and so on, with the same list of known operations, and no others";
+    let is_other = wanted && nas::CellSpace::of(&study.space).is_none();
+    is_other.then(|| warning.to_owned()).into_iter().collect()
+}
+
+/// Fewer trials than a bracket of the study's scheduler needs.
+pub(super) fn brackets(study: &Study) -> Option<String> {
+    let (needed, max) = (algorithms::schedule::too_few(study)?, study.max_trials?);
+    let name = &study.early_stopping.as_ref()?.name;
+    Some(format!(
+        "maxTrialCount is {max}, and `{name}` compares {needed} trials before one goes on; fewer are compared all the same, but \
+         little is saved: use at least {needed}, or a larger r_min"
+    ))
+}
+
 /// A deviation in other units than ours.
 pub(super) fn cmaes(study: &Study) -> Vec<String> {
     let sigma = study.algorithm.settings.get("sigma").and_then(|text| text.trim().parse::<f64>().ok());
@@ -70,6 +91,13 @@ pub(super) fn hyperband(study: &Study) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Several trials of one point.
+pub(super) fn darts(study: &Study) -> Vec<String> {
+    let several = study.parallel > 1 || study.max_trials.is_none_or(|trials| trials > 1);
+    let warning = "every trial of `darts` does the same; set maxTrialCount and parallelTrialCount to 1";
+    several.then(|| warning.to_owned()).into_iter().collect()
 }
 
 /// Resources outside of their parameter; that waits for nobody.

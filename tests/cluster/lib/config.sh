@@ -33,6 +33,25 @@ contexts:
 K
 }
 
+# Who has written what, one line a request; controllers and nodes are left out, and so is what says nothing of an object.
+write_audit() {
+  cat >"$dir/audit.yaml" <<K
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+- {level: None, verbs: [get, list, watch]}
+- {level: None, userGroups: ["system:serviceaccounts", "system:nodes"]}
+- level: None
+  resources:
+  - {group: "", resources: [events, nodes, nodes/status, pods/status, pods/binding]}
+  - {group: events.k8s.io}
+  - {group: coordination.k8s.io}
+  - {group: authorization.k8s.io}
+- {level: Metadata}
+K
+}
+
 write_containerd() {
   mkdir -p "$dir/cni"
   snapshotter >"$dir/snapshotter"

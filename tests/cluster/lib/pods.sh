@@ -43,9 +43,14 @@ busybox_image() {
 gpus() { # how many
   [[ ${1:-} =~ ^[0-9]+$ ]] || usage "how many GPUs"
   has_pods
+  offer nvidia.com~1gpu "$1"
+}
+
+# The node says that it has this.
+offer() { # resource as JSON pointers have it, amount
   local kind patch=()
   for kind in capacity allocatable; do # the kubelet would copy the one to the other, but in ten seconds
-    patch+=('{"op": "add", "path": "/status/'"$kind"'/nvidia.com~1gpu", "value": "'"$1"'"}')
+    patch+=('{"op": "add", "path": "/status/'"$kind/$1"'", "value": "'"$2"'"}')
   done
   enter kubectl patch node node1 --subresource=status --type=json -p "[${patch[0]}, ${patch[1]}]" >/dev/null
 }
@@ -85,6 +90,8 @@ operator() { # name
     cp -r "$here/operators/$name/overlay" "$work/"
     ln -sfn "$(readlink "$bin/$name.module")" "$work/module"
     image "local/$name:1" "$work/root" '["/manager"]'
+    # shellcheck source=/dev/null
+    [ ! -e "$here/operators/$name/pods.sh" ] || . "$here/operators/$name/pods.sh"
     (enter kubectl apply --server-side -k "$work/overlay") >/dev/null
     namespace=$(sed -n 's/^namespace: //p' "$work/overlay/kustomization.yaml")
     (enter kubectl wait --for=condition=Available deployment --all --timeout=180s -n "$namespace") >/dev/null ||

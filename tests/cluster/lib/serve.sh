@@ -53,6 +53,7 @@ hide_host() {
 start_control_plane() { # address
   local etcd=http://$1:2379 limits=(--kube-api-qps=500 --kube-api-burst=1000) # a benchmark would measure the usual 20 a second
   write_keys "$1"
+  write_audit
   start etcd --data-dir "$dir/etcd" --unsafe-no-fsync --logger=zap --listen-client-urls "$etcd" --advertise-client-urls "$etcd" \
     --listen-peer-urls "http://$1:2380" --initial-advertise-peer-urls "http://$1:2380" --initial-cluster "default=http://$1:2380"
   start kube-apiserver --etcd-servers="$etcd" --bind-address="$(listen "$1")" --advertise-address="$node_ip" \
@@ -60,7 +61,7 @@ start_control_plane() { # address
     --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$dir/keys/accounts.pub" \
     --service-account-signing-key-file="$dir/keys/accounts.key" --service-cluster-ip-range="$services" \
     --token-auth-file="$dir/keys/tokens.csv" --authorization-mode=Node,RBAC --allow-privileged=true \
-    --kubelet-preferred-address-types=InternalIP
+    --kubelet-preferred-address-types=InternalIP --audit-policy-file="$dir/audit.yaml" --audit-log-path="$dir/audit.log"
   until_true kube-apiserver "kubectl get --raw /readyz"
   start kube-controller-manager --kubeconfig="$KUBECONFIG" --root-ca-file="$dir/keys/ca.crt" --leader-elect=false \
     --service-account-private-key-file="$dir/keys/accounts.key" --use-service-account-credentials=true \

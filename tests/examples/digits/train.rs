@@ -3,15 +3,21 @@
 //! The data set is `digits.txt` beside this file: one image a line, its digit, a space, and 8 x 8 pixels of 0 to 16 as
 //! `0` to `g`. Every fifth image is held out for testing. The network is plain softmax regression on ReLU features,
 //! trained by stochastic gradient descent with momentum (Rumelhart, Hinton and Williams 1986, Nature 323:533).
+//!
+//! What it leaves it can serve too: `digits serve`.
+
+mod serve;
 
 use std::error::Error;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+use serde_json::Value;
+
+use serve::{CLASSES, PIXELS, most_likely};
+
 const DATA: &str = include_str!("digits.txt");
-const PIXELS: usize = 64;
-const CLASSES: usize = 10;
 
 /// What may be tuned.
 struct Settings {
@@ -25,6 +31,12 @@ struct Settings {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::args().nth(1).as_deref() == Some("serve") {
+        return serve::serve(std::env::args().skip(2), |folder| {
+            let network = Network::load(folder)?;
+            Ok(move |pixels: &[f64]| network.forward(pixels).1)
+        });
+    }
     let settings = Settings::read(std::env::args().skip(1))?;
     let (train, test) = images()?;
     let mut random = Random(settings.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
@@ -45,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     if let Some(folder) = std::env::var_os("CAIRN_MODEL_DIR") {
-        network.save(Path::new(&folder))?;
+        network.save(Path::new(&folder), &test[0].pixels)?;
     }
     Ok(())
 }
@@ -195,11 +207,11 @@ impl Network {
     }
 
     fn digit(&self, pixels: &[f64]) -> usize {
-        let (_, chances) = self.forward(pixels);
-        (0..CLASSES).max_by(|a, b| chances[*a].total_cmp(&chances[*b])).unwrap_or(0)
+        most_likely(&self.forward(pixels).1)
     }
 
-    fn save(&self, folder: &Path) -> std::io::Result<()> {
+    /// Writes the network, and for an image the request that asks for it and the answer to it.
+    fn save(&self, folder: &Path, image: &[f64]) -> std::io::Result<()> {
         let list = |layer: &Layer| layer.weights.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
         let text = format!(
             "{{\"hidden\":{},\"first\":[{}],\"second\":[{}]}}\n",
@@ -208,7 +220,24 @@ impl Network {
             list(&self.second)
         );
         fs::write(folder.join("network.json"), text)?;
-        fs::write(folder.join("model.yaml"), "format: custom\n")
+        serve::describe(folder, "custom", image, &self.forward(image).1)
+    }
+
+    /// Reads what was saved.
+    fn load(folder: &Path) -> Result<Self, Box<dyn Error>> {
+        let saved: Value = serde_json::from_slice(&fs::read(folder.join("network.json"))?)?;
+        let hidden = saved["hidden"].as_u64().ok_or("network.json says no `hidden`")? as usize;
+        let mut network = Self::new(hidden, &mut Random(1));
+        for (name, layer) in [("first", &mut network.first), ("second", &mut network.second)] {
+            let weights = saved[name].as_array().ok_or_else(|| format!("network.json has no `{name}`"))?;
+            if weights.len() != layer.weights.len() {
+                return Err(format!("`{name}` of network.json has {} weights", weights.len()).into());
+            }
+            for (to, from) in layer.weights.iter_mut().zip(weights) {
+                *to = from.as_f64().ok_or("a weight that is none")?;
+            }
+        }
+        Ok(network)
     }
 }
 

@@ -6,31 +6,37 @@ use e2e::{Cairn, Cluster, Running, until};
 use serde_json::Value;
 
 /// A namespace of the cluster, and a Cairn that looks at it alone.
-struct Story {
-    cluster: &'static Cluster,
-    cairn: Cairn,
-    namespace: &'static str,
+pub(super) struct Story {
+    pub(super) cluster: &'static Cluster,
+    pub(super) cairn: Cairn,
+    pub(super) namespace: &'static str,
 }
 
 impl Story {
     /// `None`, which is said, where no cluster can run.
-    fn begin(namespace: &'static str) -> Option<Self> {
+    pub(super) fn begin(namespace: &'static str) -> Option<Self> {
         static INSTALLED: OnceLock<()> = OnceLock::new();
         let cluster = Cluster::shared()?;
         INSTALLED.get_or_init(|| {
             let install = Running::start(command(cluster, &["install", "--crds"]));
-            assert!(install.end().ok().stderr.contains("installed experiments.kubeflow.org"));
+            assert!(
+                install
+                    .end()
+                    .ok()
+                    .stderr
+                    .contains("installed customresourcedefinitions/experiments.kubeflow.org")
+            );
         });
         cluster.namespace(namespace);
         Some(Self { cluster, cairn: Cairn::new(), namespace })
     }
 
     /// Starts the server, and waits until it serves.
-    fn serve(&self) -> Running {
+    pub(super) fn serve(&self) -> Running {
         self.serve_with(&[])
     }
 
-    fn serve_with(&self, more: &[&str]) -> Running {
+    pub(super) fn serve_with(&self, more: &[&str]) -> Running {
         let dir = self.cairn.path().display().to_string();
         let args = ["serve", "--kubernetes", "--watch-namespace", self.namespace, "--dir", &dir];
         let args = [&args[..], &["--listen", "127.0.0.1:0"], more].concat();
@@ -39,24 +45,24 @@ impl Story {
         server
     }
 
-    fn apply(&self, manifest: &str) {
+    pub(super) fn apply(&self, manifest: &str) {
         self.cluster.apply_in(self.namespace, manifest);
     }
 
-    fn kubectl(&self, args: &[&str]) -> String {
+    pub(super) fn kubectl(&self, args: &[&str]) -> String {
         self.cluster.kubectl(&[&["-n", self.namespace], args].concat())
     }
 
-    fn get(&self, what: &str) -> Value {
+    pub(super) fn get(&self, what: &str) -> Value {
         serde_json::from_str(&self.kubectl(&["get", what, "-o", "json"])).unwrap()
     }
 
-    fn items(&self, what: &str) -> Vec<Value> {
+    pub(super) fn items(&self, what: &str) -> Vec<Value> {
         self.get(what)["items"].as_array().unwrap().clone()
     }
 
     /// Waits until the last condition of an experiment is this; the experiment.
-    fn until_is(&self, name: &str, condition: &str) -> Value {
+    pub(super) fn until_is(&self, name: &str, condition: &str) -> Value {
         until(&format!("{name} is {condition}"), || {
             let experiment = self.get(&format!("experiment/{name}"));
             (conditions(&experiment).last()?.0 == condition).then_some(experiment)
@@ -72,24 +78,24 @@ impl Story {
     }
 }
 
-fn command(cluster: &Cluster, args: &[&str]) -> std::process::Command {
+pub(super) fn command(cluster: &Cluster, args: &[&str]) -> std::process::Command {
     let mut command = cluster.enter(e2e::cairn::binary());
     command.args(args);
     command
 }
 
-fn conditions(resource: &Value) -> Vec<(String, String)> {
+pub(super) fn conditions(resource: &Value) -> Vec<(String, String)> {
     let word = |condition: &Value, word: &str| condition[word].as_str().unwrap_or_default().to_owned();
     let list = resource["status"]["conditions"].as_array().cloned().unwrap_or_default();
     list.iter().map(|condition| (word(condition, "type"), word(condition, "status"))).collect()
 }
 
-fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
 }
 
 /// An experiment whose trials run a script, which finds `x` in a variable.
-fn experiment(name: &str, trials: u32, parallel: u32, script: &str) -> String {
+pub(super) fn experiment(name: &str, trials: u32, parallel: u32, script: &str) -> String {
     format!(
         r#"
 apiVersion: kubeflow.org/v1beta1
@@ -244,7 +250,7 @@ fn what_is_not_valid_fails_with_every_problem() {
 const UNTIL_TOLD: &str = "echo step=0 loss=$X; while sleep 0.2; do echo waiting; done";
 
 /// The trial that runs, and its Job's uid.
-fn running(story: &Story) -> (String, String) {
+pub(super) fn running(story: &Story) -> (String, String) {
     until("a trial runs", || {
         let trials = story.items("trials");
         let trial =
@@ -323,6 +329,16 @@ fn a_deleted_experiment_leaves_nothing_and_its_name_is_free() {
     story.apply(&experiment("story", 4, 2, UNTIL_TOLD));
     let (second, _) = running(&story);
     assert_ne!(first, second);
+    let url = server.said("serving on ");
+    let purge = ["purge", "story", "-n", story.namespace, "-o", "json", "--server"];
+    // The first is on record, the second lives.
+    let purged = Running::start(command(story.cluster, &[&purge[..], &[&url]].concat())).end().ok();
+    assert!(purged.stderr.contains("left: the living experiment `story`"), "{purged}");
+    let refused = Running::start(command(story.cluster, &[&purge[..], &[&url]].concat())).end();
+    assert!(
+        refused.stderr.contains("`kubectl delete experiment story -n deleted` deletes it first"),
+        "{refused}"
+    );
     server.kill();
     story.kubectl(&["delete", "experiment", "story"]);
     until("everything is gone", gone);
@@ -333,6 +349,9 @@ fn a_deleted_experiment_leaves_nothing_and_its_name_is_free() {
         list["items"].as_array().is_some_and(Vec::is_empty).then_some(())
     });
     assert!(gone().is_some(), "{}", server.stderr());
+    let url = server.said("serving on ");
+    let purged = Running::start(command(story.cluster, &[&purge[..], &[&url]].concat())).end().ok().json();
+    assert_eq!(purged["experiments"], 1, "{purged}");
 }
 
 #[test]
@@ -447,6 +466,8 @@ rules:
 - {apiGroups: [""], resources: [namespaces, pods, pods/log, events], verbs: [get, list, watch]}
 - {apiGroups: [kubeflow.org], resources: ["*"], verbs: ["*"]}
 - {apiGroups: [batch], resources: [jobs], verbs: [get, list, watch]}
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, create, update]}
+- {apiGroups: [apps], resources: [deployments], verbs: [list]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

@@ -80,6 +80,9 @@ pub enum SpaceError {
         /// What it names.
         name: String,
     },
+    /// A network that cannot be searched.
+    #[error("the network: {0}")]
+    Network(String),
     /// A space without parameters.
     #[error("the search space has no parameters")]
     NoParameters,
@@ -99,7 +102,7 @@ impl SpaceError {
             | Self::LogOfNonPositive { name, .. }
             | Self::UnknownParent { name, .. }
             | Self::ConditionNeverHolds { name, .. } => Some(name),
-            Self::ConstraintOperand { .. } | Self::NoParameters => None,
+            Self::ConstraintOperand { .. } | Self::Network(_) | Self::NoParameters => None,
         }
     }
 }

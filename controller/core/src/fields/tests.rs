@@ -12,6 +12,61 @@ fn setting() -> Vec<Setting> {
     vec![Setting { name: "a".into(), value: "1".into() }]
 }
 
+fn artifacts() -> ArtifactsSpec {
+    ArtifactsSpec {
+        store: Some("cairn://".into()),
+        keep: Some(KeepSpec { best: Some(1) }),
+        max_bytes: Some("1Gi".into()),
+        secret_ref: Some(SecretRef { name: "a".into() }),
+    }
+}
+
+fn worse_by(value: Value) -> WorseBySpec {
+    WorseBySpec { worse_by: Some(value) }
+}
+
+fn promotion() -> PromotionSpec {
+    let text = |text: &str| text.to_owned();
+    PromotionSpec {
+        model: text("a"),
+        source: Some(text("trial")),
+        gate: Some(GateSpec {
+            metric: text("a"),
+            minimum: Some(1.0),
+            maximum: Some(2.0),
+            improves_on: Some(text("champion")),
+            by: Some(0.5),
+            confidence: Some(0.95),
+        }),
+        approval: Some(ApprovalSpec { by: vec![text("ada")], expires: Some(text("7d")) }),
+        pipeline: Some(PipelineSpec {
+            steps: vec![StepSpec {
+                name: text("evaluate"),
+                data: Some(text("holdout.csv")),
+                process: Some(json!({"command": ["true"]})),
+            }],
+        }),
+        serving: Some(ServingSpec {
+            template: text("custom"),
+            process: Some(json!({"command": ["true"]})),
+            canary: vec![5, 100],
+            bake: Some(text("10m")),
+            min_requests: Some(500),
+            guards: vec![GuardSpec {
+                error_rate: Some(worse_by(json!(0.01))),
+                latency_p95: Some(worse_by(json!("20%"))),
+                quality: Some(worse_by(json!(0.01))),
+            }],
+            keep_previous: Some(text("1h")),
+            ready_within: Some(text("1m")),
+            sticky: Some(text("x-user")),
+        }),
+        metadata: Some(MetadataSpec {
+            mlflow: Some(MlflowSpec { uri: text("http://mlflow:5000"), registry: Some(true) }),
+        }),
+    }
+}
+
 /// A document in which every field of every type is set; a new field does not compile without being named here.
 fn full() -> ExperimentDocument {
     let text = |text: &str| text.to_owned();
@@ -108,7 +163,9 @@ fn full() -> ExperimentDocument {
         max_gpu_hours: Some(1.0),
         max_cost: Some(1.0),
         price_per_slot_hour: Some(1.0),
+        artifacts: Some(artifacts()),
         suspend: Some(true),
+        promotion: Some(promotion()),
     };
     let metadata = Metadata { name: text("a"), namespace: text("b"), labels: map(), annotations: map() };
     ExperimentDocument { api_version: text("a"), kind: text("b"), metadata, spec }

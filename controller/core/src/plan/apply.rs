@@ -6,7 +6,7 @@ use std::sync::Arc;
 use study::{Outcome, Suggestion, Trial, TrialIdx};
 
 use super::Action;
-use super::judge::{Fate, Fault, is_end_wanted};
+use super::judge::{Fate, Fault, PAUSE_DECIDED, is_end_wanted, is_run_unwanted};
 use super::limits::Reached;
 use super::snapshot::{Measured, RunView, Snapshot};
 use crate::conditions;
@@ -51,6 +51,7 @@ impl Snapshot {
                     self.touch(trial, batch);
                 }
             }
+            Action::Reported { trial, reports } => self.reported(now, trial, reports, batch),
             Action::Ended { trial, fate } => self.run_ended(now, trial, fate, batch),
             Action::Drop { trial, reason, message } => {
                 self.end_trial(
@@ -64,6 +65,7 @@ impl Snapshot {
                     batch,
                 );
             }
+            Action::Decide(decision) => self.decide(now, &decision, batch),
             Action::Complete(reached) => self.complete(now, &reached, batch),
             Action::Create { assignments, origin, wish_no } => {
                 batch.taken_wishes.extend(wish_no);
@@ -80,6 +82,7 @@ impl Snapshot {
                 batch.asks.push(ask);
             }
             Action::Run { trial } => self.next_run(trial, batch),
+            Action::ModelRemoved { trial } => self.model_removed(now, *trial, batch),
             Action::Delete => batch.delete = true,
         }
         batch.status = Some(self.status.clone());
@@ -113,6 +116,10 @@ impl Snapshot {
             observation: Vec::new(),
             objectives: Vec::new(),
             model: None,
+            checkpoint: None,
+            waited: Vec::new(),
+            reached: None,
+            steps: 0,
             created: now,
             started: None,
             ended: None,
@@ -138,7 +145,7 @@ impl Snapshot {
         };
         self.move_state(&mut trial, TrialEvent::Started);
         trial.started.get_or_insert(since);
-        if !is_end_wanted(&trial.reason) {
+        if !is_run_unwanted(&trial.reason) {
             trial.reason = "TrialRunning".into();
             trial.message = "Trial is running".into();
         }
@@ -169,6 +176,7 @@ impl Snapshot {
         self.status.spent = self.status.spent.plus(spent);
         match fate {
             Fate::Requeue { fault, reason } => self.requeue(now, idx, fault, &reason, &measured.end, batch),
+            Fate::Pause { reason } => self.pause(now, idx, &reason, measured, batch),
             Fate::End { event, reason, message, outcome } => {
                 self.end_trial(now, idx, event, &reason, &message, outcome, Some((measured, spent)), batch);
             }
@@ -190,6 +198,14 @@ impl Snapshot {
         self.move_state(&mut trial, TrialEvent::Requeued);
         trial.failures += u32::from(fault == Fault::Own);
         trial.lost += u32::from(fault == Fault::World);
+        if end.checkpoint.is_some() {
+            trial.checkpoint.clone_from(&end.checkpoint);
+            trial.waited.push(trial.attempt);
+        }
+        if trial.reason == PAUSE_DECIDED {
+            // It was to wait and was lost instead: whoever decides is asked again.
+            self.decided_at = self.decided_at.map(|_| 0);
+        }
         if !is_end_wanted(&trial.reason) {
             trial.reason = "TrialRequeued".into();
             trial.message = format!("Trial waits for its next attempt: {reason}");
@@ -202,7 +218,7 @@ impl Snapshot {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one event, used once")]
-    fn end_trial(
+    pub(super) fn end_trial(
         &mut self,
         now: Timestamp,
         idx: TrialIdx,
@@ -221,7 +237,12 @@ impl Snapshot {
         trial.reason = reason.into();
         trial.message = message.into();
         let (mut curve, mut spent, mut ended) = (Vec::new(), Spent::default(), now);
-        if let Some((measured, cost)) = measured {
+        if let Some((mut measured, cost)) = measured {
+            if self.watch.is_some() {
+                trial.hear(&mut measured.curve);
+                self.count_steps(&mut trial, measured.steps);
+            }
+            trial.checkpoint = measured.end.checkpoint.or(trial.checkpoint);
             trial.started = trial.started.or(measured.end.started);
             ended = measured.end.ended;
             trial.observation = measured.observation;
@@ -232,6 +253,7 @@ impl Snapshot {
         trial.ended = Some(ended);
         let direction = self.limits.direction;
         Arc::make_mut(&mut self.points).ended(&trial, |value| direction.cost(value));
+        self.models.ended(&trial, |value| direction.cost(value));
         self.compare_with_best(&trial);
         let ended = Event::TrialEnded {
             trial: Trial { idx, suggestion: trial.suggestion.clone() },
@@ -247,6 +269,16 @@ impl Snapshot {
             spent,
         };
         self.log(now, ended, batch);
+        batch.put_trial(trial);
+    }
+
+    fn model_removed(&mut self, now: Timestamp, trial: TrialRecord, batch: &mut Batch) {
+        self.removed.retain(|other| other.idx != trial.idx);
+        self.models.removed(trial.idx);
+        if let Some(model) = &trial.model {
+            let (uri, bytes) = (model.uri.clone(), model.bytes);
+            self.log(now, Event::ModelRemoved { trial: trial.idx, uri, bytes }, batch);
+        }
         batch.put_trial(trial);
     }
 
@@ -270,6 +302,9 @@ impl Snapshot {
             (Some(Some(best)), Some(value)) => self.limits.direction.better(value, best),
         };
         if better {
+            if let Some(steps) = &mut self.status.steps {
+                steps.at_best = steps.all;
+            }
             self.status.best = Some(Best {
                 idx: trial.idx,
                 name: trial.name.clone(),
@@ -305,13 +340,24 @@ impl Snapshot {
     }
 
     fn complete(&mut self, now: Timestamp, reached: &Reached, batch: &mut Batch) {
-        let kind = if reached.success { "Succeeded" } else { "Failed" };
+        self.completed(now, reached.success, reached.reason, &reached.message, batch);
+    }
+
+    pub(super) fn completed(
+        &mut self,
+        now: Timestamp,
+        success: bool,
+        reason: &str,
+        message: &str,
+        batch: &mut Batch,
+    ) {
+        let kind = if success { "Succeeded" } else { "Failed" };
         self.status.completed = Some(now);
         self.status.hold = Hold::Free;
         self.status.waiting.clear();
         self.drop_asks(batch);
-        conditions::end(&mut self.status.conditions, now, kind, reached.reason, &reached.message);
-        self.log_condition(now, kind, "True", reached.reason, &reached.message, batch);
+        conditions::end(&mut self.status.conditions, now, kind, reason, message);
+        self.log_condition(now, kind, "True", reason, message, batch);
     }
 
     /// Nobody wants the answers any more; nor must whoever loads this find the questions open.
@@ -323,7 +369,7 @@ impl Snapshot {
         }
     }
 
-    fn next_run(&mut self, idx: TrialIdx, batch: &mut Batch) {
+    pub(super) fn next_run(&mut self, idx: TrialIdx, batch: &mut Batch) {
         let Some(trial) = self.active.get_mut(&idx) else {
             return;
         };
@@ -340,13 +386,13 @@ impl Snapshot {
             id: self.run_id(trial),
             executor_ref: String::new(),
             slots: Vec::new(),
-            start_from: None,
+            start_from: self.start_from(trial).map(|checkpoint| checkpoint.run),
             started: None,
             end: None,
         }
     }
 
-    fn move_state(&mut self, trial: &mut TrialRecord, event: TrialEvent) {
+    pub(super) fn move_state(&mut self, trial: &mut TrialRecord, event: TrialEvent) {
         let next = transition(trial.state, event);
         let from = self.status.counters.of(trial.state);
         *from = from.saturating_sub(1);

@@ -2,7 +2,7 @@
 
 use study::TrialIdx;
 
-use super::judge::is_end_wanted;
+use super::judge::is_run_unwanted;
 use super::snapshot::{RunView, Snapshot};
 use crate::experiment::Hold;
 use crate::ports::AskRecord;
@@ -19,6 +19,8 @@ pub enum Effect {
     Stop(RunId),
     /// The executor may forget this run.
     Forget(RunId),
+    /// See to it that the model of this trial is gone.
+    RemoveModel(TrialIdx),
 }
 
 /// What the world should do now.
@@ -26,8 +28,10 @@ pub fn effects(snapshot: &Snapshot) -> Vec<Effect> {
     let hold = snapshot.status.hold;
     let over = snapshot.status.is_completed();
     let mut effects: Vec<Effect> = snapshot.finished.iter().map(|run| Effect::Forget(*run)).collect();
+    effects.extend(snapshot.unwanted_models().map(Effect::RemoveModel));
     for trial in snapshot.active.values() {
-        let unwanted = over || matches!(hold, Hold::Stopped | Hold::Deleting) || is_end_wanted(&trial.reason);
+        let unwanted =
+            over || matches!(hold, Hold::Stopped | Hold::Deleting) || is_run_unwanted(&trial.reason);
         match snapshot.runs.get(&trial.idx) {
             // One that is not yet known to exist is begun even if unwanted: only then can it be seen to end.
             Some(RunView::Intended) => effects.push(Effect::Ensure(trial.idx)),

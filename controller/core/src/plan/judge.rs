@@ -12,9 +12,19 @@ pub const KILL_WANTED: &str = "TrialKillWanted";
 /// Reason of a running trial that a rule, looked at elsewhere, has stopped.
 pub const STOP_WANTED: &str = "TrialEarlyStopWanted";
 
+/// Reason of a running trial that the scheduler wants ended; its message says why.
+pub const STOP_DECIDED: &str = "TrialEarlyStopDecided";
+/// Reason of a running trial that the scheduler wants to wait; its message says why.
+pub const PAUSE_DECIDED: &str = "TrialPauseDecided";
+
 /// Whether a trial with this reason is to end.
-pub(super) fn is_end_wanted(reason: &str) -> bool {
-    matches!(reason, KILL_WANTED | STOP_WANTED)
+pub fn is_end_wanted(reason: &str) -> bool {
+    matches!(reason, KILL_WANTED | STOP_WANTED | STOP_DECIDED)
+}
+
+/// Whether the run of a trial with this reason is to end.
+pub fn is_run_unwanted(reason: &str) -> bool {
+    reason == PAUSE_DECIDED || is_end_wanted(reason)
 }
 
 /// Attempts lost through no fault of the trial after which it fails all the same.
@@ -28,6 +38,11 @@ pub enum Fate {
         /// Whose fault the end was.
         fault: Fault,
         /// Why.
+        reason: String,
+    },
+    /// It waits with the checkpoint that the run left.
+    Pause {
+        /// What for.
         reason: String,
     },
     /// It ends.
@@ -62,19 +77,37 @@ pub fn judge(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> F
         let outcome = Outcome::EarlyStopped { costs };
         return over(TrialEvent::Stopped, "TrialEarlyStopped", "Trial is early stopped", outcome);
     }
+    if trial.reason == STOP_DECIDED {
+        let outcome = Outcome::EarlyStopped { costs: costs(snapshot.limits.direction, measured) };
+        return stopped_because(&trial.message, outcome);
+    }
     match &end.exit {
+        // Who waited and cannot go on, as its checkpoint is damaged or its program gone, keeps what it had reached.
+        Exit::NotStarted { reason } if !trial.waited.is_empty() && !trial.objectives.is_empty() => {
+            let costs = trial.objectives.iter().map(|value| snapshot.limits.direction.cost(*value)).collect();
+            stopped_because(&format!("it cannot go on: {reason}"), Outcome::EarlyStopped { costs })
+        }
         Exit::Code { code: 0 } => ended_well(snapshot, measured),
-        Exit::Stopped if trial.reason == KILL_WANTED => {
+        // One that was stopped and whose checkpoint cannot be kept is no failure either.
+        Exit::Stopped | Exit::BadOutput { .. } if trial.reason == KILL_WANTED => {
             over(TrialEvent::Killed, "TrialKilled", "Trial was killed by a person", Outcome::Failed)
         }
-        Exit::Stopped if snapshot.status.is_completed() => over(
+        Exit::Stopped | Exit::BadOutput { .. } if snapshot.status.is_completed() => over(
             TrialEvent::Killed,
             "ExperimentCompleted",
             "Trial was stopped because the experiment has completed",
             Outcome::Failed,
         ),
+        Exit::Stopped if trial.reason == PAUSE_DECIDED => paused(snapshot, trial, measured),
         Exit::Stopped if snapshot.status.hold == Hold::Free => lost(trial, "it was stopped from outside"),
         Exit::Stopped => Fate::Requeue { fault: Fault::Nobody, reason: "the experiment was stopped".into() },
+        Exit::BadOutput { .. } if snapshot.status.hold == Hold::Stopped => {
+            Fate::Requeue { fault: Fault::Nobody, reason: "the experiment was stopped".into() }
+        }
+        Exit::BadOutput { reason } if trial.reason == PAUSE_DECIDED => {
+            let outcome = Outcome::EarlyStopped { costs: costs(snapshot.limits.direction, measured) };
+            stopped_because(&format!("{}; {reason}, so it ends instead of waiting", trial.message), outcome)
+        }
         Exit::Lost { reason } => lost(trial, reason),
         Exit::TimedOut { .. } => failed("TrialTimedOut", measured),
         Exit::NotStarted { .. } | Exit::BadOutput { .. } => failed("TrialFailed", measured),
@@ -115,6 +148,24 @@ fn ended_well(snapshot: &Snapshot, measured: &Measured) -> Fate {
     }
     let outcome = Outcome::Succeeded { costs };
     over(TrialEvent::Succeeded, "TrialSucceeded", "Trial has succeeded", outcome)
+}
+
+/// A program that cannot go on from a checkpoint is stopped, never paused, and that is said.
+fn paused(snapshot: &Snapshot, trial: &TrialRecord, measured: &Measured) -> Fate {
+    if measured.end.checkpoint.is_some() {
+        return Fate::Pause { reason: trial.message.clone() };
+    }
+    let outcome = Outcome::EarlyStopped { costs: costs(snapshot.limits.direction, measured) };
+    let why = format!(
+        "{}; it left nothing in CAIRN_CHECKPOINT_DIR to go on from, so it ends instead of waiting",
+        trial.message
+    );
+    stopped_because(&why, outcome)
+}
+
+/// The end of a trial that a scheduler has ended.
+pub(super) fn stopped_because(why: &str, outcome: Outcome) -> Fate {
+    over(TrialEvent::Stopped, "TrialEarlyStopped", &format!("Trial is early stopped: {why}"), outcome)
 }
 
 fn lost(trial: &TrialRecord, reason: &str) -> Fate {

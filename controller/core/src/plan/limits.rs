@@ -121,10 +121,17 @@ impl Limits {
         nothing_left.then(|| success("ExperimentSuggestionEndReached", "the search space is exhausted"))
     }
 
-    /// How many more trials may be made now.
+    /// How many more trials may be made now. Those that wait take up no place, but are trials.
     pub fn places(&self, snapshot: &Snapshot) -> u64 {
         let asked: u64 = snapshot.asks.iter().map(|ask| u64::from(ask.n)).sum();
-        self.wanted(snapshot).saturating_sub(snapshot.status.counters.active() + asked)
+        let left = self.max_trials.map(|max| max.saturating_sub(snapshot.status.counters.total() + asked));
+        self.unused(snapshot).saturating_sub(asked).min(left.unwrap_or(u64::MAX))
+    }
+
+    /// How many places nobody has: not even a trial that is still to begin.
+    pub fn unused(&self, snapshot: &Snapshot) -> u64 {
+        let waiting = snapshot.waiting().count() as u64;
+        self.parallel.saturating_sub(snapshot.status.counters.active() - waiting)
     }
 
     /// How many more runs may be begun now. Fewer than trials wait, where budgets were made smaller since those were made.

@@ -6,30 +6,36 @@
 
 mod answer;
 mod apply;
+mod decide;
 mod effects;
 mod judge;
+mod keep;
 mod limits;
 mod points;
+mod recover;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod wishes;
 
-use study::TrialIdx;
+use study::{Decision, TrialIdx, Verdict};
 
 pub use answer::{Answer, overlay};
 pub use effects::{Effect, effects};
-use judge::is_end_wanted;
-pub use judge::{Fate, Fault, KILL_WANTED, STOP_WANTED, judge};
+pub use judge::{
+    Fate, Fault, KILL_WANTED, PAUSE_DECIDED, STOP_DECIDED, STOP_WANTED, is_end_wanted, is_run_unwanted, judge,
+};
+pub use keep::KeptModels;
 pub use limits::{Limits, Reached};
 pub use points::{Point, Points};
-pub use snapshot::{Measured, RunView, Snapshot};
+pub use recover::{Found, FoundEnd, FoundTrial, Recovered};
+pub use snapshot::{Measured, Reports, RunView, Snapshot};
 
 use crate::experiment::Hold;
 use crate::ports::{AskRecord, StoredWish, Wish};
 use crate::run::STARTING;
 use crate::time::Timestamp;
-use crate::trial::{Origin, TrialState};
+use crate::trial::{Origin, TrialRecord, TrialState};
 
 /// A change to the record, with its reason.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +62,13 @@ pub enum Action {
         /// What for, in one line.
         reason: String,
     },
+    /// A trial that runs has reported what its scheduler wants to hear.
+    Reported {
+        /// Which.
+        trial: TrialIdx,
+        /// What.
+        reports: Reports,
+    },
     /// A run has ended; its trial ends or gets another.
     Ended {
         /// Whose.
@@ -72,6 +85,8 @@ pub enum Action {
         /// One sentence.
         message: String,
     },
+    /// What the scheduler wants for a trial is set on its way: it is to end, to wait or to go on.
+    Decide(Decision),
     /// The experiment is over.
     Complete(Reached),
     /// A point of a person's, or one that is run again, becomes a trial.
@@ -90,6 +105,11 @@ pub enum Action {
         /// Which.
         trial: TrialIdx,
     },
+    /// The files of a beaten model are gone.
+    ModelRemoved {
+        /// Its trial, as it is now.
+        trial: Box<TrialRecord>,
+    },
     /// All is stopped and forgotten: the experiment goes.
     Delete,
 }
@@ -102,11 +122,24 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if let Some(wish) = next_wish(now, snapshot) {
         return vec![Action::Take(wish.clone())];
     }
+    if let Some(trial) = snapshot.removed.first() {
+        return vec![Action::ModelRemoved { trial: Box::new(trial.clone()) }];
+    }
     let end = next_end(snapshot);
     let then = end.map_or(now, |(_, measured)| measured.end.ended.min(now));
     let actions = plan_before_ends(then, snapshot);
     if !actions.is_empty() {
         return actions;
+    }
+    if snapshot.awaits_answers() {
+        return Vec::new();
+    }
+    if !snapshot.reports.is_empty() {
+        let reported = |(trial, reports): (&TrialIdx, &Reports)| Action::Reported {
+            trial: *trial,
+            reports: reports.clone(),
+        };
+        return snapshot.reports.iter().map(reported).collect();
     }
     let end = end.and_then(|(trial, measured)| take_end(snapshot, trial, measured));
     end.map_or_else(|| waits(snapshot).collect(), |end| vec![end])
@@ -148,8 +181,8 @@ fn plan_before_ends(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if !snapshot.status.is("Running") {
         return vec![Action::Begin];
     }
-    let created = new_trials(snapshot);
-    if created.is_empty() { next_runs(snapshot) } else { created }
+    let steps = [decide::decided, new_trials, next_runs, decide::left_over];
+    steps.into_iter().map(|step| step(snapshot)).find(|actions| !actions.is_empty()).unwrap_or_default()
 }
 
 /// The wish to be taken now, if one. Those about points wait for a free place; once the experiment is over for good, or
@@ -203,20 +236,24 @@ fn is_stopped(snapshot: &Snapshot) -> bool {
     snapshot.finished.is_empty() && snapshot.runs.values().all(|view| *view == RunView::Unborn)
 }
 
-/// A completed experiment drops what has no run, and is taken up again when its budgets allow more.
+/// A completed experiment drops what has no run, ends what waits with what it reached, and is taken up again when its budgets allow more.
 fn after_the_end(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     if may_go_on(now, snapshot) {
         return vec![Action::Restart];
     }
-    let without_run =
-        snapshot.active.keys().filter(|trial| snapshot.runs.get(trial) == Some(&RunView::Unborn));
-    without_run
-        .map(|trial| Action::Drop {
-            trial: *trial,
-            reason: "ExperimentCompleted",
-            message: "Trial was not run because the experiment has completed".into(),
-        })
-        .collect()
+    let waiting = snapshot.waiting().map(|trial| {
+        let reason = "the experiment has completed".into();
+        Action::Decide(Decision { trial: trial.idx, verdict: Verdict::Stop, reason })
+    });
+    let without_run = snapshot.active.values().filter(|trial| {
+        trial.state != TrialState::Paused && snapshot.runs.get(&trial.idx) == Some(&RunView::Unborn)
+    });
+    let dropped = without_run.map(|trial| Action::Drop {
+        trial: trial.idx,
+        reason: "ExperimentCompleted",
+        message: "Trial was not run because the experiment has completed".into(),
+    });
+    waiting.chain(dropped).collect()
 }
 
 fn drop_killed(snapshot: &Snapshot) -> Vec<Action> {
@@ -241,7 +278,8 @@ fn drop_killed(snapshot: &Snapshot) -> Vec<Action> {
 /// numbers come first.
 fn new_trials(snapshot: &Snapshot) -> Vec<Action> {
     let places = snapshot.limits.places(snapshot);
-    if places == 0 {
+    // Whoever waits goes first, so that has to be known.
+    if places == 0 || !snapshot.is_decided() {
         return Vec::new();
     }
     let first = snapshot.next_idx();

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use study::{Curve, Study, TrialIdx};
+use study::{Curve, Decision, Study, TrialIdx, Watch};
 
+use super::keep::KeptModels;
 use super::limits::Limits;
 use super::points::{Point, Points};
-use crate::experiment::{ExperimentRecord, ExperimentStatus};
+use crate::experiment::{ExperimentRecord, ExperimentStatus, Hold};
 use crate::ports::{AskRecord, StoredWish, Wish};
-use crate::run::{RunEnd, RunId};
+use crate::run::{Checkpoint, RunEnd, RunId};
 use crate::time::Timestamp;
-use crate::trial::{MetricSummary, TrialRecord};
+use crate::trial::{MetricSummary, TrialRecord, TrialState};
 
 /// An ended run with what was measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +25,20 @@ pub struct Measured {
     pub objectives: Vec<f64>,
     /// Whether the objective was reported at all, number or text.
     pub available: bool,
-    /// Costs of its first steps, where early stopping wants them.
+    /// Costs of its first steps, where rules of early stopping want them; of all that a scheduler wants to hear, where that
+    /// judges trials that run.
     pub curve: Curve,
+    /// Steps at which the trial has reported its objective, in all attempts that count; 0 where nobody judges trials that run.
+    pub steps: u64,
+}
+
+/// What a trial that runs has reported and its scheduler was not told.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reports {
+    /// Costs by step.
+    pub curve: Curve,
+    /// Reports of the objective that its attempt has made.
+    pub rows: u64,
 }
 
 /// What is known of the newest run of an active trial.
@@ -72,10 +85,26 @@ pub struct Snapshot {
     pub points: Arc<Points>,
     /// Whether the algorithm has nothing more to propose.
     pub exhausted: bool,
+    /// What the scheduler wants for trials that run or wait and has not got yet, in its order.
+    pub decisions: Vec<Decision>,
+    /// Number of the newest event that they take into account; `None` where nobody decides on trials that run.
+    pub decided_at: Option<u64>,
+    /// What somebody who decides on trials that run wants to hear of them.
+    pub watch: Option<Watch>,
+    /// What they have reported, and is not in the record yet.
+    pub reports: BTreeMap<TrialIdx, Reports>,
+    /// Whether checkpoints are sealed, as trials may begin from them.
+    pub keeps_checkpoints: bool,
+    /// Checkpoints of the ended trials that active ones begin from; `None`: it has left none.
+    pub parents: BTreeMap<TrialIdx, Option<Checkpoint>>,
     /// Wishes not carried out, oldest first.
     pub wishes: Vec<StoredWish>,
     /// Points of the trials that wishes want repeated.
     pub repeats: BTreeMap<TrialIdx, Vec<(String, String)>>,
+    /// The models that there are, where beaten ones go.
+    pub models: KeptModels,
+    /// Trials whose models are gone, which is not in the record yet.
+    pub removed: Vec<TrialRecord>,
     /// Runs whose end is in the record: the executor may forget them.
     pub finished: Vec<RunId>,
 }
@@ -107,6 +136,36 @@ impl Snapshot {
             self.study.space.project(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())))
         };
         !self.record.earlier.is_empty() && texts.is_some_and(|texts| point(texts).is_none())
+    }
+
+    /// Trials that wait with their checkpoints.
+    pub fn waiting(&self) -> impl Iterator<Item = &TrialRecord> {
+        self.active.values().filter(|trial| trial.state == TrialState::Paused)
+    }
+
+    /// Whether the scheduler, if there is one that judges trials that run, has seen everything that is recorded.
+    pub fn is_decided(&self) -> bool {
+        self.decided_at.is_none_or(|at| at >= self.status.last_seq)
+    }
+
+    /// Whether whoever decides on trials that run is to be asked. Open questions come first: they are of an earlier time.
+    pub fn is_to_be_decided(&self) -> bool {
+        self.awaits_answers() && self.asks.is_empty()
+    }
+
+    /// Whether somebody is to be heard before anything more is taken in: so what is decided, and what is suggested, does not
+    /// depend on how often anybody looked.
+    pub(super) fn awaits_answers(&self) -> bool {
+        let goes_on =
+            self.status.hold == Hold::Free && !self.status.is_completed() && self.status.is("Running");
+        self.decided_at.is_some() && goes_on && (!self.is_decided() || !self.asks.is_empty())
+    }
+
+    /// The checkpoint that the newest attempt of a trial starts from: that with which it waited, else that of the trial that
+    /// it is a copy of.
+    pub fn start_from<'a>(&'a self, trial: &'a TrialRecord) -> Option<&'a Checkpoint> {
+        let own = trial.checkpoint.as_ref();
+        own.or_else(|| self.parents.get(&trial.suggestion.checkpoint_of()?)?.as_ref())
     }
 
     /// Name of the newest run of a trial.

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::json;
-use study::{Assignment, Suggestion, TrialIdx, Value};
+use study::{Assignment, Decision, Suggestion, TrialIdx, Value, Verdict};
 
 use super::{
-    Action, Answer, Effect, Fate, Limits, Measured, Points, RunView, Snapshot, effects, judge, plan,
+    Action, Answer, Effect, Fate, Found, FoundEnd, FoundTrial, KeptModels, Limits, Measured, Points,
+    Recovered, Reports, RunView, Snapshot, effects, judge, plan,
 };
 use crate::experiment::{Counters, ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
 use crate::ports::{Batch, StoredWish, Wish};
-use crate::run::{Exit, RunEnd};
+use crate::run::{Checkpoint, Exit, RunEnd, RunId};
 use crate::spec::ParameterSpec;
 use crate::time::Timestamp;
-use crate::trial::TrialState;
+use crate::trial::{MetricSummary, TrialState};
 
 /// More actions than any one moment asks for.
 const ENOUGH: usize = 500;
@@ -37,6 +38,8 @@ enum Step {
     Forgotten,
     /// A driver begins anew, with what is stored.
     Loaded,
+    /// A scheduler that has seen everything wants this for a trial.
+    Decided(usize, Verdict),
 }
 
 fn exits() -> impl Strategy<Value = Exit> {
@@ -81,10 +84,21 @@ fn wishes() -> impl Strategy<Value = Wish> {
     ]
 }
 
+/// What a run has left for others to go on from.
+fn checkpoint() -> Checkpoint {
+    let run = RunId { experiment: ExperimentId(1), trial: TrialIdx(7), attempt: 3 };
+    Checkpoint { run, digest: "d".into(), bytes: 1 }
+}
+
 /// The one parameter.
 fn x(max: &str) -> ParameterSpec {
     let x = json!({"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": max}});
     serde_json::from_value(x).unwrap()
+}
+
+fn verdicts() -> impl Strategy<Value = Verdict> {
+    let all = [Verdict::Continue, Verdict::Pause, Verdict::Pause, Verdict::Stop, Verdict::Resume];
+    proptest::sample::select(all.to_vec())
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -97,6 +111,7 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => wishes().prop_map(Step::Wished),
         2 => Just(Step::Forgotten),
         1 => Just(Step::Loaded),
+        4 => (pick(), verdicts()).prop_map(|(trial, verdict)| Step::Decided(trial, verdict)),
     ]
 }
 
@@ -134,8 +149,16 @@ fn snapshot(trials: i32, parallel: i32, failed: Option<i32>, repeats: i32) -> Sn
         asks: Vec::new(),
         points: Arc::new(Points::new(repeats as u32)),
         exhausted: false,
+        decisions: Vec::new(),
+        decided_at: None,
+        watch: None,
+        reports: BTreeMap::new(),
+        keeps_checkpoints: false,
+        parents: BTreeMap::new(),
         wishes: Vec::new(),
         repeats: BTreeMap::new(),
+        models: KeptModels::default(),
+        removed: Vec::new(),
         finished: Vec::new(),
     }
 }
@@ -188,6 +211,13 @@ impl Walk {
                 }
                 self.snapshot.finished.clear();
                 self.snapshot.exhausted = false;
+                self.snapshot.decisions.clear();
+            }
+            Step::Decided(n, verdict) => {
+                let trial = self.snapshot.active.keys().copied().nth(n);
+                let decision = |trial| Decision { trial, verdict, reason: "of its rank".into() };
+                self.snapshot.decisions = trial.into_iter().map(decision).collect();
+                self.snapshot.decided_at = Some(self.snapshot.status.last_seq);
             }
         }
     }
@@ -201,8 +231,16 @@ impl Walk {
             stopped_by: None,
             message: String::new(),
             model: None,
+            checkpoint: (value < 0.8).then(checkpoint),
         };
-        Measured { end, observation: Vec::new(), objectives: vec![value], available: true, curve: Vec::new() }
+        Measured {
+            end,
+            observation: Vec::new(),
+            objectives: vec![value],
+            available: true,
+            curve: Vec::new(),
+            steps: 3,
+        }
     }
 
     fn answer(&mut self, fewer: usize) {
@@ -278,8 +316,11 @@ impl Walk {
         }
         assert_eq!((counted.pending, counted.running), (status.counters.pending, status.counters.running));
         assert_eq!(status.counters.ended(), self.ended.len() as u64);
-        let states = self.snapshot.active.values().map(|trial| trial.state);
-        assert!(states.into_iter().all(|state| matches!(state, TrialState::Pending | TrialState::Running)));
+        for trial in self.snapshot.active.values() {
+            assert!(!trial.state.is_final());
+            let waits = trial.state == TrialState::Paused;
+            assert!(!waits || self.snapshot.runs[&trial.idx] == RunView::Unborn, "its place is free");
+        }
     }
 }
 
@@ -304,6 +345,237 @@ proptest! {
     }
 }
 
+/// A walk of two trials at once that has got so far that all run.
+fn running(trials: i32) -> Walk {
+    let snapshot = snapshot(trials, 2, None, 1);
+    let mut walk = Walk { now: Timestamp(0), snapshot, ended: BTreeSet::new(), wish_no: 0 };
+    walk.plan();
+    for step in [Step::Answered(0), Step::Ensured(0), Step::Ensured(0), Step::Begun(0), Step::Begun(0)] {
+        walk.step(step);
+        walk.plan();
+    }
+    walk
+}
+
+impl Walk {
+    /// The scheduler, having seen everything, wants this.
+    fn decided(&mut self, decisions: &[(u64, Verdict)]) {
+        let decision = |(trial, verdict): &(u64, Verdict)| Decision {
+            trial: TrialIdx(*trial),
+            verdict: *verdict,
+            reason: "of its rank".into(),
+        };
+        self.snapshot.decisions = decisions.iter().map(decision).collect();
+        self.snapshot.decided_at = Some(self.snapshot.status.last_seq);
+        self.plan();
+    }
+
+    /// A run is gone, as it was told to; with a checkpoint or without.
+    fn gone(&mut self, trial: u64, checkpoint: bool) {
+        let trial = TrialIdx(trial);
+        let run = self.snapshot.run_id(&self.snapshot.active[&trial]);
+        assert!(effects(&self.snapshot).contains(&Effect::Stop(run)), "its run is to go");
+        let mut measured = self.measured(Exit::Stopped, 0.25);
+        measured.end.checkpoint = checkpoint.then(|| Checkpoint { run, ..self::checkpoint() });
+        self.snapshot.runs.insert(trial, RunView::Ended(measured));
+        self.plan();
+    }
+
+    fn state(&self, trial: u64) -> Option<TrialState> {
+        self.snapshot.active.get(&TrialIdx(trial)).map(|trial| trial.state)
+    }
+}
+
+#[test]
+fn a_paused_trial_frees_its_place_and_goes_on_from_its_checkpoint_before_new_ones_begin() {
+    let mut walk = running(9);
+    walk.decided(&[(0, Verdict::Pause)]);
+    assert_eq!(walk.state(0), Some(TrialState::Running), "until its run is gone");
+    walk.gone(0, true);
+    assert_eq!(walk.state(0), Some(TrialState::Paused));
+    assert_eq!(walk.snapshot.asks, [], "the scheduler has not seen the pause yet");
+    walk.decided(&[(0, Verdict::Resume)]);
+    assert_eq!(walk.state(0), Some(TrialState::Pending));
+    let trial = &walk.snapshot.active[&TrialIdx(0)];
+    let first = RunId { attempt: 1, ..walk.snapshot.run_id(trial) };
+    assert_eq!((trial.attempt, walk.snapshot.start_from(trial).unwrap().run), (2, first));
+    walk.decided(&[]);
+    assert_eq!(walk.snapshot.asks, [], "both places are taken");
+}
+
+#[test]
+fn without_a_checkpoint_a_trial_ends_instead_of_waiting_and_that_is_said() {
+    let mut walk = running(9);
+    walk.decided(&[(1, Verdict::Pause)]);
+    walk.snapshot.active.get_mut(&TrialIdx(0)).unwrap().message.clear();
+    let mut measured = walk.measured(Exit::Stopped, 0.25);
+    measured.end.checkpoint = None;
+    let Fate::End { message, event, .. } =
+        judge(&walk.snapshot, &walk.snapshot.active[&TrialIdx(1)], &measured)
+    else {
+        panic!("it ends")
+    };
+    assert_eq!(event, crate::trial::TrialEvent::Stopped);
+    assert!(message.contains("of its rank; it left nothing in CAIRN_CHECKPOINT_DIR"), "{message}");
+    walk.gone(1, false);
+    assert_eq!((walk.state(1), walk.snapshot.status.counters.early_stopped), (None, 1));
+}
+
+#[test]
+fn a_trial_that_ends_while_it_is_to_wait_has_ended() {
+    let mut walk = running(9);
+    walk.decided(&[(0, Verdict::Pause)]);
+    let measured = walk.measured(Exit::Code { code: 0 }, 0.25);
+    walk.snapshot.runs.insert(TrialIdx(0), RunView::Ended(measured));
+    walk.plan();
+    assert_eq!((walk.state(0), walk.snapshot.status.counters.succeeded), (None, 1));
+}
+
+#[test]
+fn who_waits_can_be_stopped_with_what_it_reached() {
+    let mut walk = running(9);
+    walk.decided(&[(0, Verdict::Pause)]);
+    walk.gone(0, true);
+    walk.decided(&[(0, Verdict::Stop)]);
+    assert_eq!((walk.state(0), walk.snapshot.status.counters.early_stopped), (None, 1));
+    assert_eq!(walk.snapshot.status.best.as_ref().unwrap().value, Some(0.25));
+}
+
+#[test]
+fn when_nothing_more_comes_those_that_wait_end() {
+    let mut walk = running(2);
+    walk.decided(&[(0, Verdict::Pause), (1, Verdict::Pause)]);
+    walk.gone(0, true);
+    walk.decided(&[(1, Verdict::Pause)]);
+    walk.gone(1, true);
+    assert_eq!(walk.snapshot.waiting().count(), 2, "the scheduler may want one to go on");
+    walk.decided(&[]);
+    assert_eq!(walk.snapshot.status.counters.early_stopped, 2);
+    assert!(walk.snapshot.status.is_completed());
+}
+
+#[test]
+fn a_copy_begins_from_the_last_run_of_its_parent() {
+    let mut walk = running(9);
+    let trial = walk.snapshot.active.get_mut(&TrialIdx(0)).unwrap();
+    trial.suggestion = std::mem::take(&mut trial.suggestion).with_checkpoint_of(TrialIdx(7));
+    let trial = trial.clone();
+    assert_eq!(walk.snapshot.start_from(&trial), None, "of another it is not known yet");
+    walk.snapshot.parents.insert(TrialIdx(7), Some(checkpoint()));
+    assert_eq!(walk.snapshot.start_from(&trial), Some(&checkpoint()));
+    walk.snapshot.parents.insert(TrialIdx(7), None);
+    assert_eq!(walk.snapshot.start_from(&trial), None, "it has left none");
+}
+
+#[test]
+fn who_cannot_go_on_ends_with_what_it_had_reached() {
+    let mut walk = running(9);
+    walk.decided(&[(0, Verdict::Pause)]);
+    walk.gone(0, true);
+    walk.decided(&[(0, Verdict::Resume)]);
+    let refused = Exit::NotStarted { reason: "its checkpoint is damaged".into() };
+    walk.decided(&[]);
+    walk.snapshot.runs.insert(TrialIdx(0), RunView::Ended(walk.measured(refused, 0.25)));
+    walk.plan();
+    let counters = walk.snapshot.status.counters;
+    assert_eq!((walk.state(0), counters.early_stopped, counters.failed), (None, 1, 0));
+}
+
+/// What a scheduler is to hear is in the record once, however often it is read, and nothing more is taken in until it has
+/// been heard.
+#[test]
+fn reports_are_taken_in_once_and_heard_before_anything_else() {
+    let mut walk = running(9);
+    walk.decided(&[]);
+    let report = |walk: &mut Walk, steps: &[u64]| {
+        let curve: study::Curve = steps.iter().map(|step| (*step, vec![0.5])).collect();
+        let rows = curve.len() as u64;
+        walk.snapshot.reports.insert(TrialIdx(0), Reports { curve, rows });
+        let before = walk.snapshot.status.last_seq;
+        walk.plan();
+        walk.snapshot.status.last_seq - before
+    };
+    assert_eq!(report(&mut walk, &[1, 3]), 1);
+    assert_eq!(walk.snapshot.active[&TrialIdx(0)].reached, Some(3));
+    walk.snapshot.runs.insert(TrialIdx(1), RunView::Ended(walk.measured(Exit::Code { code: 0 }, 0.25)));
+    walk.plan();
+    assert_eq!(walk.state(1), Some(TrialState::Running), "the report comes first");
+    assert_eq!(report(&mut walk, &[1, 3]), 0, "nor is anything else taken in");
+    walk.decided(&[]);
+    assert_eq!(walk.state(1), None);
+    walk.decided(&[]);
+    assert_eq!(walk.snapshot.active[&TrialIdx(0)].reached, Some(3), "what was read again was known");
+}
+
+/// What a cluster would show of a walk's trials, were `n` of them there.
+fn shown(n: u64) -> Found {
+    let end = |state, at| FoundEnd { state, reason: "R".into(), message: "m".into(), at: Timestamp(at) };
+    let trial = |idx: u64| FoundTrial {
+        assignments: vec![("x".into(), format!("0.{}", idx + 1))],
+        attempt: 1,
+        created: Timestamp(idx as i64),
+        observation: vec![MetricSummary {
+            name: "loss".into(),
+            min: format!("0.{}", 9 - idx),
+            max: "1".into(),
+            latest: "1".into(),
+        }],
+        end: (idx + 1 < n).then(|| end(TrialState::Succeeded, 10 + idx as i64)),
+    };
+    Found { trials: (0..n).map(|idx| (TrialIdx(idx), trial(idx))).collect(), end: None }
+}
+
+fn defaulted(trials: i32) -> Snapshot {
+    let mut snapshot = snapshot(trials, 2, None, 1);
+    crate::defaults::apply(&mut snapshot.record.spec, &mut crate::report::Report::default());
+    snapshot
+}
+
+#[test]
+fn what_is_found_of_lost_records_is_taken_over_once() {
+    let mut snapshot = defaulted(9);
+    let mut batch = Batch::default();
+    let taken = snapshot.recover(Timestamp(50), &shown(4), &mut batch);
+    assert_eq!(taken, Recovered { trials: 4, ends: 3, lost: 0 });
+    assert_eq!((snapshot.status.counters.succeeded, snapshot.status.counters.pending), (3, 1));
+    let best = snapshot.status.best.as_ref().unwrap();
+    assert_eq!((best.idx, best.value), (TrialIdx(2), Some(0.7)));
+    // The one that goes on does so as the attempt that it is.
+    assert_eq!(snapshot.active[&TrialIdx(3)].attempt, 1);
+    assert_eq!(snapshot.runs[&TrialIdx(3)], RunView::Intended);
+    let seqs: Vec<u64> = batch.events.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "a log without gaps");
+
+    let mut again = Batch::default();
+    assert_eq!(snapshot.recover(Timestamp(60), &shown(4), &mut again), Recovered::default());
+    assert_eq!(again, Batch::default());
+}
+
+#[test]
+fn behind_a_gap_nothing_can_be_taken_over() {
+    let mut snapshot = defaulted(9);
+    let mut found = shown(5);
+    found.trials.remove(&TrialIdx(2));
+    let taken = snapshot.recover(Timestamp(50), &found, &mut Batch::default());
+    assert_eq!(taken, Recovered { trials: 2, ends: 2, lost: 2 });
+    assert_eq!(snapshot.status.counters.total(), 2);
+}
+
+#[test]
+fn an_experiment_that_has_ended_is_not_run_again() {
+    let mut snapshot = defaulted(3);
+    let end = FoundEnd {
+        state: TrialState::Succeeded,
+        reason: "ExperimentMaxTrialsReached".into(),
+        message: "all done".into(),
+        at: Timestamp(40),
+    };
+    let found = Found { end: Some(end), ..shown(3) };
+    snapshot.recover(Timestamp(50), &found, &mut Batch::default());
+    assert!(snapshot.status.is_completed());
+    assert_eq!(snapshot.status.completed, Some(Timestamp(40)));
+}
+
 #[test]
 fn what_has_had_its_retries_elsewhere_fails_for_good_and_says_why() {
     let snapshot = snapshot(4, 1, None, 1);
@@ -316,7 +588,7 @@ fn what_has_had_its_retries_elsewhere_fails_for_good_and_says_why() {
         let exit = Exit::Failed { reason: reason.into(), message: message.into() };
         match judge(&walk.snapshot, trial, &walk.measured(exit, 0.0)) {
             Fate::End { reason, message, .. } => (reason, message),
-            Fate::Requeue { reason, .. } => panic!("{reason}"),
+            Fate::Requeue { reason, .. } | Fate::Pause { reason } => panic!("{reason}"),
         }
     };
     let said = fate("BackoffLimitExceeded", "Job has reached the specified backoff limit");

@@ -1,18 +1,20 @@
 //! Running trials somewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 use study::{Direction, Rule};
 use thiserror::Error;
 
 use super::store::{ObservationRow, StoreError};
+use crate::experiment::ExperimentId;
 use crate::report::Report;
-use crate::run::{Run, RunId, RunStatus};
+use crate::run::{Model, Run, RunId, RunStatus, Sealed};
 use crate::spec::{ExperimentSpec, MetricsCollectorSpec};
 use crate::time::Timestamp;
 
@@ -30,12 +32,23 @@ pub enum ExecutorError {
 /// Runs trials somewhere. Every method may be called twice with the effect of once.
 #[async_trait]
 pub trait Executor: Send + Sync {
+    /// How many runs of an experiment it is asked to begin, and how many to forget, at once. One after the other they
+    /// begin in the order of their trials, which is for those that are quick about it.
+    fn at_once(&self) -> usize {
+        1
+    }
+    /// Whether it seals the checkpoints of an experiment's runs and lets others start from them.
+    fn keeps_checkpoints(&self, _: &ExperimentSpec) -> bool {
+        false
+    }
     /// Sees to it that the run exists. A run that already exists is left alone.
     async fn ensure(&self, run: &Run) -> Result<(), ExecutorError>;
     /// Sees to it that the run and all its processes are gone after at most `grace`. Its end is reported as usual.
     async fn stop(&self, run: &RunId, grace: Duration) -> Result<(), ExecutorError>;
-    /// Everything that runs, or ended and is not yet forgotten; how survivors are found after a restart.
-    async fn list(&self) -> Result<Vec<RunStatus>, ExecutorError>;
+    /// Every run of an experiment that goes on, or ended and is not yet forgotten; how survivors are found after a restart.
+    async fn list(&self, experiment: ExperimentId) -> Result<Vec<RunStatus>, ExecutorError>;
+    /// Whose runs there are. Where some cannot be looked for, that is logged and those of others are told.
+    async fn owners(&self) -> Result<BTreeSet<ExperimentId>, ExecutorError>;
     /// The run's end is safe in the store; what the executor kept to report it may go (logs and models stay).
     async fn forget(&self, run: &RunId) -> Result<(), ExecutorError>;
     /// What the run has printed, from a byte offset on; with `follow` until the run has ended.
@@ -87,12 +100,46 @@ pub struct LogLine {
 }
 
 /// What a collector has found beside values.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Collected {
     /// The rule that was met last when all were, if they were.
     pub stopped_by: Option<Rule>,
     /// What a person should know, a line each.
     pub notes: Vec<String>,
+    /// What the run has left.
+    #[serde(default, skip_serializing_if = "Left::is_nothing")]
+    pub left: Left,
+}
+
+/// What a run has left, where a sidecar has kept it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Left {
+    /// Its model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Model>,
+    /// Its checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Sealed>,
+    /// Why what it left as its model cannot be kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+impl Left {
+    /// Whether there is nothing to say.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// With what was left later: the first model stays, and the last checkpoint counts.
+    #[must_use]
+    pub fn then(self, later: Self) -> Self {
+        let model = self.model.or(later.model);
+        let refused = self.refused.or(later.refused).filter(|_| model.is_none());
+        Self { model, refused, checkpoint: later.checkpoint.or(self.checkpoint) }
+    }
 }
 
 /// Finds metrics in what runs print.

@@ -1,6 +1,6 @@
 //! Keeping everything through any crash.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use study::TrialIdx;
 use thiserror::Error;
 
+use super::executor::Collected;
 use crate::event::StoredEvent;
-use crate::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus};
+use crate::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Living};
 use crate::run::{RunId, RunRecord};
 use crate::spec::{ParameterSpec, TrialTemplate};
 use crate::time::Timestamp;
@@ -32,6 +33,9 @@ pub enum StoreError {
     /// Somebody else drives this experiment now; nothing was written.
     #[error("the lease of experiment {0:?} is lost")]
     LeaseLost(ExperimentId),
+    /// Another server writes, and this one does not or no more; nothing was written.
+    #[error("{0}")]
+    StandsBy(String),
     /// The database cannot be reached or is busy; trying later helps. Nothing was written.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
@@ -245,6 +249,8 @@ pub struct ObservationQuery {
     pub attempt: Option<u32>,
     /// Only this metric.
     pub metric: Option<String>,
+    /// Of these sources only what lies behind this place and number in it.
+    pub after: BTreeMap<String, (u64, u32)>,
     /// Not before.
     pub from: Option<Timestamp>,
     /// Not after.
@@ -281,16 +287,22 @@ pub trait Store: Send + Sync {
     /// An experiment by key, deleted ones too.
     async fn experiment_by_id(&self, id: ExperimentId) -> Result<Option<ExperimentRecord>, StoreError>;
     /// All living experiments with their status, newest first.
-    async fn experiments(&self) -> Result<Vec<(ExperimentRecord, ExperimentStatus)>, StoreError>;
+    async fn experiments(&self) -> Result<Vec<Arc<Living>>, StoreError>;
     /// Where an experiment stands.
     async fn status(&self, id: ExperimentId) -> Result<ExperimentStatus, StoreError>;
-    /// Erases what is left of deleted experiments; returns how many there were.
-    async fn purge_deleted(&self) -> Result<u64, StoreError>;
+    /// Deleted experiments that are not erased, oldest first.
+    async fn deleted(&self) -> Result<Vec<ExperimentRecord>, StoreError>;
+    /// Erases a deleted experiment with everything of it; a living one is left alone. Whether it was there. Where a model
+    /// was promoted, the lineage of that model stays: it is no part of the experiment.
+    async fn purge(&self, id: ExperimentId) -> Result<bool, StoreError>;
 
     /// Writes down a wish; returns its number.
     async fn wish(&self, id: ExperimentId, wish: &Wish, at: Timestamp) -> Result<i64, StoreError>;
     /// Wishes not yet carried out, oldest first.
     async fn open_wishes(&self, id: ExperimentId) -> Result<Vec<StoredWish>, StoreError>;
+
+    /// Experiments of which something is wished that is not yet carried out.
+    async fn wished(&self) -> Result<BTreeSet<ExperimentId>, StoreError>;
 
     /// Takes the right to drive an experiment; `None` while somebody else has it.
     async fn acquire(&self, id: ExperimentId, holder: &str) -> Result<Option<Lease>, StoreError>;
@@ -326,6 +338,12 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<Observation>, StoreError>;
     /// Largest place kept of each source of a run.
     async fn positions(&self, run: RunId) -> Result<BTreeMap<String, u64>, StoreError>;
+    /// Writes down that a run's metrics are all there, and what was found beside them; the first word stays, but what a
+    /// later one says was left is added.
+    async fn put_collected(&self, run: RunId, collected: &Collected, at: Timestamp)
+    -> Result<(), StoreError>;
+    /// What was found beside a run's metrics, if those are all there.
+    async fn collected(&self, run: RunId) -> Result<Option<Collected>, StoreError>;
     /// Removes all observations of a trial.
     async fn delete_observations(&self, id: ExperimentId, trial: TrialIdx) -> Result<(), StoreError>;
 

@@ -135,7 +135,7 @@ impl Reader {
 }
 
 /// Katib's wrapping: `sh -c` over the arguments joined by spaces, unquoted; a leading `sh -c` or `bash -c` is kept.
-fn under_shell(argv: &[String]) -> Vec<String> {
+pub fn under_shell(argv: &[String]) -> Vec<String> {
     let has_shell = argv.len() > 1 && matches!(argv[0].as_str(), "sh" | "bash") && argv[1] == "-c";
     let (shell, body) = if has_shell { (argv[0].as_str(), &argv[2..]) } else { ("sh", argv) };
     vec![shell.into(), "-c".into(), body.join(" ")]

@@ -2,8 +2,10 @@
 //!
 //! These types only say what a document holds. [`crate::validate`] says whether it makes sense.
 
+mod artifacts;
 mod objective;
 mod parameter;
+mod promotion;
 mod template;
 
 use std::collections::BTreeMap;
@@ -12,8 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+pub use artifacts::{ArtifactsSpec, KeepSpec, SecretRef};
 pub use objective::{MetricStrategy, ObjectiveSpec};
 pub use parameter::{FeasibleSpace, GraphConfig, NasConfig, Operation, ParameterSpec, PriorSpec};
+pub use promotion::{
+    ApprovalSpec, GateSpec, GuardSpec, MetadataSpec, MlflowSpec, PipelineSpec, PromotionSpec, ServingSpec,
+    StepSpec, WorseBySpec, manifest,
+};
 pub use template::{
     ConfigMapSource, FileSystemPath, Filter, HttpGet, MetricsCollector, MetricsCollectorSpec, Source,
     TrialParameter, TrialTemplate,
@@ -106,9 +113,15 @@ pub struct ExperimentSpec {
     /// Price of one slot (a GPU, or a CPU for runs without one) for an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_per_slot_hour: Option<f64>,
+    /// Where what trials leave is kept, and how much of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<ArtifactsSpec>,
     /// A wish to hold: no new trials while true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
+    /// What happens to the winner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionSpec>,
 }
 
 impl ExperimentSpec {
@@ -117,11 +130,28 @@ impl ExperimentSpec {
         self.objective.clone().unwrap_or_default()
     }
 
+    /// Names of the texts that a trial is given: of its parameters, or of what it is told of its network.
+    pub fn given(&self) -> Vec<&str> {
+        let is_darts = self.algorithm.as_ref().is_some_and(|algorithm| algorithm.algorithm_name == "darts");
+        match &self.nas_config {
+            Some(_) if self.parameters.is_empty() && is_darts => study::ONE_SHOT_TEXTS.to_vec(),
+            Some(_) if self.parameters.is_empty() => study::CHAIN_TEXTS.to_vec(),
+            _ => self.parameters.iter().map(|parameter| parameter.name.as_str()).collect(),
+        }
+    }
+
     /// The seed that it names; `random_state` wins.
     pub fn own_seed(&self) -> Option<u64> {
         let settings = self.algorithm.iter().flat_map(|algorithm| &algorithm.algorithm_settings);
         let mut random_state = settings.filter(|setting| setting.name == "random_state");
         random_state.find_map(|setting| setting.value.parse().ok()).or(self.seed)
+    }
+
+    /// Where trials made for Katib look for the checkpoint to start from, all of them in the same place.
+    pub fn checkpoint_path(&self) -> Option<&str> {
+        let settings = &self.algorithm.as_ref()?.algorithm_settings;
+        let path = settings.iter().find(|setting| setting.name == "suggestion_trial_dir")?;
+        Some(path.value.trim_end_matches('/')).filter(|path| !path.is_empty())
     }
 
     /// SHA-256 without the words that may be edited, in hex; the order of keys does not matter.

@@ -37,8 +37,17 @@ pub struct TrialTemplate {
 impl TrialTemplate {
     /// Kind of the inline object; empty if there is none.
     pub fn kind(&self) -> &str {
-        let kind = self.trial_spec.as_ref().and_then(|object| object.get("kind"));
-        kind.and_then(serde_json::Value::as_str).unwrap_or_default()
+        self.word("kind")
+    }
+
+    /// Its group and version, likewise.
+    pub fn api_version(&self) -> &str {
+        self.word("apiVersion")
+    }
+
+    fn word(&self, word: &str) -> &str {
+        let value = self.trial_spec.as_ref().and_then(|object| object.get(word));
+        value.and_then(serde_json::Value::as_str).unwrap_or_default()
     }
 
     /// Whether trials are processes of Cairn's own kind.

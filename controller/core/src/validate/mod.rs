@@ -1,13 +1,19 @@
 //! The one validator behind every door: what Katib's webhook refuses, what Cairn adds, all problems at once.
 
+mod artifacts;
 mod collector;
 mod endpoint;
+mod metadata;
 mod parameters;
+mod promotion;
+mod serving;
 mod template;
 mod top;
 mod update;
 
+pub use artifacts::local_problems as local_artifact_problems;
 pub use parameters::point_problems;
+pub use promotion::{model_problem, promotion};
 pub use update::{Changes, changes, edited, space_changes, space_edit};
 
 use serde_json::Value;
@@ -66,6 +72,8 @@ pub fn document(document: &mut ExperimentDocument) -> Report {
     parameters::check(&document.spec, &mut report);
     template::check(&document.spec, &mut report);
     collector::check(&document.spec, &mut report);
+    artifacts::check(&document.spec, &mut report);
+    promotion::check(&document.spec, &mut report);
     report
 }
 

@@ -11,20 +11,32 @@ use crate::spec::{ExperimentSpec, ParameterSpec};
 const SWEEP: u64 = 20_000;
 
 pub(super) fn check(spec: &ExperimentSpec, report: &mut Report) {
-    let mut names = BTreeSet::new();
+    let (mut names, mut told) = (BTreeSet::new(), BTreeSet::new());
     for (i, parameter) in spec.parameters.iter().enumerate() {
         let path = format!("spec.parameters[{i}]");
+        let mut own = Report::default();
         if parameter.name.is_empty() {
-            report.error(Problem::new(format!("{path}.name"), "it is missing"));
+            own.error(Problem::new(format!("{path}.name"), "it is missing"));
         }
         if !names.insert(&parameter.name) {
             // Two dimensions of one name cannot both be given to a trial.
-            report
-                .error(Problem::new(format!("{path}.name"), format!("`{}` is given twice", parameter.name)));
+            own.error(Problem::new(format!("{path}.name"), format!("`{}` is given twice", parameter.name)));
         }
-        self::parameter(parameter, &path, report);
+        self::parameter(parameter, &path, &mut own);
+        if !own.is_valid() {
+            told.insert(&parameter.name);
+        }
+        report.extend(own);
     }
-    if spec.parameters.is_empty() || !report.is_valid() {
+    let mut own = Report::default();
+    for (i, operation) in spec.nas_config.iter().flat_map(|config| &config.operations).enumerate() {
+        for (j, parameter) in operation.parameters.iter().enumerate() {
+            self::parameter(parameter, &format!("spec.nasConfig.operations[{i}].parameters[{j}]"), &mut own);
+        }
+    }
+    let is_told = !own.is_valid();
+    report.extend(own);
+    if (spec.parameters.is_empty() && spec.nas_config.is_none()) || is_told {
         return;
     }
     let (study, warnings) = crate::study::of_spec(spec, "", 0);
@@ -34,7 +46,12 @@ pub(super) fn check(spec: &ExperimentSpec, report: &mut Report) {
             constraints(&study.space, report);
             queued_points(spec, &study.space, report);
         }
-        Err(problems) => report.errors.extend(problems),
+        Err(problems) => {
+            let of = |problem: &Problem, i: usize| problem.path.starts_with(&format!("spec.parameters[{i}]"));
+            let those = spec.parameters.iter().enumerate().filter(|(_, it)| told.contains(&it.name));
+            let is_told = |problem: &Problem| those.clone().any(|(i, _)| of(problem, i));
+            report.errors.extend(problems.into_iter().filter(|problem| !is_told(problem)));
+        }
     }
 }
 
@@ -146,6 +163,10 @@ pub fn point_problems<'a>(
     space: &Space,
     point: impl Iterator<Item = (&'a str, &'a str)> + Clone,
 ) -> Vec<String> {
+    if space.network().is_some() {
+        let unknown = || "`architecture` is missing, or none of this network".to_owned();
+        return space.project(point).map_or_else(|| vec![unknown()], |_| Vec::new());
+    }
     let mut problems = Vec::new();
     for (name, text) in point.clone() {
         match space.position(name) {

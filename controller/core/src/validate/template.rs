@@ -59,6 +59,10 @@ fn trial_spec(
         let path = format!("{PATH}.trialParameters[{i}]");
         if let Some(problem) = trial_parameter(spec, parameter, &text, &mut names, &mut references) {
             report.error(Problem::new(path, problem));
+        } else if spec.nas_config.is_some() && !is_given(spec, &parameter.reference) {
+            // Katib lets it through, and the trial fails.
+            let message = format!("reference `{}` is nothing that a trial is given", parameter.reference);
+            report.warn(Problem::new(path, message).hint(format!("use {}", spec.given().join(" or "))));
         }
     }
     for name in render::placeholders(&text) {
@@ -108,6 +112,11 @@ fn trial_spec(
     }
 }
 
+/// Whether a trial is given a text of this name.
+fn is_given(spec: &ExperimentSpec, reference: &str) -> bool {
+    render::meta_reference(reference).is_some() || spec.given().contains(&reference)
+}
+
 /// What is wrong with one placeholder, if anything; its name and reference are remembered.
 fn trial_parameter<'a>(
     spec: &ExperimentSpec,
@@ -129,8 +138,7 @@ fn trial_parameter<'a>(
     if !references.insert(reference) {
         return Some(format!("reference `{reference}` is given twice"));
     }
-    let is_meta = render::meta_reference(reference).is_some();
-    if !is_meta && !spec.parameters.is_empty() && !spec.parameters.iter().any(|p| p.name == reference) {
+    if !spec.parameters.is_empty() && !is_given(spec, reference) {
         return Some(format!("reference `{reference}` is no parameter"));
     }
     if !text.contains(&render::placeholder(name)) {

@@ -43,6 +43,63 @@ fn a_valid_experiment_has_no_problems() {
     assert!(report.is_valid() && report.warnings.is_empty(), "{report:?}");
 }
 
+/// A search for an architecture, as Katib takes it.
+fn network(replace: &[(&str, &str)]) -> crate::report::Report {
+    let nas = "  nasConfig:
+    graphConfig: {numLayers: 2, inputSizes: [8], outputSizes: [2]}
+    operations:
+      - operationType: dense
+        parameters:
+          - {name: units, parameterType: int, feasibleSpace: {min: '2', max: '4', step: '2'}}
+";
+    let parameters =
+        "  parameters:\n    - {name: lr, parameterType: double, feasibleSpace: {min: '0.1', max: '1'}}\n";
+    let first = [(parameters, nas), ("random", "enas"), ("reference: lr", "reference: architecture")];
+    let text = experiment(&first);
+    let text = replace.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "`{from}` is not there");
+        text.replace(from, to)
+    });
+    super::text(&text).2
+}
+
+#[test]
+fn a_network_is_validated_and_its_trials_are_given_an_architecture() {
+    let report = network(&[]);
+    assert!(report.is_valid() && report.warnings.is_empty(), "{report:?}");
+    // What Katib lets through is let through, and said.
+    let report = network(&[
+        ("max: '4'", "max: '1'"),
+        ("operations:", "operations:\n      - {operationType: skip_connection}"),
+    ]);
+    assert!(report.is_valid(), "{report:?}");
+    assert!(report.warnings[0].message.contains("`dense`: min is above max"), "{report:?}");
+    let report = network(&[("reference: architecture", "reference: lr")]);
+    assert!(report.is_valid() && report.warnings[0].message.contains("`lr` is nothing"), "{report:?}");
+    let report = network(&[
+        ("enas", "darts"),
+        ("reference: architecture", "reference: search-space"),
+        ("int, f", "categorical, f"),
+        ("min: '2', max: '4', step: '2'", "list: ['3']"),
+    ]);
+    assert!(report.is_valid() && report.warnings.is_empty(), "{report:?}");
+    for (from, to, path) in [
+        ("numLayers: 2, ", "", "spec.nasConfig.graphConfig.numLayers"),
+        ("numLayers: 2", "numLayers: 0", "spec.nasConfig"),
+        ("max: '4', step", "max: x, step", "spec.nasConfig.operations[0].parameters[0].feasibleSpace.max"),
+        ("max: '4'", "max: '1'", "spec.nasConfig"),
+        ("int, f", "integer, f", "spec.nasConfig.operations[0].parameters[0].parameterType"),
+        (
+            "maxTrialCount: 4",
+            "maxTrialCount: 4\n  queuedPoints: [{architecture: '[[0]]'}]",
+            "spec.queuedPoints[0]",
+        ),
+    ] {
+        let report = network(&[(from, to)]);
+        assert!(report.errors.iter().any(|problem| problem.path == path), "{path}: {report:?}");
+    }
+}
+
 #[test]
 fn every_rule_of_the_webhook_refuses_by_path() {
     for (from, to, path) in [
@@ -182,6 +239,29 @@ fn all_problems_come_at_once_with_lines_and_hints() {
     ]);
     let (_, _, report) = text(&broken);
     insta::assert_snapshot!(report.render("Demo"));
+}
+
+#[test]
+fn what_is_wrong_with_spaces_comes_with_all_else_and_hides_nothing() {
+    let more = "    - {name: b, parameterType: int, feasibleSpace: {min: low, max: '2'}}
+    - {name: c, parameterType: int, feasibleSpace: {min: '1', max: '2'}, when: {b: '1'}}
+    - {name: d, parameterType: int, feasibleSpace: {max: '2'}}
+  parameterConstraints: ['lr < b', 'lr <']
+  trialTemplate:";
+    let found =
+        errors(&[("type: maximize", "type: up"), ("min: '0.1'", "min: '3'"), ("  trialTemplate:", more)]);
+    let found: Vec<&str> =
+        found.iter().map(String::as_str).filter(|text| !text.contains("reaches no")).collect();
+    assert_eq!(found.len(), 5, "{found:#?}");
+    for wanted in [
+        "spec.objective.type: `up` is no direction",
+        "spec.parameters[3].feasibleSpace: `d`: min is missing",
+        "spec.parameters[1].feasibleSpace.min: `low` is no whole number",
+        "spec.parameterConstraints[1]: ",
+        "spec.parameters[0]: `lr`: min 3 is above max 1",
+    ] {
+        assert!(found.iter().any(|text| text.starts_with(wanted)), "{wanted}: {found:#?}");
+    }
 }
 
 #[test]

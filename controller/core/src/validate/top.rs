@@ -34,9 +34,6 @@ pub(super) fn check(document: &ExperimentDocument, report: &mut Report) {
         (false, Some(_)) => {
             report.error(Problem::new("spec", "only one of parameters and nasConfig can be given"));
         }
-        (true, Some(_)) => {
-            report.error(Problem::new("spec.nasConfig", "architecture search is not built in yet"));
-        }
         _ => {}
     }
     budgets(spec, report);

@@ -10,7 +10,7 @@ use kube::api::PostParams;
 use kube::core::DynamicObject;
 use tokio::time::{Instant, sleep};
 
-use super::{Place, Shared};
+use super::{Place, Shared, kinds};
 use crate::answer::{self, Doing};
 use crate::cache::Cache;
 use crate::job::{self, Existing};
@@ -21,9 +21,12 @@ const TRIAL: Duration = Duration::from_secs(5);
 /// Sees to it that the object of a run is there, and tends it.
 pub(super) async fn ensure(shared: &Arc<Shared>, run: &Run) -> Result<(), ExecutorError> {
     let trial = trial_uid(shared, run).await?;
-    let object = job::object(run, &trial).map_err(|error| ExecutorError::Refused(answer::chain(&error)))?;
+    let run = &started(shared, run).await?;
+    let object = job::object(run, &trial, &shared.settings)
+        .map_err(|error| ExecutorError::Refused(answer::chain(&error)))?;
     let types = object.types.clone().unwrap_or_default();
-    let objects = shared.kinds.of(&types.api_version, &types.kind).await?;
+    // It was there when the experiment was taken in, and may come back.
+    let objects = shared.kinds.of(&types.api_version, &types.kind).await.map_err(may_pass)?;
     let api = shared.cluster.api(objects.kind(), &run.namespace);
     let doing = Doing { verb: "create", group: &objects.kind().group, plural: &objects.kind().plural };
     match answer::within(api.create(&PostParams::default(), &object)).await {
@@ -38,8 +41,29 @@ pub(super) async fn ensure(shared: &Arc<Shared>, run: &Run) -> Result<(), Execut
                 None => Err(ExecutorError::Unavailable(answer::message(&error, &doing))),
             }
         }
+        Err(error) if answer::is_no_kind(&error) => {
+            Err(ExecutorError::Unavailable(kinds::unknown(&types.api_version, &types.kind)))
+        }
         Err(error) => Err(answer::refusal(&error, &doing)),
     }
+}
+
+/// The run with the checkpoint that it starts from as it lies in its store.
+async fn started(shared: &Shared, run: &Run) -> Result<Run, ExecutorError> {
+    let Some(checkpoint) = &run.start_from else { return Ok(run.clone()) };
+    let collected = shared.store.collected(checkpoint.run).await;
+    let collected = collected.map_err(|error| ExecutorError::Unavailable(error.to_string()))?;
+    let left = collected.and_then(|collected| collected.left.checkpoint);
+    match left.filter(|left| left.digest == checkpoint.digest) {
+        Some(left) => Ok(Run { start: Some(left), ..run.clone() }),
+        None => Err(ExecutorError::Refused(format!("the checkpoint of run {} is gone", checkpoint.run))),
+    }
+}
+
+/// The same, of what may be otherwise later.
+fn may_pass(error: ExecutorError) -> ExecutorError {
+    let (ExecutorError::Refused(why) | ExecutorError::Unavailable(why)) = error;
+    ExecutorError::Unavailable(why)
 }
 
 /// What to do about an object that has the run's name already.

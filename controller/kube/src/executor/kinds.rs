@@ -1,36 +1,35 @@
 //! The kinds of objects that runs are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use controller_core::ports::ExecutorError;
-use kube::core::{DynamicObject, GroupVersion, GroupVersionKind};
-use kube::discovery::{Scope, pinned_kind};
+use controller_core::spec::ExperimentSpec;
+use kube::core::{ApiResource, DynamicObject};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::Bells;
-use crate::answer::{self, Doing};
 use crate::cache::Cache;
-use crate::client::Cluster;
+use crate::discovery::{Discovery, Known};
 use crate::names;
 
 /// Kinds that are watched, each once one is wanted.
 pub(super) struct Kinds {
-    cluster: Cluster,
+    discovery: Arc<Discovery>,
     bells: Arc<Bells>,
-    known: Mutex<Known>,
+    caches: Mutex<Caches>,
 }
 
 #[derive(Default)]
-struct Known {
-    caches: HashMap<GroupVersionKind, Arc<Cache<DynamicObject>>>,
+struct Caches {
+    of: HashMap<ApiResource, Arc<Cache<DynamicObject>>>,
     tasks: JoinSet<()>,
 }
 
 impl Kinds {
-    pub(super) fn new(cluster: Cluster, bells: Arc<Bells>) -> Self {
-        Self { cluster, bells, known: Mutex::default() }
+    pub(super) fn new(discovery: Arc<Discovery>, bells: Arc<Bells>) -> Self {
+        Self { discovery, bells, caches: Mutex::default() }
     }
 
     /// The objects of a kind that are runs. Refused if the cluster knows no such kind.
@@ -39,57 +38,44 @@ impl Kinds {
         api_version: &str,
         kind: &str,
     ) -> Result<Arc<Cache<DynamicObject>>, ExecutorError> {
-        let unknown = || {
-            ExecutorError::Refused(format!(
-                "the cluster knows no kind `{kind}` of `{api_version}`; install what brings it"
-            ))
-        };
-        let version: GroupVersion = api_version.parse().map_err(|_| unknown())?;
-        let wanted = version.with_kind(kind);
-        let mut known = self.known.lock().await;
-        if let Some(cache) = known.caches.get(&wanted) {
-            return Ok(Arc::clone(cache));
-        }
-        let (resource, capabilities) = match answer::within(pinned_kind(&self.cluster.client, &wanted)).await
-        {
-            Ok(found) => found,
-            Err(kube::Error::Discovery(_)) => return Err(unknown()),
-            Err(error) if answer::is_not_found(&error) => return Err(unknown()),
-            Err(error) => {
-                let doing = Doing { verb: "get", group: &wanted.group, plural: kind };
-                return Err(ExecutorError::Unavailable(answer::message(&error, &doing)));
-            }
-        };
-        if capabilities.scope == Scope::Cluster {
+        let unknown = || ExecutorError::Refused(unknown(api_version, kind));
+        let Known { resource, is_namespaced } =
+            self.discovery.of(api_version, kind).await?.ok_or_else(unknown)?;
+        if !is_namespaced {
             return Err(ExecutorError::Refused(format!(
                 "a `{kind}` lies in no namespace and can be no trial"
             )));
         }
+        let mut caches = self.caches.lock().await;
+        if let Some(cache) = caches.of.get(&resource) {
+            return Ok(Arc::clone(cache));
+        }
         let bells = Arc::clone(&self.bells);
-        let api = self.cluster.all(&resource);
-        let cache = Cache::watch(&mut known.tasks, api, &resource, Some(names::TRIAL_LABEL), move |event| {
+        let api = self.discovery.cluster().all(&resource);
+        let cache = Cache::watch(&mut caches.tasks, api, &resource, Some(names::TRIAL_LABEL), move |event| {
             bells.ring_for(event);
         });
         let cache = Arc::new(cache);
-        known.caches.insert(wanted, Arc::clone(&cache));
+        caches.of.insert(resource, Arc::clone(&cache));
         Ok(cache)
     }
 }
 
+/// What is said where there is no such kind.
+pub(super) fn unknown(api_version: &str, kind: &str) -> String {
+    format!("the cluster knows no kind `{kind}` of `{api_version}`; install what brings it")
+}
+
 /// The kind of object that a template's kind becomes: a Process is a Job.
-pub(super) fn as_made(api_version: &str, kind: &str) -> (String, String) {
+fn as_made(api_version: &str, kind: &str) -> (String, String) {
     if kind == "Process" {
         return ("batch/v1".into(), "Job".into());
     }
     (api_version.into(), kind.into())
 }
 
-/// The kinds of runs that there can be, told by Trials.
-pub(super) fn of_trials(trials: &[Arc<DynamicObject>]) -> BTreeSet<(String, String)> {
-    let of = |trial: &Arc<DynamicObject>| {
-        let made = trial.data.pointer("/spec/runSpec")?;
-        let word = |word: &str| made[word].as_str().filter(|text| !text.is_empty());
-        Some(as_made(word("apiVersion")?, word("kind")?))
-    };
-    trials.iter().filter_map(of).collect()
+/// The kind of object that the runs of an experiment are.
+pub(super) fn of_trials(spec: &ExperimentSpec) -> (String, String) {
+    let template = spec.trial_template.as_ref();
+    template.map(|template| as_made(template.api_version(), template.kind())).unwrap_or_default()
 }

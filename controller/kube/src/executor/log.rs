@@ -57,7 +57,8 @@ impl<'a> Readers<'a> {
         if !self.reading.is_of_output() {
             return;
         }
-        for pod in pods.iter().filter(|pod| pods::is_primary(pod, self.reading)) {
+        let of_log = |pod: &&Arc<Pod>| pods::is_primary(pod, self.reading) && !pods::has_sidecar(pod);
+        for pod in pods.iter().filter(of_log) {
             let Some(status) = pods::container(pod, &self.reading.container) else { continue };
             let state = status.state.clone().unwrap_or_default();
             let key = (pod.uid().unwrap_or_default(), status.restart_count);
@@ -167,7 +168,7 @@ impl Container {
             let whole = if length == 0 { lined.rest() } else { lined.push(chunk) };
             let mut taken = Vec::new();
             for line in whole {
-                let Some((place, time, text)) = stamped(&line) else { continue };
+                let Some((place, time, text)) = stamped(&line.text) else { continue };
                 if known.is_none_or(|known| place > known) {
                     self.last = Some(place);
                     taken.push(LogLine { source: Arc::clone(&self.source), place, time, text });
@@ -186,37 +187,50 @@ impl Container {
 
 /// Pieces put together to lines.
 #[derive(Default)]
-struct Lines {
+pub(super) struct Lines {
     partial: Vec<u8>,
+    /// Bytes of the line at hand that were passed over.
+    over: u64,
+}
+
+/// A line without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) text: Bytes,
+    /// How long it is, with what was passed over.
+    pub(super) length: u64,
 }
 
 impl Lines {
     /// The lines that are whole by now.
-    fn push(&mut self, chunk: &[u8]) -> Vec<Bytes> {
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Vec<Line> {
         let mut whole = Vec::new();
         let mut pieces = chunk.split(|byte| *byte == b'\n').peekable();
         while let Some(piece) = pieces.next() {
-            let room = MAX_LINE.saturating_sub(self.partial.len());
-            self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
+            let room = MAX_LINE.saturating_sub(self.partial.len()).min(piece.len());
+            self.partial.extend_from_slice(&piece[..room]);
+            self.over += (piece.len() - room) as u64;
             if pieces.peek().is_some() {
-                whole.push(Bytes::from(std::mem::take(&mut self.partial)));
+                whole.push(self.take());
             }
         }
         whole
     }
 
     /// A last line without an end.
-    fn rest(&mut self) -> Vec<Bytes> {
-        if self.partial.is_empty() {
-            Vec::new()
-        } else {
-            vec![Bytes::from(std::mem::take(&mut self.partial))]
-        }
+    pub(super) fn rest(&mut self) -> Vec<Line> {
+        if self.partial.is_empty() { Vec::new() } else { vec![self.take()] }
+    }
+
+    fn take(&mut self) -> Line {
+        let text = Bytes::from(std::mem::take(&mut self.partial));
+        let length = text.len() as u64 + std::mem::take(&mut self.over);
+        Line { text, length }
     }
 }
 
 /// A line as the server stamps it: nanoseconds since 1970, the same as a time, and what was printed.
-fn stamped(line: &Bytes) -> Option<(u64, Timestamp, Bytes)> {
+pub(super) fn stamped(line: &Bytes) -> Option<(u64, Timestamp, Bytes)> {
     let space = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let stamp = std::str::from_utf8(&line[..space]).ok()?;
     let time = Timestamp::parse_rfc3339(stamp)?;
@@ -257,7 +271,8 @@ mod tests {
             let mut whole = lines.push(&text[..cut]);
             whole.extend(lines.push(&text[cut..]));
             whole.extend(lines.rest());
-            assert_eq!(whole, ["one", "two", "", "three"], "cut at {cut}");
+            let line = |text: &'static str| Line { text: text.into(), length: text.len() as u64 };
+            assert_eq!(whole, ["one", "two", "", "three"].map(line), "cut at {cut}");
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Shared, lock, pods};
 use crate::answer;
-use crate::job::{Reading, run_id};
+use crate::job::Reading;
 
 /// Pieces on their way to the reader.
 const PIECES: usize = 16;
@@ -33,7 +33,8 @@ pub(super) fn of_run(shared: &Arc<Shared>, run: RunId, from: u64, follow: bool) 
 async fn read(shared: Arc<Shared>, run: RunId, from: u64, follow: bool, pieces: mpsc::Sender<Bytes>) {
     let Some((pod, reading)) = newest(&shared, run) else { return };
     let api: Api<Pod> = Api::namespaced(shared.cluster.client.clone(), &pod.namespace().unwrap_or_default());
-    let params = LogParams { container: Some(reading.container), follow, ..LogParams::default() };
+    let params =
+        LogParams { container: Some(pods::printing(&pod, &reading)), follow, ..LogParams::default() };
     let Ok(stream) = answer::within(api.log_stream(&pod.name_any(), &params)).await else { return };
     let mut stream = pin!(stream);
     let mut skip = from;
@@ -53,7 +54,6 @@ async fn read(shared: Arc<Shared>, run: RunId, from: u64, follow: bool, pieces: 
 fn newest(shared: &Shared, run: RunId) -> Option<(Arc<Pod>, Reading)> {
     let place = shared.place(&run)?;
     let reading = Reading::read(&*place.objects.get(&place.namespace, &place.name)?)?;
-    let pods = shared.pods.all().into_iter();
-    let of_run = pods.filter(|pod| run_id(&**pod) == Some(run) && pods::is_primary(pod, &reading));
-    Some((of_run.max_by_key(|pod| pods::order(pod))?, reading))
+    let newest = shared.pods_of(run).into_iter().rfind(|pod| pods::is_primary(pod, &reading))?;
+    Some((newest, reading))
 }

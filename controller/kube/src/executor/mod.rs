@@ -4,25 +4,33 @@
 //! what the pods print ([`log`]), and says how the run goes. Everything that has to be known for that stands on the
 //! object itself, so a controller that comes back finds its runs by looking.
 
+mod again;
+mod check;
 mod ensure;
 mod kinds;
 mod log;
 mod logs;
 mod pods;
+mod run_pods;
+mod stop;
+mod strays;
 mod tend;
+mod warnings;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use controller_core::ports::{Executor, ExecutorError, LogCollector};
-use controller_core::report::{Problem, Report};
+use controller_core::experiment::ExperimentId;
+use controller_core::ports::{Executor, ExecutorError, LogCollector, Store, StoreError};
+use controller_core::report::Report;
 use controller_core::run::{Run, RunId, RunPhase, RunStatus, STARTING};
 use controller_core::spec::ExperimentSpec;
 use controller_core::time::Clock;
 use futures::StreamExt as _;
+use futures::future::join_all;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -32,22 +40,27 @@ use kube::runtime::watcher::Event;
 use serde_json::json;
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_stream::wrappers::BroadcastStream;
 use tracing::warn;
 
 use crate::answer::{self, Doing};
 use crate::cache::Cache;
 use crate::client::Cluster;
+use crate::discovery::Discovery;
+use crate::inject::Settings;
 use crate::job::{self, Reading, run_id};
 use crate::names;
 use crate::watched::Watched;
 use kinds::Kinds;
+use run_pods::RunPods;
 use tend::Tender;
+use warnings::Warnings;
 
 /// Changes that a slow listener may lag behind; beyond that it misses some and asks for the list.
 const CHANGES: usize = 1024;
-/// How much longer than its grace a run may take to be gone: pods have a grace of their own, and nodes are slow at times.
-const OVERTIME: Duration = Duration::from_mins(1);
+/// Objects of an experiment that are made, or deleted, at once: each is a question to the server.
+const AT_ONCE: usize = 16;
 
 /// Runs trials as objects of a cluster.
 pub struct KubeExecutor {
@@ -57,11 +70,17 @@ pub struct KubeExecutor {
 /// What the executor shares with the tasks of its runs.
 struct Shared {
     cluster: Cluster,
+    discovery: Arc<Discovery>,
     clock: Arc<dyn Clock>,
     collector: Arc<dyn LogCollector>,
+    store: Arc<dyn Store>,
+    settings: Settings,
     watched: Arc<Watched>,
-    pods: Cache<Pod>,
+    pods: RunPods,
+    /// Pods of runs that bear no sign of it, as they were seen last.
+    strays: Mutex<HashMap<RunId, Vec<Arc<Pod>>>>,
     kinds: Kinds,
+    warnings: Warnings,
     bells: Arc<Bells>,
     changes: broadcast::Sender<RunStatus>,
     runs: Mutex<HashMap<RunId, Entry>>,
@@ -73,8 +92,20 @@ struct Shared {
 struct Entry {
     place: Place,
     retain: bool,
+    /// The container of its program.
+    container: String,
     phase: watch::Receiver<RunPhase>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
+}
+
+/// Whether a run was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Not,
+    /// Its object is deleted, and its pods are ended with it.
+    WithObject,
+    /// Its sidecar tells its program first, whose end is no failure and no success then.
+    BySidecar,
 }
 
 /// Where a run's object is.
@@ -127,28 +158,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl KubeExecutor {
-    /// Begins to watch the pods of trials; values in what they print go to `collector`.
+    /// Begins to watch the pods of trials; values in what they print go to `collector`, what their sidecars report is in
+    /// `store`.
     pub fn open(
         cluster: Cluster,
         watched: Arc<Watched>,
         collector: Arc<dyn LogCollector>,
+        store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
+        settings: Settings,
     ) -> Self {
         let mut tasks = JoinSet::new();
         let bells = Arc::new(Bells::default());
-        let heard = Arc::clone(&bells);
-        let pods = Cache::watch(&mut tasks, cluster.all_of(), &(), Some(names::TRIAL_LABEL), move |event| {
-            heard.ring_for(event);
-        });
+        let pods = RunPods::watch(&mut tasks, &cluster, Arc::clone(&bells));
         let (changes, _) = broadcast::channel(CHANGES);
-        let kinds = Kinds::new(cluster.clone(), Arc::clone(&bells));
+        let discovery = Arc::new(Discovery::new(cluster.clone()));
+        let warnings = Warnings::new(cluster.clone());
+        let kinds = Kinds::new(Arc::clone(&discovery), Arc::clone(&bells));
         let shared = Shared {
             cluster,
+            discovery,
             clock,
             collector,
+            store,
+            settings,
             watched,
             pods,
+            strays: Mutex::default(),
             kinds,
+            warnings,
             bells,
             changes,
             runs: Mutex::default(),
@@ -172,49 +210,69 @@ impl Shared {
         };
         let phase = job::status(object, self.clock.now()).map(|status| status.phase);
         let (say, heard) = watch::channel(first(phase.ok()));
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stop::Not);
         let place = Place {
             objects: Arc::clone(objects),
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             uid: object.uid().unwrap_or_default(),
         };
-        runs.insert(run, Entry { place: place.clone(), retain: reading.retain, phase: heard, stop });
+        let (retain, container) = (reading.retain, reading.container.clone());
+        runs.insert(run, Entry { place: place.clone(), retain, container, phase: heard, stop });
         drop(runs);
         let bell = self.bells.of(run);
-        let tender = Tender { shared: Arc::clone(self), run, place, reading, say, stopped, bell };
+        let begun = Instant::now();
+        let tender = Tender { shared: Arc::clone(self), run, place, reading, say, stopped, bell, begun };
         let mut tasks = lock(&self.tasks);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(tender.tend());
     }
 
-    /// Tends every run that the cluster has and that is not forgotten.
-    async fn adopt_all(self: &Arc<Self>) -> Result<(), ExecutorError> {
-        self.watched.trials.ready().await?;
+    /// Tends every run of a kind that the cluster has, is not forgotten, and is wanted.
+    async fn adopt(
+        self: &Arc<Self>,
+        (version, kind): &(String, String),
+        is_wanted: impl Fn(&RunId) -> bool,
+    ) -> Result<(), ExecutorError> {
         self.pods.ready().await?;
-        for (version, kind) in kinds::of_trials(&self.watched.trials.all()) {
-            let objects = match self.kinds.of(&version, &kind).await {
-                Ok(objects) => objects,
-                // None can be of a kind that is not there any more.
-                Err(ExecutorError::Refused(_)) => continue,
-                Err(error) => return Err(error),
-            };
-            objects.ready().await?;
-            for object in objects.all() {
-                let kept = object.annotations().contains_key(names::RETAINED_ANNOTATION);
-                if let Some(run) = run_id(&*object).filter(|_| !kept) {
-                    self.tend(run, &object, &objects);
-                }
+        let objects = match self.kinds.of(version, kind).await {
+            Ok(objects) => objects,
+            // None can be of a kind that is not there any more.
+            Err(ExecutorError::Refused(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        objects.ready().await?;
+        for object in objects.all() {
+            let kept = object.annotations().contains_key(names::RETAINED_ANNOTATION);
+            if let Some(run) = run_id(&*object).filter(|run| !kept && is_wanted(run)) {
+                self.tend(run, &object, &objects);
             }
         }
         Ok(())
     }
 
-    /// Has an object deleted, and what it owns before it. One that is gone, or another by now, is none of ours.
+    /// Tends every run of an experiment.
+    async fn adopt_of(self: &Arc<Self>, experiment: ExperimentId) -> Result<(), ExecutorError> {
+        let record = self.store.experiment_by_id(experiment).await.map_err(|error| unreadable(&error))?;
+        let Some(record) = record else { return Ok(()) };
+        self.adopt(&kinds::of_trials(&record.spec), |run| run.experiment == experiment).await
+    }
+
+    /// Has an object deleted that may still run, and what it owns before it. One that is gone, or another by now, is none of
+    /// ours.
     async fn delete(&self, place: &Place) -> Result<(), ExecutorError> {
+        self.delete_as(place, DeleteParams::foreground()).await
+    }
+
+    /// The same of one that is over: what it owns goes after it, which is two writes less for the server.
+    async fn clear_away(&self, place: &Place) -> Result<(), ExecutorError> {
+        self.delete_as(place, DeleteParams::background()).await
+    }
+
+    async fn delete_as(&self, place: &Place, params: DeleteParams) -> Result<(), ExecutorError> {
         let kind = place.objects.kind();
         let only = Preconditions { uid: Some(place.uid.clone()), resource_version: None };
-        let params = DeleteParams::foreground().preconditions(only);
+        let params = params.preconditions(only);
         let api = self.cluster.api(kind, &place.namespace);
         match answer::within(api.delete(&place.name, &params)).await {
             Ok(_) => Ok(()),
@@ -243,6 +301,14 @@ impl Shared {
         }
     }
 
+    /// Pods of a run, oldest first.
+    fn pods_of(&self, run: RunId) -> Vec<Arc<Pod>> {
+        let mut pods = self.pods.of(run);
+        pods.extend(lock(&self.strays).get(&run).into_iter().flatten().cloned());
+        pods.sort_by_key(|pod| pods::order(pod));
+        pods
+    }
+
     fn phase(&self, run: &RunId) -> Option<watch::Receiver<RunPhase>> {
         lock(&self.runs).get(run).map(|entry| entry.phase.clone())
     }
@@ -250,6 +316,11 @@ impl Shared {
     fn place(&self, run: &RunId) -> Option<Place> {
         lock(&self.runs).get(run).map(|entry| entry.place.clone())
     }
+}
+
+/// What is said where the store does not tell whose runs there may be.
+fn unreadable(error: &StoreError) -> ExecutorError {
+    ExecutorError::Unavailable(error.to_string())
 }
 
 /// What is said of a run before its pods are looked at. Its end is said once its metrics are safe.
@@ -264,6 +335,14 @@ fn first(phase: Option<RunPhase>) -> RunPhase {
 
 #[async_trait]
 impl Executor for KubeExecutor {
+    fn at_once(&self) -> usize {
+        AT_ONCE
+    }
+
+    fn keeps_checkpoints(&self, spec: &ExperimentSpec) -> bool {
+        self.shared.settings.store_of(&spec.artifacts.clone().unwrap_or_default()).is_some()
+    }
+
     async fn ensure(&self, run: &Run) -> Result<(), ExecutorError> {
         if lock(&self.shared.runs).contains_key(&run.id) {
             return Ok(());
@@ -272,37 +351,33 @@ impl Executor for KubeExecutor {
     }
 
     async fn stop(&self, run: &RunId, grace: Duration) -> Result<(), ExecutorError> {
-        if self.shared.phase(run).is_none() {
-            self.shared.adopt_all().await?;
-        }
-        let (Some(mut phase), Some(place)) = (self.shared.phase(run), self.shared.place(run)) else {
-            return Ok(());
-        };
-        if let Some(entry) = lock(&self.shared.runs).get(run) {
-            entry.stop.send_replace(true);
-        }
-        if !matches!(*phase.borrow(), RunPhase::Ended(_)) {
-            self.shared.delete(&place).await?;
-        }
-        let ended = phase.wait_for(|phase| matches!(phase, RunPhase::Ended(_)));
-        match tokio::time::timeout(grace + OVERTIME, ended).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(ExecutorError::Unavailable(format!(
-                "{} is still there after it was deleted",
-                place.describe()
-            ))),
-        }
+        stop::stop(&self.shared, *run, grace).await
     }
 
-    async fn list(&self) -> Result<Vec<RunStatus>, ExecutorError> {
-        self.shared.adopt_all().await?;
+    async fn list(&self, experiment: ExperimentId) -> Result<Vec<RunStatus>, ExecutorError> {
+        self.shared.adopt_of(experiment).await?;
         let runs = lock(&self.shared.runs);
         let mut all: Vec<_> = runs
             .iter()
+            .filter(|(run, _)| run.experiment == experiment)
             .map(|(run, entry)| RunStatus { run: *run, phase: entry.phase.borrow().clone() })
             .collect();
         all.sort_unstable_by_key(|status| status.run);
         Ok(all)
+    }
+
+    async fn owners(&self) -> Result<BTreeSet<ExperimentId>, ExecutorError> {
+        let experiments = self.shared.store.experiments().await.map_err(|error| unreadable(&error))?;
+        let kinds: BTreeSet<_> =
+            experiments.iter().map(|living| kinds::of_trials(&living.record.spec)).collect();
+        // One that does not answer holds up no other.
+        let adopt = async |kind| {
+            if let Err(error) = self.shared.adopt(&kind, |_| true).await {
+                warn!(%error, "runs of a kind cannot be looked for");
+            }
+        };
+        join_all(kinds.into_iter().map(adopt)).await;
+        Ok(lock(&self.shared.runs).keys().map(|run| run.experiment).collect())
     }
 
     async fn forget(&self, run: &RunId) -> Result<(), ExecutorError> {
@@ -313,11 +388,15 @@ impl Executor for KubeExecutor {
         };
         if retain {
             self.shared.retain(&place).await?;
+        } else if self.shared.pods_of(*run).iter().all(|pod| pods::has_ended(pod)) {
+            self.shared.clear_away(&place).await?;
         } else {
+            // The next attempt has the same names and waits until they are free.
             self.shared.delete(&place).await?;
         }
         lock(&self.shared.forgotten).insert(*run);
         lock(&self.shared.runs).remove(run);
+        lock(&self.shared.strays).remove(run);
         self.shared.bells.take_down(*run);
         Ok(())
     }
@@ -332,29 +411,7 @@ impl Executor for KubeExecutor {
     }
 
     async fn check(&self, spec: &ExperimentSpec) -> Report {
-        let mut report = Report::default();
-        let collector = spec.collector();
-        if !matches!(collector.kind(), "StdOut" | "Push") {
-            let problem = Problem::new(
-                "spec.metricsCollectorSpec.collector.kind",
-                format!("`{}` needs a sidecar, which is not built yet", collector.kind()),
-            );
-            report.error(problem.hint("print the metrics and use StdOut, or report them with Push"));
-        }
-        let template = spec.trial_template.clone().unwrap_or_default();
-        let word = |word: &str| {
-            template
-                .trial_spec
-                .as_ref()
-                .and_then(|object| object[word].as_str())
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let (version, kind) = kinds::as_made(&word("apiVersion"), &word("kind"));
-        if let Err(ExecutorError::Refused(message)) = self.shared.kinds.of(&version, &kind).await {
-            report.error(Problem::new("spec.trialTemplate.trialSpec.kind", message));
-        }
-        report
+        check::check(&self.shared, spec).await
     }
 
     fn place(&self, run: &RunId) -> Option<String> {

@@ -1,17 +1,15 @@
 //! What pods say of their run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use controller_core::run::STARTING;
 use controller_core::time::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 use kube::ResourceExt as _;
-use kube::api::{Api, ListParams};
 
-use super::Place;
-use crate::answer;
-use crate::client::Cluster;
+use crate::inject;
 use crate::job::Reading;
+use crate::names;
 
 /// Place of a pod among others: the oldest first.
 pub(super) fn order(pod: &Pod) -> (Option<i64>, String) {
@@ -25,9 +23,100 @@ pub(super) fn is_primary(pod: &Pod, reading: &Reading) -> bool {
     reading.pod_labels.iter().all(|(name, value)| labels.get(name) == Some(value))
 }
 
+/// Whether a sidecar reads a pod's metrics; else its log is read from here, if its metrics are there.
+pub(super) fn has_sidecar(pod: &Pod) -> bool {
+    pod.annotations().get(names::SIDECAR_ANNOTATION).is_some_and(|word| word == inject::SIDECAR)
+}
+
+/// Whether a pod lacks what the webhook puts in, and its metrics cannot be had without.
+pub(super) fn is_bare(pod: &Pod, reading: &Reading) -> bool {
+    let is_prepared = match reading.collector.kind() {
+        "StdOut" => true,
+        "Push" => knows_its_trial(pod, reading),
+        _ => pod.annotations().contains_key(names::SIDECAR_ANNOTATION),
+    };
+    reading.by_webhook && is_primary(pod, reading) && !is_prepared
+}
+
+/// Whether a pod's program is told which trial it is of.
+fn knows_its_trial(pod: &Pod, reading: &Reading) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let mut env = containers.filter(|container| container.name == reading.container).flat_map(|it| &it.env);
+    env.any(|env| env.iter().any(|variable| variable.name == inject::TRIAL_NAME))
+}
+
+/// Whether a pod has ended, or is on its way out.
+pub(super) fn is_over(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some() || has_ended(pod)
+}
+
+/// Whether nothing of a pod runs any more.
+pub(super) fn has_ended(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Whether a pod's own sidecar may still have something to say.
+pub(super) fn is_reporting(pod: &Pod) -> bool {
+    has_sidecar(pod) && inject::CONTAINERS.iter().any(|name| is_running(pod, name))
+}
+
+/// How long a sidecar may take to keep what its program has left.
+pub(super) const KEEPING: Duration = Duration::from_hours(1);
+
+/// Whether a container of a pod runs.
+pub(super) fn is_running(pod: &Pod, name: &str) -> bool {
+    let state = container(pod, name).and_then(|status| status.state.as_ref());
+    state.is_some_and(|state| state.running.is_some())
+}
+
+/// Whether a pod's own sidecar has begun.
+pub(super) fn has_begun_to_report(pod: &Pod) -> bool {
+    let ended = inject::CONTAINERS.iter().any(|name| terminated(pod, name).is_some());
+    is_reporting(pod) || (has_sidecar(pod) && ended)
+}
+
+/// Seconds after a program's end by which its sidecar has shown everything of it, as the node counts them.
+const SHOWN: i64 = 2;
+
+/// Whether a pod's own sidecar has lived long enough after its program to have shown all that it has printed.
+pub(super) fn has_shown_everything(pod: &Pod, reading: &Reading) -> bool {
+    let Some(ended) = terminated(pod, &reading.container).and_then(finished) else { return false };
+    let lived = |name: &&str| terminated(pod, name).and_then(finished).is_none_or(|at| at - ended >= SHOWN);
+    inject::CONTAINERS.iter().filter(|name| container(pod, name).is_some()).all(lived)
+}
+
+/// Whether the program of the newest primary pod has ended well, and nothing else has failed.
+pub(super) fn have_succeeded(pods: &[Arc<Pod>], reading: &Reading) -> bool {
+    let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
+    let mut others = pods.iter().filter(|pod| !is_primary(pod, reading));
+    let newest = pods.iter().rfind(|pod| is_primary(pod, reading));
+    let ended = newest.and_then(|pod| terminated(pod, &reading.container));
+    ended.is_some_and(|ended| ended.exit_code == 0)
+        && others.all(|pod| phase(pod).as_deref() != Some("Failed"))
+}
+
+/// Why the sidecar of the newest primary pod has failed, though its program has not.
+pub(super) fn sidecar_failure(pods: &[Arc<Pod>], reading: &Reading) -> Option<String> {
+    let pod = pods.iter().rev().find(|pod| is_primary(pod, reading) && has_sidecar(pod))?;
+    let of = |name: &str| terminated(pod, name).filter(|ended| ended.exit_code != 0);
+    if of(&reading.container).is_some() {
+        return None;
+    }
+    inject::CONTAINERS.iter().find_map(|name| Some(told(name, of(name)?)))
+}
+
+/// The container whose log holds what the program has printed.
+pub(super) fn printing(pod: &Pod, reading: &Reading) -> String {
+    let kept = reading.is_of_output() && has_sidecar(pod);
+    if kept { inject::CONTAINERS[0].to_owned() } else { reading.container.clone() }
+}
+
 /// The status of a container.
 pub(super) fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
-    pod.status.as_ref()?.container_statuses.iter().flatten().find(|status| status.name == name)
+    let status = pod.status.as_ref()?;
+    let all = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    all.into_iter().find(|status| status.name == name)
 }
 
 /// When the first primary container began; `otherwise` where it says no time. `None` if none has begun.
@@ -41,15 +130,9 @@ pub(super) fn started(pods: &[Arc<Pod>], reading: &Reading, otherwise: Timestamp
     pods.iter().filter(|pod| is_primary(pod, reading)).find_map(begun)
 }
 
-/// Why no primary container has begun, in one line; on its way, if nothing keeps it.
-pub(super) async fn waiting(cluster: &Cluster, place: &Place, pods: &[Arc<Pod>]) -> String {
-    if let Some(reason) = pods.iter().rev().find_map(|pod| stuck(pod.status.as_ref()?)) {
-        return reason;
-    }
-    if !pods.is_empty() {
-        return STARTING.into();
-    }
-    warning(cluster, place).await.unwrap_or_else(|| STARTING.into())
+/// What keeps all pods from beginning, in one line.
+pub(super) fn keeps(pods: &[Arc<Pod>]) -> Option<String> {
+    pods.iter().rev().find_map(|pod| stuck(pod.status.as_ref()?))
 }
 
 /// What keeps a pod from beginning.
@@ -72,16 +155,6 @@ fn stuck(status: &PodStatus) -> Option<String> {
         })
 }
 
-/// The newest warning about an object, such as that a quota lets it have no pods.
-async fn warning(cluster: &Cluster, place: &Place) -> Option<String> {
-    let events: Api<Event> = Api::namespaced(cluster.client.clone(), &place.namespace);
-    let about = format!("involvedObject.uid={},type=Warning", place.uid);
-    let mut events = answer::within(events.list(&ListParams::default().fields(&about))).await.ok()?.items;
-    events.sort_by_key(|event| event.last_timestamp.clone().map(|time| time.0));
-    let newest = events.pop()?;
-    Some(format!("{}: {}", newest.reason.unwrap_or_default(), newest.message.unwrap_or_default()))
-}
-
 /// Why pods have failed, in one line: the newest that says anything.
 pub(super) fn failure(pods: &[Arc<Pod>], primary: &str) -> Option<String> {
     pods.iter().rev().find_map(|pod| of_pod(pod, primary))
@@ -93,17 +166,29 @@ fn of_pod(pod: &Pod, primary: &str) -> Option<String> {
         let message = status.message.clone().unwrap_or_default();
         return Some(format!("its pod was ended: {reason}: {message}"));
     }
-    let terminated = |status: &ContainerStatus| status.state.clone()?.terminated;
-    let ended = container(pod, primary).and_then(terminated).map(|ended| (primary.to_owned(), ended));
-    let any = || {
-        let others = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
-        others
-            .filter_map(|status| Some((status.name.clone(), terminated(status)?)))
-            .find(|(_, end)| end.exit_code != 0)
-    };
-    let (name, ended) = ended.filter(|(_, end)| end.exit_code != 0).or_else(any)?;
-    let reason = ended.reason.filter(|reason| reason != "Error").map(|reason| format!("{reason}, "));
-    Some(format!("container `{name}`: {}exit code {}", reason.unwrap_or_default(), ended.exit_code))
+    let others = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let names = std::iter::once(primary).chain(others.map(|status| status.name.as_str()));
+    let mut ends = names.filter_map(|name| Some((name, terminated(pod, name)?)));
+    let (name, ended) = ends.find(|(_, end)| end.exit_code != 0)?;
+    Some(told(name, ended))
+}
+
+/// How a container has ended.
+fn terminated<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStateTerminated> {
+    container(pod, name)?.state.as_ref()?.terminated.as_ref()
+}
+
+/// The second in which a container has ended.
+fn finished(ended: &ContainerStateTerminated) -> Option<i64> {
+    ended.finished_at.as_ref().map(|time| time.0.as_second())
+}
+
+fn told(name: &str, ended: &ContainerStateTerminated) -> String {
+    let reason = ended.reason.as_ref().filter(|reason| *reason != "Error");
+    let reason = reason.map(|reason| format!("{reason}, ")).unwrap_or_default();
+    let said = ended.message.as_ref().and_then(|message| message.trim().lines().last());
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    format!("container `{name}`: {reason}exit code {}{said}", ended.exit_code)
 }
 
 #[cfg(test)]
@@ -126,6 +211,54 @@ mod tests {
         assert_eq!(of(container("ContainerCreating")), None);
     }
 
+    fn reading(collector: &str, by_webhook: bool) -> Reading {
+        serde_json::from_value(json!({
+            "collector": {"collector": {"kind": collector}}, "metrics": ["loss"], "container": "main",
+            "podLabels": {"role": "master"}, "byWebhook": by_webhook,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_pod_is_bare_where_the_webhook_should_have_helped_and_nothing_else_can() {
+        let pod = |role: &str, annotations: Value, env: Value| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"name": "p", "labels": {"role": role}, "annotations": annotations},
+                "spec": {"containers": [{"name": "main", "env": env}]},
+            }))
+            .unwrap()
+        };
+        let bare = pod("master", json!({}), json!([]));
+        assert!(is_bare(&bare, &reading("File", true)));
+        assert!(is_bare(&bare, &reading("Push", true)));
+        assert!(!is_bare(&bare, &reading("StdOut", true)), "its log is read");
+        assert!(!is_bare(&bare, &reading("Push", false)), "nobody was to help");
+        assert!(!is_bare(&pod("worker", json!({}), json!([])), &reading("File", true)));
+        let with_sidecar = pod("master", json!({"cairn.dev/metrics": "sidecar"}), json!([]));
+        assert!(!is_bare(&with_sidecar, &reading("File", true)));
+        let told = pod("master", json!({}), json!([{"name": "KATIB_TRIAL_NAME"}]));
+        assert!(!is_bare(&told, &reading("Push", true)));
+    }
+
+    #[test]
+    fn a_sidecar_that_outlives_its_program_has_shown_everything() {
+        let ended = |program: (i32, &str), sidecar: (i32, &str)| {
+            let status = |name: &str, (code, at): (i32, &str)| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": code, "finishedAt": at}}});
+            let statuses = json!({"containerStatuses": [
+                status("main", program), status("metrics-logger-and-collector", sidecar),
+            ]});
+            let mut pod = Pod::clone(&pod(&statuses));
+            pod.metadata.labels = Some([("role".to_owned(), "master".to_owned())].into());
+            let (reading, pod) = (reading("StdOut", false), Arc::new(pod));
+            (has_shown_everything(&pod, &reading), have_succeeded(&[pod], &reading))
+        };
+        let at = |second: u32| format!("2026-01-01T10:00:{second:02}Z");
+        assert_eq!(ended((0, &at(10)), (137, &at(20))), (true, true));
+        assert_eq!(ended((1, &at(10)), (137, &at(20))), (true, false));
+        assert_eq!(ended((0, &at(10)), (137, &at(11))), (false, true));
+        assert_eq!(ended((0, &at(10)), (137, &at(3))), (false, true));
+    }
+
     #[test]
     fn why_a_pod_failed_is_told_in_one_line() {
         let ended = |reason: &str, code: i32| {
@@ -136,6 +269,12 @@ mod tests {
         let of = |pod: Arc<Pod>| failure(&[pod], "main");
         assert_eq!(of(ended("OOMKilled", 137)).unwrap(), "container `main`: OOMKilled, exit code 137");
         assert_eq!(of(ended("Error", 3)).unwrap(), "container `main`: exit code 3");
+        let mut said = Pod::clone(&ended("Error", 2));
+        let statuses = said.status.as_mut().unwrap().container_statuses.as_mut().unwrap();
+        let state = statuses[0].state.as_mut().unwrap();
+        state.terminated.as_mut().unwrap().message = Some("it says\nthe store has no such thing\n".into());
+        let wanted = "container `main`: exit code 2: the store has no such thing";
+        assert_eq!(of(Arc::new(said)).unwrap(), wanted);
         assert_eq!(of(ended("Completed", 0)), None);
         let evicted = pod(&json!({"reason": "Evicted", "message": "The node was low on memory."}));
         assert_eq!(of(evicted).unwrap(), "its pod was ended: Evicted: The node was low on memory.");

@@ -13,5 +13,6 @@ mod tests;
 pub use existing::{Existing, existing, run_id};
 pub use gjson::{Path, PathError};
 pub use object::{ObjectError, has_pods, object, primary_pods};
+pub(crate) use process::CONTAINER;
 pub use reading::Reading;
 pub use status::{ReadError, status};

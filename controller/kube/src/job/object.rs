@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::gjson::{Path, PathError};
 use super::process;
 use super::reading::Reading;
+use crate::inject::{self, InjectError, Settings};
 use crate::names;
 use crate::project::owner;
 use crate::resources::Kind;
@@ -29,6 +30,9 @@ pub enum ObjectError {
     /// It does not say what it is.
     #[error("the trial template has no {0}")]
     NoKind(&'static str),
+    /// Its metrics could not be collected.
+    #[error("its metrics cannot be collected: {0}")]
+    Metrics(#[source] InjectError),
     /// Nobody could tell how it goes.
     #[error("{word} `{text}` cannot be read")]
     Condition {
@@ -43,11 +47,12 @@ pub enum ObjectError {
 
 /// The object of a run: as rendered, a Process as a Job, with the trial for its owner, so that it goes with it, labels to
 /// find it by, and annotations that say which attempt it is and by which expressions it has ended, so that nothing else
-/// need be known to read it. Its pods are labelled too, wherever their templates stand. `trial_uid` is that of the Trial resource.
+/// need be known to read it. Its pods are labelled too, wherever their templates stand, and have what is needed to collect
+/// their metrics. `trial_uid` is that of the Trial resource.
 ///
 /// # Errors
 /// If the API server could not take it, or nobody could tell from it how the trial goes.
-pub fn object(run: &Run, trial_uid: &str) -> Result<DynamicObject, ObjectError> {
+pub fn object(run: &Run, trial_uid: &str, settings: &Settings) -> Result<DynamicObject, ObjectError> {
     let template = TrialTemplate { trial_spec: Some(run.manifest.clone()), ..TrialTemplate::default() };
     let is_process = template.is_process();
     let mut manifest = if is_process {
@@ -55,7 +60,7 @@ pub fn object(run: &Run, trial_uid: &str) -> Result<DynamicObject, ObjectError> 
     } else {
         run.manifest.clone()
     };
-    tag_pods(&mut manifest, run);
+    let by_webhook = collect(&mut manifest, run, settings)?;
     let mut object: DynamicObject = serde_json::from_value(manifest).map_err(ObjectError::NotAnObject)?;
     let types = object.types.as_ref().ok_or(ObjectError::NoKind("apiVersion and kind"))?;
     if types.kind.is_empty() || types.api_version.is_empty() {
@@ -76,7 +81,7 @@ pub fn object(run: &Run, trial_uid: &str) -> Result<DynamicObject, ObjectError> 
         annotations.insert(annotation.into(), text.clone());
     }
     annotations.insert(names::RUN_ANNOTATION.into(), run.id.to_string());
-    annotations.insert(names::READING_ANNOTATION.into(), Reading::of(run, is_process).text());
+    annotations.insert(names::READING_ANNOTATION.into(), Reading::of(run, is_process, by_webhook).text());
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(names::EXPERIMENT_LABEL.into(), run.experiment.clone());
     labels.insert(names::TRIAL_LABEL.into(), run.trial.clone());
@@ -86,11 +91,36 @@ pub fn object(run: &Run, trial_uid: &str) -> Result<DynamicObject, ObjectError> 
     Ok(object)
 }
 
+/// Sees to it that the metrics of an object's pods are collected, and says whether the webhook has to: for a kind that is
+/// not known, or whose primary pods cannot be told before they are made. Without the webhook only what such pods print can
+/// be read.
+fn collect(manifest: &mut Value, run: &Run, settings: &Settings) -> Result<bool, ObjectError> {
+    // By its name pods are known.
+    if let Some(manifest) = manifest.as_object_mut() {
+        let metadata = manifest.entry("metadata").or_insert_with(|| json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("name".into(), json!(run.trial));
+        }
+    }
+    let mut injected = manifest.clone();
+    match inject::object(&mut injected, run, &run.primary_pod_labels, settings) {
+        Ok(_) => {
+            *manifest = injected;
+            Ok(false)
+        }
+        Err(InjectError::UnknownKind(_) | InjectError::Undecided(_)) => {
+            let kind = manifest["kind"].as_str().unwrap_or_default();
+            settings.can_collect_unseen(run.collector.kind(), kind).map_err(ObjectError::Metrics)?;
+            tag_pods(manifest, run);
+            Ok(settings.sees_pods())
+        }
+        Err(error) => Err(ObjectError::Metrics(error)),
+    }
+}
+
 /// Gives every pod template, or the pod that the object is, the label of the trial and the annotation of the run.
 fn tag_pods(value: &mut Value, run: &Run) {
-    if value.pointer("/spec/containers").is_some_and(Value::is_array) {
-        value["metadata"]["labels"][names::TRIAL_LABEL] = json!(run.trial);
-        value["metadata"]["annotations"][names::RUN_ANNOTATION] = json!(run.id.to_string());
+    if inject::tag(value, run).is_ok() {
         return;
     }
     match value {

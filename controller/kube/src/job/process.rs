@@ -6,7 +6,7 @@ use controller_core::run::Run;
 use serde_json::{Map, Value, json};
 
 /// Name of the container.
-pub(super) const CONTAINER: &str = "main";
+pub(crate) const CONTAINER: &str = "main";
 
 /// The Job of a run whose object is a Process.
 ///

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use controller_core::ports::Wanted;
-use controller_core::run::{Run, RunId};
-use controller_core::spec::MetricsCollectorSpec;
+use controller_core::run::{Run, RunId, Sealed};
+use controller_core::spec::{ArtifactsSpec, MetricsCollectorSpec};
 use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 use study::{Direction, Rule};
@@ -34,11 +34,39 @@ pub struct Reading {
     /// Whether the object stays after the run's end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retain: bool,
+    /// Whether its pods get what they need from the webhook when they are made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_webhook: bool,
+    /// Where what it leaves is kept.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub artifacts: ArtifactsSpec,
+    /// What its checkpoints are for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub checkpoints: Checkpoints,
+}
+
+/// What a run begins with, and what it leaves to others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Checkpoints {
+    /// Whether its checkpoint is kept after a good end too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
+    /// A further path by which its program knows their folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The one that it starts from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<Sealed>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Reading {
     /// Of a new run.
-    pub(super) fn of(run: &Run, is_process: bool) -> Self {
+    pub(super) fn of(run: &Run, is_process: bool, by_webhook: bool) -> Self {
         let container = if is_process { process::CONTAINER } else { &run.primary_container };
         Self {
             collector: run.collector.clone(),
@@ -48,6 +76,13 @@ impl Reading {
             container: container.to_owned(),
             pod_labels: run.primary_pod_labels.clone(),
             retain: run.retain,
+            by_webhook,
+            artifacts: run.artifacts.clone(),
+            checkpoints: Checkpoints {
+                keep: run.keep_checkpoint,
+                path: run.checkpoint_path.clone(),
+                start: run.start.clone(),
+            },
         }
     }
 

@@ -55,6 +55,7 @@ pub fn status(object: &DynamicObject, seen: Timestamp) -> Result<RunStatus, Read
             stopped_by: None,
             message: hit.message.to_owned(),
             model: None,
+            checkpoint: None,
         })
     };
     let (failure, success) =

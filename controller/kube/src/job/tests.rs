@@ -1,42 +1,16 @@
 //! Objects of runs: what is created, whose it is, and how it is read.
 
-use controller_core::experiment::{ExperimentId, ExperimentRecord};
-use controller_core::render::{TrialMeta, render};
+use controller_core::experiment::ExperimentRecord;
 use controller_core::run::{Exit, Run, RunId, RunPhase};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
-use study::TrialIdx;
 
 use super::*;
-use crate::project::testing::{DEMO, at, experiment, pending, record, yaml};
-
-/// The second attempt of the first trial.
-fn run(record: &ExperimentRecord) -> Run {
-    let (trial, template) = (pending(0), record.spec.trial_template.clone().unwrap());
-    let meta = TrialMeta { name: &trial.name, namespace: &record.namespace };
-    Run {
-        id: RunId { experiment: ExperimentId(7), trial: TrialIdx(0), attempt: 2 },
-        namespace: record.namespace.clone(),
-        experiment: record.name.clone(),
-        experiment_uid: record.uid.clone(),
-        trial: trial.name.clone(),
-        manifest: render(&record.spec, &trial.assignments, meta).unwrap(),
-        primary_container: template.primary_container_name,
-        primary_pod_labels: template.primary_pod_labels,
-        success_condition: template.success_condition,
-        failure_condition: template.failure_condition,
-        retain: template.retain,
-        collector: record.spec.collector(),
-        metrics: Vec::new(),
-        maximize: false,
-        rules: Vec::new(),
-        base_dir: None,
-        start_from: None,
-    }
-}
+use crate::inject::Settings;
+use crate::project::testing::{DEMO, at, experiment, record, run, yaml};
 
 fn made(record: &ExperimentRecord) -> Result<DynamicObject, ObjectError> {
-    object(&run(record), "t-uid")
+    object(&run(record), "t-uid", &Settings::default())
 }
 
 #[test]
@@ -118,6 +92,29 @@ fn a_template_that_nobody_could_run_or_read_is_refused_by_what_is_wrong() {
         template(record).trial_spec.as_mut().unwrap()["metadata"] = json!({"labels": {"n": 1}});
     });
     assert_eq!(labels, "the trial template makes no object of Kubernetes");
+}
+
+#[test]
+fn the_webhook_prepares_the_pods_of_an_object_that_holds_none() {
+    let mut record = experiment();
+    let spec = record.spec.trial_template.as_mut().unwrap().trial_spec.as_mut().unwrap();
+    *spec = json!({"apiVersion": "example.com/v1", "kind": "Thing", "spec": {"x": 1}});
+    let sidecar = ("reg.io/sidecar:1".to_owned(), "http://cairn:7700".to_owned());
+    let settings = Settings { image: Some(sidecar.0), server: Some(sidecar.1), ..Settings::default() };
+    let by_webhook = |settings: &Settings| {
+        let made = object(&run(&record), "t-uid", settings).unwrap();
+        assert!(!has_pods(&made));
+        Reading::read(&made).unwrap().by_webhook
+    };
+    assert!(by_webhook(&Settings { webhook: true, ..settings.clone() }));
+    assert!(!by_webhook(&settings), "what it prints is read all the same");
+    let mut file = run(&record);
+    file.collector.collector = Some(serde_json::from_value(json!({"kind": "File"})).unwrap());
+    let refused = object(&file, "t-uid", &settings).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("its metrics cannot be collected: `File` of a Thing needs a sidecar"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod difference;
 mod experiment;
+mod happening;
 mod object;
 mod refused;
 mod suggestion;
@@ -17,8 +18,9 @@ mod trial;
 
 pub use difference::{Difference, difference};
 pub use experiment::status;
+pub use happening::{Happening, happenings};
 pub use object::owner;
 pub use refused::refused;
 pub(crate) use suggestion::MAX_SUGGESTIONS;
 pub use suggestion::suggestion;
-pub use trial::{is_shown, trial};
+pub use trial::{driven_out, is_shown, trial};

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use controller_core::conditions;
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus};
+use controller_core::render::{TrialMeta, render};
+use controller_core::run::{Run, RunId};
+use controller_core::spec::ArtifactsSpec;
 use controller_core::time::Timestamp;
 use controller_core::trial::{MetricSummary, Origin, TrialRecord, TrialState, trial_name};
 use controller_core::validate;
@@ -106,6 +109,10 @@ pub(crate) fn pending(idx: u64) -> TrialRecord {
         observation: Vec::new(),
         objectives: Vec::new(),
         model: None,
+        checkpoint: None,
+        waited: vec![],
+        reached: None,
+        steps: 0,
         created: at(2),
         started: None,
         ended: None,
@@ -144,4 +151,33 @@ pub(crate) fn finished(idx: u64) -> TrialRecord {
 /// An object as people read it.
 pub(crate) fn yaml(object: &DynamicObject) -> String {
     controller_core::yaml::write(&serde_json::to_value(object).unwrap())
+}
+
+/// The second attempt of the first trial.
+pub(crate) fn run(record: &ExperimentRecord) -> Run {
+    let (trial, template) = (pending(0), record.spec.trial_template.clone().unwrap());
+    let meta = TrialMeta { name: &trial.name, namespace: &record.namespace };
+    Run {
+        id: RunId { experiment: ExperimentId(7), trial: TrialIdx(0), attempt: 2 },
+        namespace: record.namespace.clone(),
+        experiment: record.name.clone(),
+        experiment_uid: record.uid.clone(),
+        trial: trial.name.clone(),
+        manifest: render(&record.spec, &trial.assignments, meta).unwrap(),
+        primary_container: template.primary_container_name,
+        primary_pod_labels: template.primary_pod_labels,
+        success_condition: template.success_condition,
+        failure_condition: template.failure_condition,
+        retain: template.retain,
+        collector: record.spec.collector(),
+        metrics: vec!["loss".into(), "acc".into()],
+        maximize: false,
+        rules: Vec::new(),
+        base_dir: None,
+        start_from: None,
+        keep_checkpoint: false,
+        checkpoint_path: None,
+        artifacts: ArtifactsSpec::default(),
+        start: None,
+    }
 }

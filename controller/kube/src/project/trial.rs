@@ -8,6 +8,7 @@ use controller_core::time::Timestamp;
 use controller_core::trial::TrialRecord;
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
+use study::TrialIdx;
 
 use super::object::{Tags, of_experiment, rules};
 use crate::names;
@@ -22,6 +23,12 @@ pub fn is_shown(record: &ExperimentRecord, status: &ExperimentStatus, trial: &Tr
     let retained = record.spec.trial_template.as_ref().is_some_and(|template| template.retain);
     let newest = trial.idx.0 + MAX_TRIALS >= status.counters.total();
     newest || retained || !trial.state.is_final()
+}
+
+/// Trials that newer ones have driven out from among the newest since an earlier status.
+pub fn driven_out(before: &ExperimentStatus, status: &ExperimentStatus) -> impl Iterator<Item = TrialIdx> {
+    let end = |status: &ExperimentStatus| status.counters.total().saturating_sub(MAX_TRIALS);
+    (end(before)..end(status)).map(TrialIdx)
 }
 
 /// The Trial of a record.

@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::{ReconcileError, Reconciler};
 use crate::project;
-use crate::wishes;
+use crate::template;
 
 /// How often one that was not taken in is looked at again though nobody has edited it: what it lacks may have come.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -24,25 +24,30 @@ pub(super) struct Waiting {
 
 impl Reconciler {
     /// Takes an experiment in, if it is valid; else says everything that is wrong with it.
-    pub(super) async fn new_one(&mut self, resource: &DynamicObject) -> Result<(), ReconcileError> {
+    pub(super) async fn new_one(&self, resource: &DynamicObject) -> Result<(), ReconcileError> {
         let (uid, generation) = (resource.uid().unwrap_or_default(), resource.metadata.generation);
         let again = |waiting: &Waiting| waiting.generation != generation || waiting.looked.elapsed() > AGAIN;
-        let due = self.waiting.get(&uid).is_none_or(again);
+        let due = self.waiting.lock().get(&uid).is_none_or(again);
         if !due || resource.metadata.deletion_timestamp.is_some() {
             return Ok(());
         }
-        self.waiting.insert(uid.clone(), Waiting { generation, looked: Instant::now() });
-        let (document, mut report) = wishes::document(resource);
+        self.waiting.lock().insert(uid.clone(), Waiting { generation, looked: Instant::now() });
+        let waits = |why: String| {
+            self.say(resource, "NotTakenIn", format!("it waits to be checked: {why}"));
+            Ok(())
+        };
+        let (document, mut report) = match template::document(&self.cluster, resource).await {
+            Ok(read) => read,
+            Err(why) => return waits(why),
+        };
         match self.door.check(&document, &report).await {
             Ok(more) => report.extend(more),
-            Err(error) => {
-                self.say(resource, "NotTakenIn", format!("it waits to be checked: {error}")).await;
-                return Ok(());
-            }
+            Err(error) => return waits(error.to_string()),
         }
         if !report.is_valid() {
-            self.say(resource, "NotValid", super::lines(&report.errors)).await;
-            return self.write_status(resource, project::refused(resource, &report.errors)).await;
+            self.say(resource, "NotValid", super::lines(&report.errors));
+            let refused = project::refused(resource, &report.errors);
+            return self.write_status(resource, refused).await.map(drop);
         }
         let birth = Birth {
             uid: uid.clone(),
@@ -52,18 +57,18 @@ impl Reconciler {
         };
         match self.door.take_in(&document, birth).await {
             Ok(()) => {
-                info!(experiment = resource.name_any(), namespace = resource.namespace(), "taken in");
-                self.waiting.remove(&uid);
+                info!("taken in");
+                self.waiting.lock().remove(&uid);
                 Ok(())
             }
             Err(StoreError::AlreadyExists { .. }) => {
                 let text = "the one before it of this name is still being deleted";
-                self.say(resource, "NotTakenIn", text.into()).await;
-                self.waiting.remove(&uid);
+                self.say(resource, "NotTakenIn", text.into());
+                self.waiting.lock().remove(&uid);
                 Ok(())
             }
             Err(error) => {
-                self.waiting.remove(&uid);
+                self.waiting.lock().remove(&uid);
                 Err(error.into())
             }
         }

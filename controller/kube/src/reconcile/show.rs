@@ -1,20 +1,23 @@
 //! Showing how an experiment goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller_core::experiment::{ExperimentRecord, ExperimentStatus};
 use controller_core::katib;
 use controller_core::ports::TrialQuery;
 use controller_core::trial::{TrialRecord, TrialState};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::ResourceExt as _;
 use kube::core::DynamicObject;
 use study::TrialIdx;
 use tokio::time::Instant;
 
-use super::{ReconcileError, Reconciler};
+use super::{OBJECTS, ReconcileError, Reconciler};
 use crate::names;
-use crate::project;
+use crate::project::{self, Difference};
 use crate::resources::Kind;
 use crate::watched::{Changed, Since};
 use crate::wishes;
@@ -25,10 +28,21 @@ pub(super) struct Shown {
     status: ExperimentStatus,
     /// When its open trials were last looked at.
     looked: Instant,
+    /// Up to which number of its log events were written.
+    told: u64,
+    /// When Suggestion and status were last written, or found as they should be.
+    written: Instant,
+    /// Whether they may not be as they should be.
+    stale: bool,
 }
 
 /// How often trials that wait are looked at: what for is no event.
 const WAITING_EVERY: Duration = Duration::from_secs(1);
+
+/// How often Suggestion and status of an experiment that goes on are written: what trials do meanwhile is one write.
+const PACE: Duration = Duration::from_secs(1);
+/// How long a new Trial may go without a status: mostly it runs by then, and one write says both.
+const FIRST_STATUS: Duration = Duration::from_secs(3);
 
 /// States of trials that have not ended.
 const OPEN: [TrialState; 3] = [TrialState::Pending, TrialState::Running, TrialState::Paused];
@@ -36,31 +50,30 @@ const OPEN: [TrialState; 3] = [TrialState::Pending, TrialState::Running, TrialSt
 impl Reconciler {
     /// Brings Trials, Suggestion and status up to date, in this order: who sees the end of an experiment sees all of it.
     pub(super) async fn show(
-        &mut self,
+        &self,
         resource: &DynamicObject,
         record: &ExperimentRecord,
         status: &ExperimentStatus,
         since: &Since,
     ) -> Result<(), ReconcileError> {
-        let before = self.shown.get(&record.id);
+        let before = self.shown.lock().get(&record.id).cloned();
+        let before = before.as_deref();
         let news = before.is_none_or(|shown| shown.record != *record || shown.status != *status);
         let touched = |kind: Kind, name: &str| {
             since.has(&Changed { kind, namespace: record.namespace.clone(), name: name.to_owned() })
         };
-        let (touched_self, touched_suggestion) =
-            (touched(Kind::Experiment, &record.name), touched(Kind::Suggestion, &record.name));
+        let touched = touched(Kind::Experiment, &record.name) || touched(Kind::Suggestion, &record.name);
         let after = before.filter(|_| !since.all).map(|shown| shown.status.last_seq);
         let waiting =
             before.is_some_and(|shown| status.counters.pending > 0 && shown.looked.elapsed() > WAITING_EVERY);
         let looked = before.filter(|_| !(news || waiting)).map_or_else(Instant::now, |shown| shown.looked);
-        let trials = match after {
+        let trials = match before.zip(after) {
             None => self.all_trials(record, status).await?,
-            Some(after) if news || waiting => self.trials_since(record, after).await?,
+            Some((before, _)) if news || waiting => self.trials_since(record, &before.status, status).await?,
             Some(_) => Vec::new(),
         };
-        for trial in &trials {
-            self.show_trial(record, trial).await?;
-        }
+        let shows: Vec<_> = trials.iter().map(|trial| self.show_trial(record, status, trial)).collect();
+        stream::iter(shows).buffer_unordered(OBJECTS).try_for_each(|_| ready(Ok(()))).await?;
         if after.is_none() {
             self.clear(record, &trials).await?;
         }
@@ -70,19 +83,41 @@ impl Reconciler {
             changed.kind == Kind::Trial && changed.namespace == record.namespace && is_ours
         };
         for changed in since.some.iter().filter(of_this).filter(|it| !shown.contains(it.name.as_str())) {
-            self.touched_trial(record, &changed.name).await?;
+            self.touched_trial(record, status, &changed.name).await?;
         }
-        if news || touched_suggestion || since.all {
-            self.show_suggestion(record, status).await?;
+        let is_over = |shown: &Shown| shown.status.is_completed() == status.is_completed();
+        if before.is_none_or(|shown| !is_over(shown)) || since.all || (news && !status.waiting.is_empty()) {
+            self.start_algorithm(resource, record, status).await?;
         }
-        if news || touched_self || since.all {
-            let mut lists = Vec::new();
-            for (word, query) in katib::lists(&status.counters) {
-                lists.push((word, self.store.trials(record.id, &query).await?.items));
+        let mut stale = news || touched || before.is_some_and(|shown| shown.stale);
+        let mut written = before.map_or_else(Instant::now, |shown| shown.written);
+        let at_once = since.all || before.is_none() || status.is_completed();
+        if stale && (at_once || written.elapsed() > PACE) {
+            let suggestion = self.show_suggestion(record, status).await?;
+            let experiment = self.show_status(resource, record, status).await?;
+            // Nothing has happened since it was right.
+            let was_right = !news && before.is_some_and(|shown| !shown.stale);
+            let is_edited = !suggestion.is_none() || !experiment.is_none();
+            if was_right && is_edited && self.is_still(record, status).await? {
+                let seen = self.watched.suggestions.get(&record.namespace, &record.name);
+                if let Some(seen) = seen.filter(|_| !suggestion.is_none()) {
+                    self.say_reverted(Kind::Suggestion, &seen, suggestion);
+                }
+                if !experiment.is_none() {
+                    self.say_reverted(Kind::Experiment, resource, experiment);
+                }
             }
-            self.write_status(resource, project::status(record, status, &lists)).await?;
+            (stale, written) = (false, Instant::now());
         }
-        self.shown.insert(record.id, Shown { record: record.clone(), status: status.clone(), looked });
+        let told = self.tell(resource, record, status, before.map(|shown| shown.told)).await?;
+        let same = |shown: &Shown| {
+            !news && (shown.looked, shown.told, shown.written, shown.stale) == (looked, told, written, stale)
+        };
+        if !before.is_some_and(same) {
+            let shown =
+                Shown { record: record.clone(), status: status.clone(), looked, told, written, stale };
+            self.shown.lock().insert(record.id, Arc::new(shown));
+        }
         Ok(())
     }
 
@@ -97,18 +132,22 @@ impl Reconciler {
         Ok(trials)
     }
 
-    /// Trials that have changed after an event, and open ones, of which not every change is one.
+    /// Trials that have changed since an earlier status, open ones, of which not every change is an event, and those that
+    /// newer ones have driven out.
     async fn trials_since(
         &self,
         record: &ExperimentRecord,
-        after: u64,
+        before: &ExperimentStatus,
+        status: &ExperimentStatus,
     ) -> Result<Vec<TrialRecord>, ReconcileError> {
         let query = TrialQuery { states: OPEN.to_vec(), ..TrialQuery::default() };
         let open = self.store.trials(record.id, &query).await?.items;
         let mut trials: BTreeMap<TrialIdx, TrialRecord> =
             open.into_iter().map(|trial| (trial.idx, trial)).collect();
-        for event in self.store.events(record.id, after, 0).await? {
-            if let Some(idx) = event.event.trial().filter(|idx| !trials.contains_key(idx))
+        let events = self.store.events(record.id, before.last_seq, 0).await?;
+        let changed = events.iter().filter_map(|event| event.event.trial());
+        for idx in changed.chain(project::driven_out(before, status)) {
+            if !trials.contains_key(&idx)
                 && let Some(trial) = self.store.trial(record.id, idx).await?
             {
                 trials.insert(idx, trial);
@@ -117,26 +156,57 @@ impl Reconciler {
         Ok(trials.into_values().collect())
     }
 
-    /// Shows a trial, once it is seen what a person wishes of it.
-    async fn show_trial(&self, record: &ExperimentRecord, trial: &TrialRecord) -> Result<(), ReconcileError> {
-        if let Some(resource) = self.watched.trials.get(&record.namespace, &trial.name)
-            && wishes::of_trial(&resource, trial, &[]).is_some()
+    /// Shows a trial that is to be shown, once it is seen what a person wishes of it.
+    async fn show_trial(
+        &self,
+        record: &ExperimentRecord,
+        status: &ExperimentStatus,
+        trial: &TrialRecord,
+    ) -> Result<Difference, ReconcileError> {
+        let seen = self.watched.trials.get(&record.namespace, &trial.name);
+        if !project::is_shown(record, status, trial) {
+            if let Some(resource) = seen {
+                self.remove(Kind::Trial, &resource).await?;
+            }
+            return Ok(Difference::default());
+        }
+        if let Some(resource) = &seen
+            && wishes::of_trial(resource, trial, &[]).is_some()
         {
             let open = self.store.open_wishes(record.id).await?;
-            if let Some(wish) = wishes::of_trial(&resource, trial, &open) {
+            if let Some(wish) = wishes::of_trial(resource, trial, &open) {
                 self.wish(record.id, &wish).await?;
             }
         }
-        self.put(Kind::Trial, project::trial(record, trial)).await
+        let mut wanted = project::trial(record, trial);
+        let is_bare = seen.is_none_or(|seen| seen.data["status"].is_null());
+        let is_fresh =
+            trial.state == TrialState::Pending && self.clock.now() < trial.created.plus(FIRST_STATUS);
+        if is_bare && is_fresh {
+            wanted.data["status"].take();
+        }
+        self.put(Kind::Trial, wanted).await
     }
 
     /// A Trial that somebody has touched: a wish, or to be written back.
-    async fn touched_trial(&self, record: &ExperimentRecord, name: &str) -> Result<(), ReconcileError> {
+    async fn touched_trial(
+        &self,
+        record: &ExperimentRecord,
+        status: &ExperimentStatus,
+        name: &str,
+    ) -> Result<(), ReconcileError> {
         let named = self.store.trials_named(name).await?.into_iter();
-        match named.into_iter().find(|(id, _)| *id == record.id) {
-            Some((_, trial)) => self.show_trial(record, &trial).await,
-            None => Ok(()),
+        let Some((_, trial)) = named.into_iter().find(|(id, _)| *id == record.id) else { return Ok(()) };
+        let seen = self.watched.trials.get(&record.namespace, name);
+        let difference = self.show_trial(record, status, &trial).await?;
+        // Not every change of one that goes on is an event.
+        let is_edited = difference.object || difference.status && trial.state.is_final();
+        if let Some(seen) = seen.filter(|_| is_edited)
+            && self.is_still(record, status).await?
+        {
+            self.say_reverted(Kind::Trial, &seen, difference);
         }
+        Ok(())
     }
 
     /// Deletes Trials that are shown no longer, or never were.
@@ -154,11 +224,33 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Whether nothing has happened since this status was read, which what was read after it may show already.
+    async fn is_still(
+        &self,
+        record: &ExperimentRecord,
+        status: &ExperimentStatus,
+    ) -> Result<bool, ReconcileError> {
+        Ok(self.store.status(record.id).await?.last_seq == status.last_seq)
+    }
+
+    async fn show_status(
+        &self,
+        resource: &DynamicObject,
+        record: &ExperimentRecord,
+        status: &ExperimentStatus,
+    ) -> Result<Difference, ReconcileError> {
+        let mut lists = Vec::new();
+        for (word, query) in katib::lists(&status.counters) {
+            lists.push((word, self.store.trials(record.id, &query).await?.items));
+        }
+        self.write_status(resource, project::status(record, status, &lists)).await
+    }
+
     async fn show_suggestion(
         &self,
         record: &ExperimentRecord,
         status: &ExperimentStatus,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<Difference, ReconcileError> {
         let open = TrialQuery { states: OPEN.to_vec(), ..TrialQuery::default() };
         let newest =
             TrialQuery { descending: true, limit: project::MAX_SUGGESTIONS, ..TrialQuery::default() };

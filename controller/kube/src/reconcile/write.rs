@@ -12,17 +12,18 @@ use crate::resources::Kind;
 use crate::watched::Changed;
 
 impl Reconciler {
-    /// Makes an object, or brings it up to date.
-    pub(super) async fn put(&self, kind: Kind, wanted: DynamicObject) -> Result<(), ReconcileError> {
+    /// Makes an object, or brings it up to date; what was not as it should be in one that was there.
+    pub(super) async fn put(&self, kind: Kind, wanted: DynamicObject) -> Result<Difference, ReconcileError> {
         let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
         let Some(seen) = self.watched.of(kind).get(&namespace, &name) else {
-            return self.create(kind, wanted).await;
+            self.create(kind, wanted).await?;
+            return Ok(Difference::default());
         };
         // What goes away, or was somebody's before, is made anew once it is gone.
         let owner = |object: &DynamicObject| object.owner_references().first().map(|owner| owner.uid.clone());
         let foreign = owner(&seen).is_some() && owner(&seen) != owner(&wanted);
         if foreign || seen.metadata.deletion_timestamp.is_some() {
-            return Ok(());
+            return Ok(Difference::default());
         }
         self.update(kind, &wanted, &seen).await
     }
@@ -31,9 +32,9 @@ impl Reconciler {
         let resource = kind.resource();
         let api = self.cluster.api(&resource, &wanted.namespace().unwrap_or_default());
         match answer::within(api.create(&PostParams::default(), &wanted)).await {
-            Ok(made) => self.update(kind, &wanted, &made).await,
+            Ok(made) => self.update(kind, &wanted, &made).await.map(drop),
             Err(error) if answer::is_conflict(&error) => {
-                self.look_again(kind, &wanted);
+                self.watched.changes.add(Changed::of(kind, &wanted));
                 Ok(())
             }
             Err(error) => Err(failed(&error, kind, "create")),
@@ -45,8 +46,11 @@ impl Reconciler {
         kind: Kind,
         wanted: &DynamicObject,
         seen: &DynamicObject,
-    ) -> Result<(), ReconcileError> {
-        let Difference { object, status } = project::difference(wanted, seen);
+    ) -> Result<Difference, ReconcileError> {
+        let changed = Changed::of(kind, wanted);
+        let difference @ Difference { object, status } = project::difference(wanted, seen);
+        // What could not be written before is no edit.
+        let was_behind = self.behind.lock().remove(&changed).is_some();
         let mut seen = seen.clone();
         let api = self.cluster.api(&kind.resource(), &wanted.namespace().unwrap_or_default());
         let (name, params) = (wanted.name_any(), PostParams::default());
@@ -57,16 +61,16 @@ impl Reconciler {
             seen.data["spec"] = wanted.data["spec"].clone();
             match answer::within(api.replace(&name, &params, &seen)).await {
                 Ok(written) => seen = written,
-                Err(error) => return self.not_written(kind, wanted, &error, "update"),
+                Err(error) => return self.not_written(kind, changed, &error),
             }
         }
         if status {
             seen.data["status"] = wanted.data["status"].clone();
             if let Err(error) = answer::within(api.replace_status(&name, &params, &seen)).await {
-                return self.not_written(kind, wanted, &error, "update");
+                return self.not_written(kind, changed, &error);
             }
         }
-        Ok(())
+        Ok(if was_behind { Difference::default() } else { difference })
     }
 
     /// Writes the status of an Experiment, if it differs.
@@ -74,7 +78,7 @@ impl Reconciler {
         &self,
         seen: &DynamicObject,
         status: Value,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<Difference, ReconcileError> {
         let mut wanted = seen.clone();
         wanted.data["status"] = status;
         self.update(Kind::Experiment, &wanted, seen).await
@@ -93,23 +97,19 @@ impl Reconciler {
     fn not_written(
         &self,
         kind: Kind,
-        wanted: &DynamicObject,
+        changed: Changed,
         error: &kube::Error,
-        verb: &str,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<Difference, ReconcileError> {
         if answer::is_conflict(error) {
-            self.look_again(kind, wanted);
-            return Ok(());
+            self.behind.lock().insert(changed.clone(), ());
+            self.watched.changes.add(changed);
+            return Ok(Difference::default());
         }
         if answer::is_not_found(error) {
             // It was deleted this moment, which the watch says.
-            return Ok(());
+            return Ok(Difference::default());
         }
-        Err(failed(error, kind, verb))
-    }
-
-    fn look_again(&self, kind: Kind, object: &DynamicObject) {
-        self.watched.changes.add(Changed::of(kind, object));
+        Err(failed(error, kind, "update"))
     }
 }
 

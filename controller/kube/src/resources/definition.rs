@@ -48,6 +48,11 @@ impl Kind {
         }
     }
 
+    /// The name of its definition.
+    pub fn definition_name(self) -> String {
+        format!("{}.{GROUP}", self.plural())
+    }
+
     /// How the API server knows it.
     pub fn resource(self) -> ApiResource {
         ApiResource {
@@ -99,7 +104,7 @@ pub fn definition(kind: Kind) -> CustomResourceDefinition {
         ..CustomResourceDefinitionVersion::default()
     };
     CustomResourceDefinition {
-        metadata: ObjectMeta { name: Some(format!("{}.{GROUP}", kind.plural())), ..ObjectMeta::default() },
+        metadata: ObjectMeta { name: Some(kind.definition_name()), ..ObjectMeta::default() },
         spec: CustomResourceDefinitionSpec {
             group: GROUP.into(),
             names: CustomResourceDefinitionNames {

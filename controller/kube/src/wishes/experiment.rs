@@ -9,6 +9,7 @@ use kube::core::DynamicObject;
 
 use super::edit;
 use crate::job::Path;
+use crate::template;
 
 /// What is asked of an experiment that exists.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,7 +50,8 @@ pub fn of_experiment(
     if resource.metadata.deletion_timestamp.is_some() {
         return Asked { wishes: vec![Wish::Delete], ..Asked::default() };
     }
-    let (document, report) = document(resource);
+    let taken_in = template::as_taken_in(resource, &record.spec);
+    let (document, report) = document(taken_in.as_ref().unwrap_or(resource));
     if !report.is_valid() {
         return Asked { refused: report.errors, ..Asked::default() };
     }

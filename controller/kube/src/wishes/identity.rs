@@ -20,19 +20,19 @@ pub enum Identity {
 
 /// Which of the living records of a cluster a resource is. The same name with another uid is another experiment, unless it
 /// names a record whose own resource is gone. `listed` are the uids of all Experiments that the cluster has.
-pub fn identity(
+pub fn identity<'a>(
     resource: &DynamicObject,
     cluster: &str,
-    records: &[ExperimentRecord],
+    records: impl Iterator<Item = &'a ExperimentRecord> + Clone,
     listed: &BTreeSet<String>,
 ) -> Identity {
     let metadata = &resource.metadata;
-    let here = || records.iter().filter(|record| record.cluster == cluster);
-    if let Some(record) = here().find(|record| metadata.uid.as_deref() == Some(&record.uid)) {
+    let mut here = records.filter(|record| record.cluster == cluster);
+    if let Some(record) = here.clone().find(|record| metadata.uid.as_deref() == Some(&record.uid)) {
         return Identity::Known(record.id);
     }
     let named = metadata.annotations.as_ref().and_then(|map| map.get(names::EXPERIMENT_ANNOTATION));
-    let restored = here().find(|record| {
+    let restored = here.find(|record| {
         named.is_some_and(|named| *named == record.id.0.to_string())
             && metadata.name.as_deref() == Some(&record.name)
             && metadata.namespace.as_deref() == Some(&record.namespace)
@@ -45,8 +45,8 @@ pub fn identity(
 /// failed, nothing can be said.
 pub fn deleted<'a>(
     cluster: &'a str,
-    records: &'a [ExperimentRecord],
+    records: impl Iterator<Item = &'a ExperimentRecord> + 'a,
     listed: &'a BTreeSet<String>,
 ) -> impl Iterator<Item = &'a ExperimentRecord> {
-    records.iter().filter(move |record| record.cluster == cluster && !listed.contains(&record.uid))
+    records.filter(move |record| record.cluster == cluster && !listed.contains(&record.uid))
 }

@@ -72,9 +72,9 @@ fn a_resource_is_read_as_a_file_is() {
 
 #[test]
 fn what_is_wrong_with_a_resource_is_said_as_everywhere_and_conditions_too() {
-    let (_, report) = document(&with(json!({"maxTrialCount": 0, "promotion": {}, "maxTrialCont": 3})));
+    let (_, report) = document(&with(json!({"maxTrialCount": 0, "schedule": {}, "maxTrialCont": 3})));
     let errors: Vec<_> = report.errors.iter().map(|problem| problem.path.as_str()).collect();
-    assert!(errors.contains(&"spec.maxTrialCount") && errors.contains(&"spec.promotion"), "{errors:?}");
+    assert!(errors.contains(&"spec.maxTrialCount") && errors.contains(&"spec.schedule"), "{errors:?}");
     assert_eq!(report.warnings[0].hint.as_deref(), Some("did you mean `maxTrialCount`?"));
     let mut unreadable = resource(DEMO);
     unreadable.data["spec"]["trialTemplate"]["successCondition"] = json!("status.@pretty");
@@ -217,8 +217,9 @@ fn a_resource_is_known_by_its_uid_and_a_restored_one_by_what_it_names() {
     let listed = |uids: &[&str]| uids.iter().map(|uid| (*uid).to_owned()).collect::<BTreeSet<_>>();
     let records =
         [experiment(), ExperimentRecord { cluster: "other".into(), id: ExperimentId(8), ..experiment() }];
-    let of =
-        |resource: &DynamicObject, listed: &BTreeSet<String>| identity(resource, "c-uid", &records, listed);
+    let of = |resource: &DynamicObject, listed: &BTreeSet<String>| {
+        identity(resource, "c-uid", records.iter(), listed)
+    };
     let known = resource(DEMO);
     assert_eq!(of(&known, &listed(&["e-uid"])), Identity::Known(ExperimentId(7)));
     let mut again = known.clone();
@@ -236,6 +237,6 @@ fn records_of_this_cluster_that_a_complete_list_does_not_have_are_deleted() {
     let elsewhere = ExperimentRecord { cluster: "other".into(), ..experiment() };
     let gone = ExperimentRecord { uid: "gone".into(), id: ExperimentId(9), ..experiment() };
     let (records, listed) = ([experiment(), elsewhere, gone], BTreeSet::from(["e-uid".to_owned()]));
-    let found: Vec<_> = deleted("c-uid", &records, &listed).map(|record| record.id.0).collect();
+    let found: Vec<_> = deleted("c-uid", records.iter(), &listed).map(|record| record.id.0).collect();
     assert_eq!(found, [9]);
 }

@@ -15,7 +15,7 @@ use super::extract::{Body, Namespace, Params, Place, Text, default_namespace};
 use crate::api::Api;
 use crate::api::service::{self, ApiError};
 use crate::api::types::{
-    Budgets, Changes, Comparison, ErrorBody, Experiment, Experiments, Explanation, Failures, Replay,
+    Budgets, Changes, Comparison, ErrorBody, Experiment, Experiments, Explanation, Failures, Purged, Replay,
     StopRequest, Submitted, Validation, Wished,
 };
 
@@ -156,6 +156,25 @@ pub(super) async fn delete(
     Params(query): Params<Namespace>,
 ) -> Result<(StatusCode, Json<Wished>), ApiError> {
     Ok((StatusCode::ACCEPTED, Json(service::delete(&api, &query.namespace, &name).await?)))
+}
+
+/// Erases the record of a deleted experiment, and the folders of its runs.
+#[utoipa::path(
+    post, path = "/api/v1/experiments/{name}/purge", tag = "experiments",
+    params(("name" = String, Path, description = "experiment"), Namespace),
+    responses(
+        (status = 200, body = Purged),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "it lives, or runs of it have not ended"),
+    )
+)]
+pub(super) async fn purge(
+    State(api): State<Api>,
+    Place(name): Place<String>,
+    Params(query): Params<Namespace>,
+) -> Answer<Purged> {
+    Ok(Json(service::purge(&api, &query.namespace, &name).await?))
 }
 
 /// Changes budgets; what is left out stays.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use controller_kube::Standing;
 use serde::Deserialize;
+use tokio::sync::watch;
 use utoipa::{IntoParams, OpenApi as _};
 
 use super::Document;
@@ -71,14 +73,21 @@ pub(super) async fn gc(
     Ok(Json(service::gc(&api, older, query.dry_run).await?))
 }
 
-/// Whether the store answers.
+/// Whether the store answers; and, where several act upon one cluster, whether this one does.
 #[utoipa::path(
     get, path = "/healthz", tag = "about",
     responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = ErrorBody))
 )]
-pub(super) async fn healthz(State(api): State<Api>) -> Result<&'static str, ApiError> {
+pub(super) async fn healthz(
+    State(api): State<Api>,
+    standing: Option<Extension<watch::Receiver<Standing>>>,
+) -> Result<String, ApiError> {
     api.world.store.ping().await?;
-    Ok("ok\n")
+    Ok(match standing.map(|Extension(standing)| standing.borrow().clone()) {
+        Some(Standing::StandsBy(why)) => format!("ok; {why}\n"),
+        Some(Standing::Leads(name)) => format!("ok; {name} leads\n"),
+        None => "ok\n".to_owned(),
+    })
 }
 
 /// Counters for Prometheus.

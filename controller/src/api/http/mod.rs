@@ -5,6 +5,8 @@
 mod experiments;
 mod extract;
 mod misc;
+mod models;
+mod promotions;
 mod trials;
 
 use axum::Router;
@@ -36,6 +38,7 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         experiments::list,
         experiments::get,
         experiments::delete,
+        experiments::purge,
         experiments::edit_space,
         experiments::edit,
         experiments::stop,
@@ -51,12 +54,24 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         trials::get,
         trials::best,
         trials::predicted_best,
+        trials::architecture,
         trials::enqueue,
         trials::stop,
         trials::retry,
         trials::observations,
         trials::logs,
         trials::push,
+        models::manifest,
+        models::file,
+        promotions::promote,
+        promotions::list,
+        promotions::get,
+        promotions::approve,
+        promotions::cancel,
+        promotions::models,
+        promotions::model,
+        promotions::rollback,
+        promotions::audit,
         misc::algorithms,
         misc::algorithm,
         misc::version,
@@ -73,6 +88,7 @@ pub(crate) fn router(api: Api) -> Router {
     let experiments = Router::new()
         .route("/", get(experiments::list).post(experiments::submit))
         .route("/{name}", get(experiments::get).delete(experiments::delete).patch(experiments::edit))
+        .route("/{name}/purge", post(experiments::purge))
         .route("/{name}/stop", post(experiments::stop))
         .route("/{name}/resume", post(experiments::resume))
         .route("/{name}/explain", get(experiments::explain))
@@ -85,16 +101,27 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/{name}/space", post(experiments::edit_space))
         .route("/{name}/best", get(trials::best))
         .route("/{name}/best/predicted", get(trials::predicted_best))
+        .route("/{name}/architecture", get(trials::architecture))
         .route("/{name}/trials", get(trials::list).post(trials::enqueue))
         .route("/{name}/trials/{trial}", get(trials::get))
         .route("/{name}/trials/{trial}/stop", post(trials::stop))
         .route("/{name}/trials/{trial}/retry", post(trials::retry))
         .route("/{name}/trials/{trial}/observations", get(trials::observations))
-        .route("/{name}/trials/{trial}/logs", get(trials::logs));
+        .route("/{name}/trials/{trial}/logs", get(trials::logs))
+        .route("/{name}/trials/{trial}/model", get(models::manifest))
+        .route("/{name}/trials/{trial}/model/files/{*path}", get(models::file));
     Router::new()
         .nest("/api/v1/experiments", experiments)
         .route("/api/v1/validate", post(experiments::validate))
         .route("/api/v1/trials/{name}/observations", post(trials::push))
+        .route("/api/v1/promotions", get(promotions::list).post(promotions::promote))
+        .route("/api/v1/promotions/{model}/{number}", get(promotions::get))
+        .route("/api/v1/promotions/{model}/{number}/approve", post(promotions::approve))
+        .route("/api/v1/promotions/{model}/{number}/cancel", post(promotions::cancel))
+        .route("/api/v1/models", get(promotions::models))
+        .route("/api/v1/models/{model}", get(promotions::model))
+        .route("/api/v1/models/{model}/rollback", post(promotions::rollback))
+        .route("/api/v1/audit", get(promotions::audit))
         .route("/api/v1/algorithms", get(misc::algorithms))
         .route("/api/v1/algorithms/{name}", get(misc::algorithm))
         .route("/api/v1/version", get(misc::version))

@@ -14,7 +14,7 @@ use super::extract::{Body, Namespace, Params, Place, default_namespace};
 use crate::api::Api;
 use crate::api::service::{self, ApiError, TrialsQuery};
 use crate::api::types::{
-    EnqueueRequest, ErrorBody, Observations, PredictedBest, PushRequest, Trial, Trials, Wished,
+    Architecture, EnqueueRequest, ErrorBody, Observations, PredictedBest, PushRequest, Trial, Trials, Wished,
 };
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -109,6 +109,36 @@ pub(super) async fn best(
     Params(query): Params<Namespace>,
 ) -> Answer<Trial> {
     Ok(Json(service::best(&api, &query.namespace, &name).await?))
+}
+
+/// Whose architecture.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ArchitectureQuery {
+    /// Namespace of the experiment.
+    #[serde(default = "default_namespace")]
+    #[param(required = false, default = "default")]
+    namespace: String,
+    /// A trial, by name or number; the best without one.
+    trial: Option<String>,
+}
+
+/// The architecture of a trial, as graphs.
+#[utoipa::path(
+    get, path = "/api/v1/experiments/{name}/architecture", tag = "trials",
+    params(("name" = String, Path, description = "experiment"), ArchitectureQuery),
+    responses(
+        (status = 200, body = Architecture),
+        (status = 400, body = ErrorBody, description = "the trial is no architecture"),
+        (status = 404, body = ErrorBody),
+    )
+)]
+pub(super) async fn architecture(
+    State(api): State<Api>,
+    Place(name): Place<String>,
+    Params(query): Params<ArchitectureQuery>,
+) -> Answer<Architecture> {
+    Ok(Json(service::architecture(&api, &query.namespace, &name, query.trial.as_deref()).await?))
 }
 
 /// The trial that the algorithm believes the best: of the best expected objective, which noise misleads less than the

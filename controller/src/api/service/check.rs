@@ -8,12 +8,12 @@ use controller_core::validate;
 use controller_core::yaml::Source;
 use proto::cairn as wire;
 use proto::cairn::search_client::SearchClient;
-use suggest::convert;
+use suggest::{convert, registry};
 use tonic::Code as GrpcCode;
 
 use super::error::{ApiError, Code, problems};
 use crate::api::Api;
-use crate::api::types::Validation;
+use crate::api::types::{Ladder, LadderRung, Validation};
 use crate::driver;
 
 /// A document with everything there is to say about it.
@@ -33,8 +33,29 @@ impl Checked {
             errors: problems(&self.report.errors),
             warnings: problems(&self.report.warnings),
             notes: self.report.notes.clone(),
+            plan: self.plan(),
             spec: serde_json::to_value(&self.document.spec).unwrap_or_default(),
         }
+    }
+}
+
+impl Checked {
+    /// What comes of its trials, where they climb rungs.
+    fn plan(&self) -> Vec<Ladder> {
+        let spec = &self.document.spec;
+        let (study, _) = study::of_spec(spec, &self.document.metadata.name, spec.seed.unwrap_or(0));
+        let ladders = study.ok().filter(|_| self.report.is_valid());
+        let ladders = ladders.and_then(|study| registry::forecast(&study)).unwrap_or_default();
+        let ladder = |of: &registry::Forecast| Ladder {
+            rungs: of
+                .rungs
+                .iter()
+                .map(|(step, trials)| LadderRung { step: *step, trials: *trials })
+                .collect(),
+            steps: of.steps(),
+            whole: of.rungs.last().map_or(0, |(whole, _)| *whole) * of.n_trials(),
+        };
+        ladders.iter().map(ladder).collect()
     }
 }
 
@@ -57,10 +78,13 @@ pub(super) async fn beyond(
     so_far: &Report,
 ) -> Result<Report, ApiError> {
     let mut report = Report::default();
-    if so_far.is_valid() {
+    let told = |word: &str| so_far.errors.iter().any(|problem| problem.path.starts_with(word));
+    let elsewhere = document.spec.algorithm.as_ref().is_some_and(|algorithm| algorithm.endpoint.is_some());
+    // Somebody else's service is not asked about what makes no sense.
+    if so_far.is_valid() || !(elsewhere || told("spec.algorithm") || told("spec.earlyStopping")) {
         ask_the_search(api, document, &mut report).await?;
     }
-    if !so_far.errors.iter().any(|problem| problem.path.starts_with("spec.trialTemplate")) {
+    if !told("spec.trialTemplate") {
         report.extend(api.world.executor.check(&document.spec).await);
     }
     Ok(report)
@@ -104,10 +128,26 @@ async fn ask_the_search(
 async fn ask_our_own(api: &Api, document: &ExperimentDocument, report: &mut Report) -> Result<(), ApiError> {
     let seed = document.spec.seed.unwrap_or(0);
     let (study, _) = study::of_spec(&document.spec, &document.metadata.name, seed);
-    let Ok(study) = study else { return Ok(()) };
+    let Ok(study) = study else {
+        // The space has been told of. Whether there are such algorithms can be said without one.
+        let algorithms = document.spec.algorithm.iter().map(|algorithm| algorithm.algorithm_name.as_str());
+        let rules = document.spec.early_stopping.iter().map(|rules| rules.algorithm_name.as_str());
+        for error in registry::unknown(algorithms, rules) {
+            report.error(Problem::new("spec.algorithm", error.to_string()));
+        }
+        return Ok(());
+    };
     let request = wire::ValidateRequest { study: Some(convert::study_to_proto(&study)) };
     match SearchClient::new(api.world.search.clone()).validate(request).await {
         Ok(reply) => {
+            if registry::keeps_checkpoints(&study) && !api.world.executor.keeps_checkpoints(&document.spec) {
+                let by =
+                    if registry::watch(&study).is_some() { "spec.earlyStopping" } else { "spec.algorithm" };
+                let message = "its trials go on from checkpoints, and this server keeps none of those that a cluster's trials leave";
+                let way_out = "name a store in spec.artifacts.store, or start the server with --artifacts; or use a rule that only ends trials, such as `asha` with form `stop`, or `evolution` in place of \
+                               `pbt`; or run the experiment as processes of one machine";
+                report.error(Problem::new(by, message).hint(way_out));
+            }
             for warning in reply.into_inner().warnings {
                 report.warn(Problem::new("spec.algorithm", warning));
             }

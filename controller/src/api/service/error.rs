@@ -103,7 +103,9 @@ impl From<StoreError> for ApiError {
         let code = match &error {
             StoreError::AlreadyExists { .. } => Code::Conflict,
             StoreError::NotFound(_) => Code::NotFound,
-            StoreError::Unavailable(_) | StoreError::LeaseLost(_) => Code::Unavailable,
+            StoreError::Unavailable(_) | StoreError::LeaseLost(_) | StoreError::StandsBy(_) => {
+                Code::Unavailable
+            }
             StoreError::Failed(_) => {
                 warn!(%error, "the store failed");
                 Code::Internal

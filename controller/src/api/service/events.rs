@@ -109,10 +109,23 @@ pub(super) fn text(event: &Event) -> String {
         Event::TrialRequeued { trial, attempt, exit, reason } => {
             format!("trial {} gets another attempt after {attempt} ({exit}): {reason}", trial.0)
         }
+        Event::TrialReported { trial, curve, .. } => {
+            let step = curve.last().map_or(0, |(step, _)| *step);
+            format!("trial {} has reached step {step}, at which it is judged", trial.0)
+        }
+        Event::TrialPaused { trial, attempt, reason, .. } => {
+            format!("trial {} waits after attempt {attempt}: {reason}", trial.0)
+        }
+        Event::TrialResumed { trial, attempt, reason } => {
+            format!("trial {} goes on from the checkpoint of attempt {attempt}: {reason}", trial.0)
+        }
         Event::TrialEnded { trial, state, message, observation, .. } => {
             let value =
                 observation.first().map(|metric| format!(", {} {} at last", metric.name, metric.latest));
             format!("trial {} {}{}: {message}", trial.idx.0, state.name(), value.unwrap_or_default())
+        }
+        Event::ModelRemoved { trial, uri, bytes } => {
+            format!("trial {}: its model was removed, as better ones are kept: {uri}, {bytes} bytes", trial.0)
         }
         Event::Noted { trial: Some(trial), message } => format!("trial {}: {message}", trial.0),
         Event::Noted { trial: None, message } => message.clone(),

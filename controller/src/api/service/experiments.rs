@@ -1,6 +1,8 @@
 //! Experiments: looking at them, and wishing something of them.
 
-use controller_core::experiment::ExperimentRecord;
+use std::sync::Arc;
+
+use controller_core::experiment::{ExperimentRecord, Living};
 use controller_core::ports::Wish;
 use controller_core::report::Problem;
 use controller_core::{duration, validate};
@@ -16,7 +18,7 @@ pub(crate) async fn find(api: &Api, namespace: &str, name: &str) -> Result<Exper
         return Ok(record);
     }
     let known = api.world.store.experiments().await?;
-    let known = known.iter().map(|(record, _)| record);
+    let known = known.iter().map(|living| &living.record);
     let hint = match known.clone().find(|record| record.name == name) {
         Some(elsewhere) => format!("there is `{}`", called(&elsewhere.namespace, name)),
         None => names(known.filter(|record| record.namespace == namespace)),
@@ -39,9 +41,10 @@ fn names<'a>(known: impl Iterator<Item = &'a ExperimentRecord>) -> String {
 /// All experiments of a namespace, or of all, newest first.
 pub(crate) async fn list(api: &Api, namespace: Option<&str>) -> Result<Experiments, ApiError> {
     let all = api.world.store.experiments().await?;
-    let wanted =
-        all.iter().filter(|(record, _)| namespace.is_none_or(|namespace| record.namespace == namespace));
-    Ok(Experiments { items: wanted.map(|(record, status)| view::brief(record, status)).collect() })
+    let is_wanted =
+        |living: &&Arc<Living>| namespace.is_none_or(|namespace| living.record.namespace == namespace);
+    let brief = |living: &Arc<Living>| view::brief(&living.record, &living.status);
+    Ok(Experiments { items: all.iter().filter(is_wanted).map(brief).collect() })
 }
 
 /// One experiment.
@@ -70,7 +73,7 @@ fn by_resource(record: &ExperimentRecord, wish: &Wish) -> Option<String> {
     let way = match wish {
         Wish::Stop { .. } => suspend(true),
         Wish::Resume => suspend(false),
-        Wish::Delete => format!("`kubectl delete {resource}` does that"),
+        Wish::Delete => format!("{} does that", way_to_delete(record)),
         Wish::Edit { .. } | Wish::Lift { .. } => format!("`kubectl edit {resource}` does that"),
         Wish::EditSpace { .. } => "its space cannot be edited".into(),
         Wish::Enqueue { .. } | Wish::StopTrial { .. } | Wish::StopEarly { .. } | Wish::RetryTrial { .. } => {
@@ -78,6 +81,14 @@ fn by_resource(record: &ExperimentRecord, wish: &Wish) -> Option<String> {
         }
     };
     (!record.cluster.is_empty()).then_some(way)
+}
+
+/// The command that deletes an experiment.
+pub(super) fn way_to_delete(record: &ExperimentRecord) -> String {
+    if record.cluster.is_empty() {
+        return format!("`cairn delete {}`", called(&record.namespace, &record.name));
+    }
+    format!("`kubectl delete experiment {} -n {}`", record.name, record.namespace)
 }
 
 /// Holds an experiment; with `now`, running trials end too.

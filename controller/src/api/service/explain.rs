@@ -54,10 +54,12 @@ async fn experiment(api: &Api, record: &ExperimentRecord) -> Result<Explanation,
     for wish in api.world.store.open_wishes(record.id).await? {
         lines.push(format!("wish {} of {} is not carried out yet", wish.wish_no, wish.at.to_rfc3339()));
     }
-    let query = TrialQuery { states: vec![TrialState::Pending], limit: 20, ..TrialQuery::default() };
+    let states = vec![TrialState::Pending, TrialState::Paused];
+    let query = TrialQuery { states, limit: 20, ..TrialQuery::default() };
     for trial in api.world.store.trials(record.id, &query).await?.items {
         let why = if trial.message.is_empty() { "is to be started" } else { &*trial.message };
-        lines.push(format!("trial {} {} is pending: {why}", trial.idx.0, trial.name));
+        let state = trial.state.name().to_lowercase();
+        lines.push(format!("trial {} {} is {state}: {why}", trial.idx.0, trial.name));
     }
     let calibration = calibration(api, record).await?;
     lines.extend(calibration.map(|found| {
@@ -307,9 +309,9 @@ pub(crate) async fn compare(
         "seconds",
         found.iter().map(|trial| number(trial.seconds.map(|s| (s * 10.0).round() / 10.0))).collect(),
     );
-    for parameter in &record.spec.parameters {
-        let values = found.iter().map(|trial| trial.parameters.get(&parameter.name).and_then(Value::as_str));
-        row("parameter", &parameter.name, values.map(|text| text.unwrap_or_default().to_owned()).collect());
+    for name in record.spec.given() {
+        let values = found.iter().map(|trial| trial.parameters.get(name).and_then(Value::as_str));
+        row("parameter", name, values.map(|text| text.unwrap_or_default().to_owned()).collect());
     }
     for metric in record.spec.objective().metrics() {
         let values = found

@@ -21,7 +21,8 @@ pub(crate) async fn csv(api: &Api, namespace: &str, name: &str) -> Result<String
     let metrics = record.spec.objective().metrics();
     let fixed =
         ["idx", "name", "state", "created", "started", "ended", "seconds", "value"].map(str::to_owned);
-    let parameters = record.spec.parameters.iter().map(|parameter| format!("params.{}", parameter.name));
+    let given = record.spec.given();
+    let parameters = given.iter().map(|name| format!("params.{name}"));
     let header: Vec<String> = fixed
         .into_iter()
         .chain(parameters)
@@ -30,9 +31,11 @@ pub(crate) async fn csv(api: &Api, namespace: &str, name: &str) -> Result<String
     let mut text = line(&header);
     for trial in &all {
         let mut cells = own_cells(trial);
-        cells.extend(record.spec.parameters.iter().map(|parameter| {
-            trial.parameters.get(&parameter.name).and_then(Value::as_str).unwrap_or_default().to_owned()
-        }));
+        cells.extend(
+            given.iter().map(|name| {
+                trial.parameters.get(*name).and_then(Value::as_str).unwrap_or_default().to_owned()
+            }),
+        );
         cells.extend(metrics.iter().map(|metric| {
             let found = trial.metrics.iter().find(|found| found.name == *metric);
             found.map(|found| found.latest.clone()).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! Operations over the world, whatever door they are called through.
 
 mod algorithms;
+mod architecture;
 mod check;
 mod door;
 mod error;
@@ -9,20 +10,27 @@ mod experiments;
 mod explain;
 mod export;
 mod failures;
+mod fidelity;
 mod filter;
 mod gc;
+mod left;
+mod models;
+mod observe;
 mod predicted;
 mod prometheus;
+mod promotions;
 mod push;
 mod replay;
 mod rules;
 mod search;
+mod serving;
 mod space;
 mod submit;
 mod trials;
 mod view;
 
 pub(crate) use algorithms::{algorithm, algorithms};
+pub(crate) use architecture::architecture;
 pub(crate) use check::check;
 pub(crate) use error::{ApiError, Code};
 pub(crate) use events::{changes, follow};
@@ -30,10 +38,15 @@ pub(crate) use experiments::{delete, edit, enqueue, find, get, list, resume, ret
 pub(crate) use explain::{compare, explain};
 pub(crate) use export::{csv, json, observations_csv};
 pub(crate) use failures::failures;
-pub(crate) use gc::gc;
+pub(crate) use gc::{gc, purge};
+pub(crate) use models::{model_file, model_manifest};
+pub(crate) use observe::Collection;
 pub(crate) use predicted::predicted_best;
 pub(crate) use prometheus::exposition;
-pub(crate) use push::{delete_log, log, push, report, stop_early};
+pub(crate) use promotions::{
+    approve, audit_log, cancel, model, models, promote, promotion, promotion_view, promotions, rollback,
+};
+pub(crate) use push::{delete_log, log, namespaces_of, push, report, stop_early};
 pub(crate) use replay::replay;
 pub(crate) use rules::PushWatches;
 pub(crate) use space::edit_space;

@@ -125,13 +125,13 @@ pub(crate) async fn log(
     };
     let query = ObservationQuery {
         trial: Some(trial.idx),
-        attempt: Some(trial.attempt),
         metric: Some(request.metric_name.clone()).filter(|name| !name.is_empty()),
         from: time(&request.start_time)?,
         to: time(&request.end_time)?,
-        limit: 0,
+        ..ObservationQuery::default()
     };
     let mut rows = api.world.store.observations(id, &query).await?;
+    rows.retain(|row| trial.counts(row.attempt));
     rows.sort_by_key(|row| row.row.time);
     let logs = rows.into_iter().map(|row| katib::MetricLog {
         time_stamp: row.row.time.map(Timestamp::to_rfc3339_micros).unwrap_or_default(),
@@ -155,4 +155,13 @@ pub(crate) async fn stop_early(api: &Api, trial: &str) -> Result<(), ApiError> {
     api.world.store.wish(id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(())
+}
+
+/// The namespaces of all trials of a name.
+pub(crate) async fn namespaces_of(api: &Api, trial: &str) -> Result<Vec<String>, ApiError> {
+    let mut namespaces = Vec::new();
+    for (id, _) in api.world.store.trials_named(trial).await? {
+        namespaces.extend(api.world.store.experiment_by_id(id).await?.map(|record| record.namespace));
+    }
+    Ok(namespaces)
 }

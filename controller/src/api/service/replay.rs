@@ -118,6 +118,7 @@ impl<'a> Session<'a> {
             running: running.map(|trial| convert::trial_to_proto(&trial)).collect(),
             first_idx: ask.first_idx.0,
             n: ask.n,
+            ..wire::AskRequest::default()
         };
         let reply = client.ask(request).await.map_err(search::failed)?.into_inner();
         self.held = self.held.extend(&events);
@@ -130,7 +131,7 @@ impl<'a> Session<'a> {
 
 /// What the store knows of the search.
 struct Log {
-    /// Ends of trials, in their order.
+    /// What happened to trials, in its order.
     events: Vec<StoredEvent>,
     /// Number of the event with which each trial ended.
     ended: BTreeMap<TrialIdx, u64>,
@@ -162,6 +163,8 @@ impl Log {
             for stored in page {
                 if let Event::TrialEnded { trial, .. } = &stored.event {
                     log.ended.insert(trial.idx, stored.seq);
+                }
+                if stored.event.trial().is_some() {
                     log.events.push(stored);
                 }
             }

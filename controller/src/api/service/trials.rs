@@ -101,7 +101,7 @@ async fn sorted_here(
 }
 
 fn check_field(record: &ExperimentRecord, field: &str) -> Result<(), ApiError> {
-    let parameters: Vec<&str> = record.spec.parameters.iter().map(|parameter| &*parameter.name).collect();
+    let parameters = record.spec.given();
     let metrics = record.spec.objective().metrics();
     let known = parameters.contains(&field)
         || metrics.iter().any(|metric| metric == field)

@@ -8,6 +8,7 @@ use controller_core::trial::{MetricSummary, Origin, TrialRecord};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::fidelity;
 use crate::api::Api;
 use crate::api::types::{
     CairnBlock, Counters, Experiment, ExperimentMetadata, Metric, Model, Predicted, Spent, Trial,
@@ -19,6 +20,7 @@ pub(crate) async fn full(api: &Api, record: &ExperimentRecord) -> Result<Experim
     let mut view = brief(record, &status);
     view.cairn.driven_by = api.world.store.holder(record.id).await?;
     view.cairn.open_wishes = api.world.store.open_wishes(record.id).await?.len() as u64;
+    fidelity::add(api, record, &status, &mut view.cairn).await?;
     for (word, query) in katib::lists(&status.counters) {
         let newest = api.world.store.trials(record.id, &query).await?.items;
         view.status[word] = newest.into_iter().rev().map(|trial| trial.name).collect();
@@ -88,6 +90,8 @@ fn block(record: &ExperimentRecord, status: &ExperimentStatus) -> CairnBlock {
         .into(),
         waiting: status.waiting.clone(),
         driven_by: None,
+        rungs: Vec::new(),
+        steps: None,
         open_wishes: 0,
         last_seq: status.last_seq,
         base_dir: record.base_dir.clone(),
@@ -142,6 +146,9 @@ pub(crate) fn trial(experiment: &ExperimentRecord, trial: &TrialRecord, now: Tim
         attempt: trial.attempt,
         origin: origin.into(),
         retry_of,
+        parent: trial.suggestion.parent.map(|parent| parent.0),
+        steps: Some(trial.steps).filter(|steps| *steps > 0),
+        reached: trial.reached,
         proposed_by: notes.get("by").cloned(),
         predicted: predicted.map(|Prediction { mean, std }| Predicted { mean, std }),
         acquisition: prediction::number(notes, "acquisition"),
@@ -152,6 +159,8 @@ pub(crate) fn trial(experiment: &ExperimentRecord, trial: &TrialRecord, now: Tim
             digest: model.digest.clone(),
             bytes: model.bytes,
             format: model.format.clone(),
+            elsewhere: model.elsewhere,
+            removed: model.removed.map(Timestamp::to_rfc3339_micros),
         }),
         place: None,
         created: trial.created.to_rfc3339_micros(),

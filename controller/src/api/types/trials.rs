@@ -35,6 +35,15 @@ pub(crate) struct Trial {
     /// The trial whose point it runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) retry_of: Option<u64>,
+    /// The trial that it is a child of: whose checkpoint it begins from, or from whose point it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<u64>,
+    /// Steps that it has run until it waited or ended, where trials are judged while they run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) steps: Option<u64>,
+    /// The newest of its steps at which it was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reached: Option<u64>,
     /// What the algorithm wrote beside it.
     #[schema(value_type = Object)]
     pub(crate) notes: Value,
@@ -120,6 +129,12 @@ pub(crate) struct Model {
     pub(crate) bytes: u64,
     /// What it is, such as `onnx`.
     pub(crate) format: String,
+    /// Whether the program has stored it itself, so that it is fetched there.
+    #[serde(default)]
+    pub(crate) elsewhere: bool,
+    /// When its files were removed, as better models are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) removed: Option<String>,
 }
 
 /// A page of trials.

@@ -4,7 +4,7 @@ use controller_core::event::StoredEvent;
 use controller_core::experiment::ExperimentRecord;
 use controller_core::plan::{Answer, Snapshot};
 use controller_core::ports::{AskRecord, Store};
-use study::Study;
+use study::{Decision, Study};
 
 use super::{AskError, katib, search};
 use crate::world::World;
@@ -43,6 +43,19 @@ impl Asker {
         match self {
             Self::Search(asker) => asker.ask(store, snapshot, ask).await,
             Self::Katib(asker) => asker.ask(store, snapshot, ask).await,
+        }
+    }
+
+    /// What is to become of trials that run, after everything that is recorded; `None` if nothing was told since that was
+    /// last asked.
+    pub(super) async fn decide(
+        &mut self,
+        store: &dyn Store,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Vec<Decision>>, AskError> {
+        match self {
+            Self::Search(asker) => asker.decide(store, snapshot).await,
+            Self::Katib(asker) => asker.decide(store, snapshot).await,
         }
     }
 }

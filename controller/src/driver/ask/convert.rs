@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use controller_core::metrics::reduce::UNAVAILABLE;
 use controller_core::plan::overlay;
-use controller_core::spec::{AlgorithmSpec, ExperimentSpec, ObjectiveSpec, ParameterSpec, Setting};
+use controller_core::spec::{
+    AlgorithmSpec, ExperimentSpec, GraphConfig, NasConfig, ObjectiveSpec, Operation, ParameterSpec, Setting,
+};
 use controller_core::time::Timestamp;
 use controller_core::trial::{MetricSummary, TrialRecord, TrialState};
 use proto::katib as wire;
@@ -37,7 +39,27 @@ pub(super) fn experiment_to_proto(name: &str, spec: &ExperimentSpec, over: &[Set
             early_stopping: spec.early_stopping.as_ref().map(early_stopping_to_proto),
             parallel_trial_count: spec.parallel_trial_count.unwrap_or(0),
             max_trial_count: spec.max_trial_count.unwrap_or(0),
-            nas_config: None,
+            nas_config: spec.nas_config.as_ref().map(network_to_proto),
+        }),
+    }
+}
+
+fn network_to_proto(config: &NasConfig) -> wire::NasConfig {
+    let GraphConfig { num_layers, input_sizes, output_sizes } = &config.graph_config;
+    let operation = |operation: &Operation| wire::Operation {
+        operation_type: operation.operation_type.clone(),
+        parameter_specs: Some(wire::operation::ParameterSpecs {
+            parameters: operation.parameters.iter().map(parameter_to_proto).collect(),
+        }),
+    };
+    wire::NasConfig {
+        graph_config: Some(wire::GraphConfig {
+            num_layers: num_layers.unwrap_or(0),
+            input_sizes: input_sizes.clone(),
+            output_sizes: output_sizes.clone(),
+        }),
+        operations: Some(wire::nas_config::Operations {
+            operation: config.operations.iter().map(operation).collect(),
         }),
     }
 }
@@ -157,6 +179,9 @@ pub(super) fn suggestion_from_proto(
     let texts = answer.assignments.iter().map(|a| (a.name.as_str(), a.value.as_str()));
     let texts: BTreeMap<&str, &str> = texts.collect();
     let assignment = space.parse(texts.iter().map(|(name, text)| (*name, *text)));
+    if space.network().is_some() && !space.contains(&assignment) {
+        return Err("a suggestion has no `architecture` of this network".into());
+    }
     for (i, parameter) in space.parameters().iter().enumerate() {
         if assignment.get(i).is_none() {
             let name = &parameter.name;

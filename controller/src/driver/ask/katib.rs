@@ -15,7 +15,7 @@ use controller_core::spec::{AlgorithmSpec, ExperimentSpec, Setting};
 use controller_core::trial::{TrialRecord, TrialState};
 use proto::katib as wire;
 use proto::katib::suggestion_client::SuggestionClient;
-use study::{Study, TrialIdx};
+use study::{Decision, Study, TrialIdx};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tracing::warn;
@@ -92,6 +92,18 @@ impl Asker {
             answer.rules = rules.ask(store, snapshot, AskRecord { n: 0, ..ask }).await?.rules;
         }
         Ok(answer)
+    }
+
+    /// What becomes of trials that run is Cairn's own to decide.
+    pub(super) async fn decide(
+        &mut self,
+        store: &dyn Store,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Vec<Decision>>, AskError> {
+        match &mut self.rules {
+            Some(rules) => rules.decide(store, snapshot).await,
+            None => Ok(None),
+        }
     }
 
     async fn suggestions(

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use controller_core::event::StoredEvent;
+use controller_core::event::{Event, StoredEvent};
 use controller_core::plan::{Answer, Snapshot};
 use controller_core::ports::{AskRecord, Store};
 use controller_core::telling::Telling;
 use proto::cairn as wire;
 use proto::cairn::search_client::SearchClient;
-use study::{HistoryEvent, Prefix, Suggestion, Trial};
+use study::{Decision, HistoryEvent, Prefix, Suggestion, Trial};
 use suggest::{SearchLine, convert};
 use tonic::{Code, Status};
 
@@ -24,12 +24,32 @@ pub(in crate::driver) struct Asker {
     study: wire::Study,
     /// What the service holds, as far as we know.
     held: Prefix,
-    /// Events that the service has not been told, with their number in the log; from `told` on.
-    untold: VecDeque<(u64, Vec<HistoryEvent>)>,
+    /// Events that the service has not been told, in the order of the log.
+    untold: VecDeque<Untold>,
     /// How trials are told that were made in another space.
     telling: Telling,
     /// Whether `untold` goes on where `held` ends.
     in_step: bool,
+}
+
+/// An event that is to be told.
+struct Untold {
+    seq: u64,
+    told: Vec<HistoryEvent>,
+    /// The trial that ended with it, if one did.
+    ended: Option<Trial>,
+}
+
+impl Untold {
+    /// An event of the log, if anything is told of it.
+    fn of(stored: &StoredEvent, telling: &Telling) -> Option<Self> {
+        let ended = match &stored.event {
+            Event::TrialEnded { trial, .. } => telling.trial(trial),
+            _ => None,
+        };
+        let told = stored.event.history(telling);
+        (!told.is_empty()).then_some(Self { seq: stored.seq, told, ended })
+    }
 }
 
 impl Asker {
@@ -52,8 +72,7 @@ impl Asker {
     pub(super) fn heard(&mut self, events: &[StoredEvent]) {
         if self.in_step {
             let telling = &self.telling;
-            self.untold.extend(events.iter().map(|stored| (stored.seq, stored.event.history(telling))));
-            self.untold.retain(|(_, told)| !told.is_empty());
+            self.untold.extend(events.iter().filter_map(|stored| Untold::of(stored, telling)));
         }
     }
 
@@ -79,9 +98,9 @@ impl Asker {
     }
 
     async fn ask_once(&mut self, snapshot: &Snapshot, ask: AskRecord) -> Result<Answer, Status> {
-        let known = self.untold.partition_point(|(seq, _)| *seq <= ask.history_seq);
+        let known = self.untold.partition_point(|untold| untold.seq <= ask.history_seq);
         let events: Vec<HistoryEvent> =
-            self.untold.iter().take(known).flat_map(|(_, told)| told.clone()).collect();
+            self.untold.iter().take(known).flat_map(|untold| untold.told.clone()).collect();
         let running = self.running(snapshot, ask);
         let request = wire::AskRequest {
             study: Some(self.study.clone()),
@@ -90,6 +109,7 @@ impl Asker {
             running: running.iter().map(convert::trial_to_proto).collect(),
             first_idx: ask.first_idx.0,
             n: ask.n,
+            ..wire::AskRequest::default()
         };
         let reply = tokio::time::timeout(TIMEOUT, self.client.ask(request)).await;
         let reply = reply.map_err(|_| Status::deadline_exceeded(format!("nothing within {TIMEOUT:?}")))?;
@@ -108,16 +128,50 @@ impl Asker {
         }
     }
 
+    /// What is to become of trials that run, after everything that is recorded; `None` if nothing was told since that was
+    /// last asked.
+    pub(super) async fn decide(
+        &mut self,
+        store: &dyn Store,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Vec<Decision>>, AskError> {
+        let all = snapshot.status.last_seq;
+        if !self.in_step {
+            self.load(store, snapshot, all).await?;
+        } else if self.untold.is_empty() && snapshot.decided_at.is_some_and(|at| at > 0) {
+            return Ok(None);
+        }
+        match self.decide_once().await {
+            Err(status) if status.code() == Code::FailedPrecondition => {
+                self.load(store, snapshot, all).await?;
+                Ok(Some(self.decide_once().await?))
+            }
+            decisions => Ok(Some(decisions?)),
+        }
+    }
+
+    async fn decide_once(&mut self) -> Result<Vec<Decision>, Status> {
+        let events: Vec<HistoryEvent> = self.untold.iter().flat_map(|untold| untold.told.clone()).collect();
+        let request = wire::DecideRequest {
+            study: Some(self.study.clone()),
+            prefix: Some(convert::prefix_to_proto(&self.held)),
+            events: events.iter().map(convert::event_to_proto).collect(),
+        };
+        let reply = tokio::time::timeout(TIMEOUT, self.client.decide(request)).await;
+        let reply = reply.map_err(|_| Status::deadline_exceeded(format!("nothing within {TIMEOUT:?}")))?;
+        let decisions = reply?.into_inner().decisions;
+        self.held = self.held.extend(&events);
+        self.untold.clear();
+        Ok(decisions.iter().map(convert::decision_from_proto).collect())
+    }
+
     /// Trials before the asked ones that had not ended when the question was written down, by number.
     fn running(&self, snapshot: &Snapshot, ask: AskRecord) -> Vec<Trial> {
         let active = snapshot.active.values().filter_map(|trial| {
             self.telling.trial(&Trial { idx: trial.idx, suggestion: trial.suggestion.clone() })
         });
-        let later = self.untold.iter().filter(|(seq, _)| *seq > ask.history_seq).flat_map(|(_, told)| told);
-        let ended_since = later.filter_map(|event| match event {
-            HistoryEvent::Started(trial) => Some(trial.clone()),
-            _ => None,
-        });
+        let later = self.untold.iter().filter(|untold| untold.seq > ask.history_seq);
+        let ended_since = later.filter_map(|untold| untold.ended.clone());
         let mut running: Vec<Trial> =
             active.chain(ended_since).filter(|trial| trial.idx < ask.first_idx).collect();
         running.sort_by_key(|trial| trial.idx);
@@ -143,9 +197,8 @@ impl Asker {
                 let events = told.iter().map(convert::event_to_proto).collect();
                 chunks.push(wire::LoadRequest { study: None, events });
             }
-            untold.extend(later.iter().map(|stored| (stored.seq, stored.event.history(&telling))));
+            untold.extend(later.iter().filter_map(|stored| Untold::of(stored, &telling)));
         }
-        untold.retain(|(_, told): &(u64, Vec<HistoryEvent>)| !told.is_empty());
         self.client.load(tokio_stream::iter(chunks)).await?;
         (self.held, self.untold, self.telling, self.in_step) = (held, untold, telling, true);
         Ok(())

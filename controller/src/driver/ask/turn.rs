@@ -14,10 +14,19 @@ use crate::driver::{Driver, DriverError};
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 impl Driver<'_> {
-    /// Puts all open questions, oldest first; the snapshot with the answers, which go into the batch.
+    /// Puts all open questions, oldest first, or, where there are none, asks what is to become of trials that run, if
+    /// anything was told since that was last asked; the snapshot with the answers, which go into the batch.
     pub(in crate::driver) async fn ask(&mut self, batch: &mut Batch) -> Result<Snapshot, DriverError> {
         let mut next = self.snapshot.clone();
         if self.ask_again.is_some_and(|(at, _)| Instant::now() < at) {
+            return Ok(next);
+        }
+        if self.snapshot.is_to_be_decided() {
+            let decided = self.asker.decide(&*self.world.store, &next).await;
+            if let Some(decisions) = self.answered(decided, &mut next, batch)? {
+                next.decisions = decisions.unwrap_or(next.decisions);
+                next.decided_at = Some(next.status.last_seq);
+            }
             return Ok(next);
         }
         let asks = effects(&self.snapshot).into_iter().filter_map(|effect| match effect {
@@ -28,34 +37,49 @@ impl Driver<'_> {
             if !next.asks.contains(&ask) {
                 break;
             }
+            let begun = Instant::now();
             let answer = self.asker.ask(&*self.world.store, &next, ask).await;
-            let now = self.world.clock.now();
-            match answer {
-                Ok(answer) => {
-                    self.ask_again = None;
-                    next.status.waiting.clear();
-                    next.answer(now, ask, answer, batch);
-                }
-                Err(AskError::Store(error)) => return Err(error.into()),
-                Err(AskError::Never(status)) => {
-                    let message = format!("Suggestion has failed: {}", status.message());
-                    let reached = Reached { success: false, reason: "ExperimentFailed", message };
-                    next.apply(now, Action::Complete(reached), batch);
-                    break;
-                }
-                Err(AskError::Later(status)) => {
-                    let wait = self.ask_again.map_or(BACK_OFF.0, |(_, wait)| (wait * 2).min(BACK_OFF.1));
-                    warn!(code = ?status.code(), message = status.message(), "the suggestion service did not answer");
-                    let waiting = format!("the suggestion service did not answer: {}", status.message());
-                    if next.status.waiting != waiting {
-                        next.status.waiting = waiting;
-                        batch.status = Some(next.status.clone());
-                    }
-                    self.ask_again = Some((Instant::now() + wait, wait));
-                    break;
-                }
-            }
+            self.world.meters.suggestions.add(begun.elapsed());
+            let Some(answer) = self.answered(answer, &mut next, batch)? else { break };
+            next.answer(self.world.clock.now(), ask, answer, batch);
         }
         Ok(next)
+    }
+
+    /// An answer, if there is one. Else whoever may answer later is asked again after a while, and if nobody ever will the
+    /// experiment is over.
+    fn answered<T>(
+        &mut self,
+        answer: Result<T, AskError>,
+        next: &mut Snapshot,
+        batch: &mut Batch,
+    ) -> Result<Option<T>, DriverError> {
+        match answer {
+            Ok(answer) => {
+                self.ask_again = None;
+                if !next.status.waiting.is_empty() {
+                    next.status.waiting.clear();
+                    batch.status = Some(next.status.clone());
+                }
+                return Ok(Some(answer));
+            }
+            Err(AskError::Store(error)) => return Err(error.into()),
+            Err(AskError::Never(status)) => {
+                let message = format!("Suggestion has failed: {}", status.message());
+                let reached = Reached { success: false, reason: "ExperimentFailed", message };
+                next.apply(self.world.clock.now(), Action::Complete(reached), batch);
+            }
+            Err(AskError::Later(status)) => {
+                let wait = self.ask_again.map_or(BACK_OFF.0, |(_, wait)| (wait * 2).min(BACK_OFF.1));
+                warn!(code = ?status.code(), message = status.message(), "the suggestion service did not answer");
+                let waiting = format!("the suggestion service did not answer: {}", status.message());
+                if next.status.waiting != waiting {
+                    next.status.waiting = waiting;
+                    batch.status = Some(next.status.clone());
+                }
+                self.ask_again = Some((Instant::now() + wait, wait));
+            }
+        }
+        Ok(None)
     }
 }

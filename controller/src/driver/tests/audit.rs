@@ -10,7 +10,6 @@ use controller_core::run::RunRecord;
 use controller_core::trial::{Origin, TrialRecord, TrialState};
 use study::TrialIdx;
 
-use super::executor::ROWS;
 use super::world::Story;
 use crate::driver::load;
 
@@ -122,7 +121,8 @@ impl Story {
             *rows.entry((row.trial, row.attempt)).or_default() += 1;
         }
         for run in self.executor.forgotten() {
-            assert_eq!(rows.remove(&(run.trial, run.attempt)), Some(ROWS), "observations of run {run}");
+            let reported = self.executor.reported(run);
+            assert_eq!(rows.remove(&(run.trial, run.attempt)), reported, "observations of run {run}");
         }
         assert!(rows.is_empty(), "observations of nothing: {rows:?}");
     }

@@ -74,7 +74,8 @@ async fn drivers(story: &Story, chance: &mut StdRng, calm: &Cell<bool>) {
         }
         let last = calm.get();
         let left = left_behind(&story.world).await.contains(&story.id);
-        if left || needs_driver(&story.world, story.id, &story.status().await).await {
+        let wished = story.world.store.wished().await.unwrap_or_default();
+        if left || needs_driver(&story.world, story.id, &story.status().await, &wished).await {
             tokio::select! {
                 outcome = Box::pin(drive(&story.world, story.id)) => drop(outcome.unwrap()),
                 () = story.faults.reached() => {}

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use controller_core::experiment::ExperimentId;
 use controller_core::metrics::value::number;
 use controller_core::ports::{Executor, ExecutorError, ObservationRow, Store};
 use controller_core::report::Report;
-use controller_core::run::{Exit, Run, RunEnd, RunId, RunPhase, RunStatus};
+use controller_core::run::{Checkpoint, Exit, Run, RunEnd, RunId, RunPhase, RunStatus};
 use controller_core::spec::ExperimentSpec;
 use controller_core::time::{Clock, Timestamp};
 use futures::StreamExt as _;
@@ -60,6 +61,12 @@ struct State {
     refuse: u32,
     /// Whether runs wait for a word of the story before they begin.
     tardy: bool,
+    /// Whether runs report by the story's word alone, not all at their ends.
+    told_rows: bool,
+    /// Rows that runs have reported.
+    rows: BTreeMap<RunId, u32>,
+    /// Runs that leave no checkpoint though they should.
+    forgetful: bool,
     most_alive: usize,
     wrongs: Vec<String>,
 }
@@ -90,6 +97,30 @@ impl FakeExecutor {
     /// Whether runs wait for a word of the story before they begin.
     pub(super) fn be_tardy(&self, tardy: bool) {
         self.state().tardy = tardy;
+    }
+
+    /// Runs report by the story's word alone.
+    pub(super) fn report_when_told(&self) {
+        self.state().told_rows = true;
+    }
+
+    /// Whether runs leave no checkpoint though they should.
+    pub(super) fn be_forgetful(&self, forgetful: bool) {
+        self.state().forgetful = forgetful;
+    }
+
+    /// How many rows a run has reported.
+    pub(super) fn reported(&self, run: RunId) -> Option<u32> {
+        self.state().rows.get(&run).copied()
+    }
+
+    /// A run reports at a step.
+    pub(super) async fn report(&self, id: RunId, step: u32) {
+        let Some(run) = self.state().known.get(&id).map(|entry| entry.run.clone()) else { return };
+        let row = rows(&run).swap_remove(step as usize);
+        self.store.append(&[(id, vec![row])]).await.unwrap();
+        *self.state().rows.entry(id).or_default() += 1;
+        self.news.send_modify(|n| *n += 1);
     }
 
     /// The next starts fail for now.
@@ -145,7 +176,10 @@ impl FakeExecutor {
     /// A run reports all that it has to, and ends. One that has ended already stays so.
     pub(super) async fn end(&self, id: RunId, exit: Exit) {
         let Some(run) = self.state().known.get(&id).map(|entry| entry.run.clone()) else { return };
-        self.store.append(&[(id, rows(&run))]).await.unwrap();
+        if !self.state().told_rows {
+            self.store.append(&[(id, rows(&run))]).await.unwrap();
+            self.state().rows.insert(id, ROWS);
+        }
         let mut started = None;
         if let Some(entry) = self.state().known.get(&id) {
             match entry.phase {
@@ -157,7 +191,10 @@ impl FakeExecutor {
         let ended = self.clock.now();
         let slots = vec!["cpu-0".into()];
         let message = String::new();
-        let end = RunEnd { exit, started, ended, slots, stopped_by: None, message, model: None };
+        let seals = run.keep_checkpoint && matches!(exit, Exit::Stopped | Exit::Code { code: 0 });
+        let left = seals && started.is_some() && !self.state().forgetful;
+        let checkpoint = left.then(|| Checkpoint { run: id, digest: id.to_string(), bytes: 1 });
+        let end = RunEnd { exit, started, ended, slots, stopped_by: None, message, model: None, checkpoint };
         self.change(id, RunPhase::Ended(end));
     }
 
@@ -230,6 +267,10 @@ pub(super) fn rows(run: &Run) -> Vec<ObservationRow> {
 
 #[async_trait]
 impl Executor for FakeExecutor {
+    fn keeps_checkpoints(&self, _: &ExperimentSpec) -> bool {
+        true
+    }
+
     async fn ensure(&self, run: &Run) -> Result<(), ExecutorError> {
         self.faults.point().await;
         {
@@ -267,10 +308,14 @@ impl Executor for FakeExecutor {
         Ok(())
     }
 
-    async fn list(&self) -> Result<Vec<RunStatus>, ExecutorError> {
+    async fn list(&self, experiment: ExperimentId) -> Result<Vec<RunStatus>, ExecutorError> {
         let state = self.state();
         let status = |entry: &Entry| RunStatus { run: entry.run.id, phase: entry.phase.clone() };
-        Ok(state.known.values().map(status).collect())
+        Ok(state.known.values().map(status).filter(|status| status.run.experiment == experiment).collect())
+    }
+
+    async fn owners(&self) -> Result<BTreeSet<ExperimentId>, ExecutorError> {
+        Ok(self.state().known.keys().map(|run| run.experiment).collect())
     }
 
     async fn forget(&self, run: &RunId) -> Result<(), ExecutorError> {

@@ -59,8 +59,8 @@ async fn a_lease_on_a_file_is_freed_by_death() {
     let (first, second) =
         (controller_store::open(&url).await.unwrap(), controller_store::open(&url).await.unwrap());
     let story = Story::of(&Spec::of("random", 1, 1)).await;
-    let (record, status) = story.store.experiments().await.unwrap().remove(0);
-    first.create_experiment(&record, &status, &[]).await.unwrap();
+    let living = story.store.experiments().await.unwrap().remove(0);
+    first.create_experiment(&living.record, &living.status, &[]).await.unwrap();
     let lost = first.acquire(story.id, "first").await.unwrap().unwrap();
     assert!(second.acquire(story.id, "second").await.unwrap().is_none());
     drop(first);

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use controller_core::event::StoredEvent;
-use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus};
+use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Living};
 use controller_core::ports::{
-    AskRecord, Batch, Lease, Observation, ObservationQuery, ObservationRow, Page, Pushed, Store, StoreError,
-    StoredWish, TrialQuery, Wish,
+    AskRecord, Batch, Collected, Lease, Observation, ObservationQuery, ObservationRow, Outbox, Page,
+    Promotions, Pushed, Store, StoreError, StoredWish, TrialQuery, Wish,
 };
 use controller_core::run::{RunId, RunRecord};
 use controller_core::time::Timestamp;
 use controller_core::trial::TrialRecord;
+use controller_store::Opened;
 use study::TrialIdx;
 
 use super::faults::{Faults, real};
@@ -22,6 +23,9 @@ type Stored<T> = Result<T, StoreError>;
 /// The store of a story.
 pub(super) struct FaultyStore {
     inner: Arc<dyn Store>,
+    /// What belongs to it and nobody here asks.
+    pub(super) promotions: Arc<dyn Promotions>,
+    pub(super) outbox: Arc<dyn Outbox>,
     faults: Arc<Faults>,
     books: Arc<Mutex<Books>>,
 }
@@ -42,8 +46,9 @@ struct Books {
 impl FaultyStore {
     /// An empty store in memory.
     pub(super) async fn open(faults: Arc<Faults>) -> Arc<Self> {
-        let inner = real(controller_store::open("sqlite::memory:")).await.unwrap();
-        Arc::new(Self { inner, faults, books: Arc::default() })
+        let Opened { store: inner, promotions, outbox, .. } =
+            real(controller_store::open_all("sqlite::memory:")).await.unwrap();
+        Arc::new(Self { inner, promotions, outbox, faults, books: Arc::default() })
     }
 
     /// The driver is dead, and the database notices.
@@ -139,7 +144,7 @@ impl Store for FaultyStore {
         self.real(move |store| async move { store.experiment_by_id(id).await }).await
     }
 
-    async fn experiments(&self) -> Stored<Vec<(ExperimentRecord, ExperimentStatus)>> {
+    async fn experiments(&self) -> Stored<Vec<Arc<Living>>> {
         self.real(move |store| async move { store.experiments().await }).await
     }
 
@@ -147,8 +152,12 @@ impl Store for FaultyStore {
         self.real(move |store| async move { store.status(id).await }).await
     }
 
-    async fn purge_deleted(&self) -> Stored<u64> {
-        self.real(move |store| async move { store.purge_deleted().await }).await
+    async fn deleted(&self) -> Stored<Vec<ExperimentRecord>> {
+        self.real(move |store| async move { store.deleted().await }).await
+    }
+
+    async fn purge(&self, id: ExperimentId) -> Stored<bool> {
+        self.real(move |store| async move { store.purge(id).await }).await
     }
 
     async fn wish(&self, id: ExperimentId, wish: &Wish, at: Timestamp) -> Stored<i64> {
@@ -158,6 +167,10 @@ impl Store for FaultyStore {
 
     async fn open_wishes(&self, id: ExperimentId) -> Stored<Vec<StoredWish>> {
         self.real(move |store| async move { store.open_wishes(id).await }).await
+    }
+
+    async fn wished(&self) -> Stored<BTreeSet<ExperimentId>> {
+        self.real(move |store| async move { store.wished().await }).await
     }
 
     async fn acquire(&self, id: ExperimentId, holder: &str) -> Stored<Option<Lease>> {
@@ -247,6 +260,15 @@ impl Store for FaultyStore {
 
     async fn positions(&self, run: RunId) -> Stored<BTreeMap<String, u64>> {
         self.real(move |store| async move { store.positions(run).await }).await
+    }
+
+    async fn put_collected(&self, run: RunId, collected: &Collected, at: Timestamp) -> Stored<()> {
+        let collected = collected.clone();
+        self.real(move |store| async move { store.put_collected(run, &collected, at).await }).await
+    }
+
+    async fn collected(&self, run: RunId) -> Stored<Option<Collected>> {
+        self.real(move |store| async move { store.collected(run).await }).await
     }
 
     async fn delete_observations(&self, id: ExperimentId, trial: TrialIdx) -> Stored<()> {

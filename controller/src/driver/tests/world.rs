@@ -16,6 +16,7 @@ use super::faults::Faults;
 use super::search::Search;
 use super::store::FaultyStore;
 use crate::api::{Api, service};
+use crate::artifacts::Artifacts;
 use crate::driver::{DriverError, drive};
 use crate::world::World;
 
@@ -37,11 +38,13 @@ pub(super) struct Spec {
     pub(super) more: String,
     pub(super) retries: u32,
     pub(super) goal: Option<f64>,
+    /// Settings of the algorithm as YAML.
+    pub(super) settings: Option<&'static str>,
 }
 
 impl Spec {
     pub(super) fn of(algorithm: &'static str, parallel: u32, trials: u32) -> Self {
-        Self { algorithm, parallel, trials, more: String::new(), retries: 0, goal: None }
+        Self { algorithm, parallel, trials, more: String::new(), retries: 0, goal: None, settings: None }
     }
 
     pub(super) fn yaml(&self) -> String {
@@ -52,6 +55,7 @@ impl Spec {
             "bayesianoptimization" => "[{name: n_initial_points, value: '3'}]",
             _ => "[]",
         };
+        let settings = self.settings.unwrap_or(settings);
         let goal = self.goal.map(|goal| format!(", goal: {goal}")).unwrap_or_default();
         let Self { algorithm, parallel, trials, more, retries, .. } = self;
         format!(
@@ -101,13 +105,21 @@ impl Story {
         let executor = FakeExecutor::new(Arc::clone(&faults), Arc::clone(&clock), store.clone());
         let search = Search::default();
         search.up().await;
+        let artifacts = Artifacts::new(std::path::Path::new("none"), None, false);
         let world = World {
             store: store.clone(),
+            promotions: Arc::clone(&store.promotions),
+            outbox: Arc::clone(&store.outbox),
+            models: Arc::new(artifacts.clone()),
             executor: executor.clone(),
             search: search.line(),
+            artifacts,
             clock,
+            meters: Arc::default(),
             wake: Arc::new(Notify::new()),
+            wished: Arc::default(),
             cluster: String::new(),
+            home: crate::router::Home::new(std::path::Path::new("no-router"), None),
             holder: "story".into(),
         };
         service::submit(&api_of(&world), &spec.yaml(), "default", None).await.unwrap();

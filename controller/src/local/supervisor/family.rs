@@ -86,7 +86,7 @@ impl Family {
             row.signal(Signal::TERM);
         }
         let grace = Instant::now() + LEAK_GRACE;
-        if !self.is_alone_within(signals, kill_at.map_or(grace, |at| at.min(grace))) {
+        if !self.is_alone_within(signals, kill_at.unwrap_or(grace)) {
             let give_up = Instant::now() + UNKILLABLE;
             loop {
                 self.kill();

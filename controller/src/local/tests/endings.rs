@@ -198,16 +198,17 @@ async fn a_model_kept_elsewhere_is_told() {
 async fn a_child_of_another_trial_starts_from_a_copy_of_its_checkpoint() {
     let world = World::new();
     let executor = world.executor();
-    let parent = world.shell(1, "mkdir $CAIRN_CHECKPOINT_DIR/d; echo 41 > $CAIRN_CHECKPOINT_DIR/d/step");
+    let mut parent = world.shell(1, "mkdir $CAIRN_CHECKPOINT_DIR/d; echo 41 > $CAIRN_CHECKPOINT_DIR/d/step");
+    parent.keep_checkpoint = true;
     executor.ensure(&parent).await.unwrap();
-    end(&executor, &parent).await;
+    let checkpoint = end(&executor, &parent).await.checkpoint;
     executor.forget(&parent.id).await.unwrap();
     let mut child =
         world.shell(2, "cat $CAIRN_CHECKPOINT_DIR/d/step; echo 42 > $CAIRN_CHECKPOINT_DIR/d/step");
-    child.start_from = Some(parent.id);
+    child.start_from = checkpoint;
     executor.ensure(&child).await.unwrap();
     end(&executor, &child).await;
     assert_eq!(log(&executor, &child), "41\n");
-    let kept = executor.folder(&parent.id).unwrap().checkpoint().join("d/step");
+    let kept = executor.folder(&parent.id).unwrap().kept_checkpoint().join("d/step");
     assert_eq!(fs::read_to_string(kept).unwrap(), "41\n");
 }

@@ -1,15 +1,15 @@
 //! What every store does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use controller_core::event::{Event, StoredEvent};
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus};
 use controller_core::ports::{
-    AskRecord, Batch, ObservationQuery, ObservationRow, Pushed, Store, StoreError, TrialOrder, TrialQuery,
-    Wish,
+    AskRecord, Batch, Collected, Left, ObservationQuery, ObservationRow, Pushed, Store, StoreError,
+    TrialOrder, TrialQuery, Wish,
 };
-use controller_core::run::{RunId, RunRecord};
+use controller_core::run::{RunId, RunRecord, Sealed};
 use controller_core::spec::ExperimentSpec;
 use controller_core::time::Timestamp;
 use controller_core::trial::{Origin, TrialRecord, TrialState};
@@ -61,6 +61,10 @@ fn trial(idx: u64, state: TrialState, objective: Option<f64>) -> TrialRecord {
         observation: vec![],
         objectives: objective.into_iter().collect(),
         model: None,
+        checkpoint: None,
+        waited: vec![],
+        reached: None,
+        steps: 0,
         created: Timestamp(1),
         started: None,
         ended: state.is_final().then_some(Timestamp(idx as i64)),
@@ -92,11 +96,29 @@ pub(super) async fn an_experiment_is_found_by_name_and_by_id(store: AnyStore) {
     assert_eq!(store.experiment("default", "a").await.unwrap(), Some(record(1, "a")));
     assert_eq!(store.experiment_by_id(ExperimentId(2)).await.unwrap(), Some(record(2, "b")));
     assert_eq!(store.experiment("other", "a").await.unwrap(), None);
-    let names: Vec<_> =
-        store.experiments().await.unwrap().into_iter().map(|(record, _)| record.name).collect();
+    let living = store.experiments().await.unwrap();
+    let names: Vec<_> = living.iter().map(|living| living.record.name.as_str()).collect();
     assert_eq!(names, ["b", "a"], "newest first");
     assert!(matches!(store.status(ExperimentId(9)).await, Err(StoreError::NotFound(_))));
     store.ping().await.unwrap();
+}
+
+pub(super) async fn what_is_written_is_listed_and_nothing_else_is_read_again(store: AnyStore) {
+    create(&store, 1, "a").await;
+    create(&store, 2, "b").await;
+    let before = store.experiments().await.unwrap();
+    let lease = store.acquire(ExperimentId(1), "me").await.unwrap().unwrap();
+    let status = ExperimentStatus { last_seq: 9, ..ExperimentStatus::default() };
+    let edited = ExperimentRecord { seed: 8, ..record(1, "a") };
+    let batch = Batch { status: Some(status), experiment: Some(edited.clone()), ..Batch::default() };
+    store.commit(&lease, &batch).await.unwrap();
+    let after = store.experiments().await.unwrap();
+    assert!(Arc::ptr_eq(&before[0], &after[0]), "nothing of this one was written");
+    assert_eq!((&after[1].record, after[1].status.last_seq), (&edited, 9));
+    store.commit(&lease, &Batch { delete: true, ..Batch::default() }).await.unwrap();
+    create(&store, 3, "a").await;
+    let ids: Vec<_> = store.experiments().await.unwrap().iter().map(|living| living.record.id.0).collect();
+    assert_eq!(ids, [3, 2]);
 }
 
 pub(super) async fn a_name_is_taken_until_its_experiment_is_deleted(store: AnyStore) {
@@ -108,7 +130,13 @@ pub(super) async fn a_name_is_taken_until_its_experiment_is_deleted(store: AnySt
     store.commit(&lease, &Batch { delete: true, ..Batch::default() }).await.unwrap();
     assert_eq!(store.experiment("default", "a").await.unwrap(), None);
     create(&store, 2, "a").await;
-    assert_eq!(store.purge_deleted().await.unwrap(), 1);
+    assert_eq!(store.deleted().await.unwrap(), [record(1, "a")]);
+    assert!(store.purge(ExperimentId(1)).await.unwrap());
+    assert!(!store.purge(ExperimentId(2)).await.unwrap(), "it lives");
+    assert!(
+        store.experiment("default", "a").await.unwrap().is_some()
+            && store.deleted().await.unwrap().is_empty()
+    );
     assert_eq!(store.experiment_by_id(ExperimentId(1)).await.unwrap(), None);
     assert!(store.observations(ExperimentId(1), &ObservationQuery::default()).await.unwrap().is_empty());
 }
@@ -209,6 +237,14 @@ pub(super) async fn observations_are_kept_once(store: AnyStore) {
     assert_eq!(all.len(), 2501);
     assert_eq!(all[1].row, rows[1]);
     assert_eq!(store.positions(RUN).await.unwrap(), BTreeMap::from([("stdout".to_owned(), 99_999)]));
+    let behind = async |source: &str, place: (u64, u32)| {
+        let after = BTreeMap::from([(source.to_owned(), place)]);
+        let query = ObservationQuery { after, ..Default::default() };
+        store.observations(ExperimentId(1), &query).await.unwrap().len()
+    };
+    assert_eq!(behind("stdout", (24_980, 0)).await, 2, "what lies behind a place");
+    assert_eq!(behind("stdout", (24_980, u32::MAX)).await, 2);
+    assert_eq!(behind("a file", (24_980, 0)).await, 2501, "in that source alone");
     let other = ObservationQuery { attempt: Some(2), ..Default::default() };
     assert!(store.observations(ExperimentId(1), &other).await.unwrap().is_empty());
     store.delete_observations(ExperimentId(1), TrialIdx(0)).await.unwrap();
@@ -266,6 +302,21 @@ pub(super) async fn pushed_values_get_places_behind_each_other(store: AnyStore) 
     assert_eq!(texts(&from).await, ["1", "2"]);
 }
 
+pub(super) async fn what_a_collector_says_at_its_end_stays(store: AnyStore) {
+    create(&store, 1, "a").await;
+    assert_eq!(store.collected(RUN).await.unwrap(), None);
+    let said = |note: &str| Collected { notes: vec![note.into()], ..Collected::default() };
+    store.put_collected(RUN, &said("first"), Timestamp(1)).await.unwrap();
+    store.put_collected(RUN, &said("again"), Timestamp(2)).await.unwrap();
+    assert_eq!(store.collected(RUN).await.unwrap(), Some(said("first")));
+    let checkpoint = Sealed { uri: "cairn:///x".into(), digest: "ab".into(), bytes: 1 };
+    let left = Left { checkpoint: Some(checkpoint), ..Left::default() };
+    let later = Collected { left: left.clone(), ..said("later") };
+    store.put_collected(RUN, &later, Timestamp(3)).await.unwrap();
+    assert_eq!(store.collected(RUN).await.unwrap(), Some(Collected { left, ..said("first") }));
+    assert_eq!(store.collected(RunId { attempt: RUN.attempt + 1, ..RUN }).await.unwrap(), None);
+}
+
 pub(super) async fn wishes_wait_until_they_are_taken(store: AnyStore) {
     create(&store, 1, "a").await;
     let first = store.wish(ExperimentId(1), &Wish::Stop { now: true }, Timestamp(1)).await.unwrap();
@@ -276,6 +327,9 @@ pub(super) async fn wishes_wait_until_they_are_taken(store: AnyStore) {
     let lease = store.acquire(ExperimentId(1), "me").await.unwrap().unwrap();
     store.commit(&lease, &Batch { taken_wishes: vec![first], ..Batch::default() }).await.unwrap();
     assert_eq!(store.open_wishes(ExperimentId(1)).await.unwrap().len(), 1);
+    assert_eq!(store.wished().await.unwrap(), BTreeSet::from([ExperimentId(1)]));
+    store.commit(&lease, &Batch { taken_wishes: vec![second], ..Batch::default() }).await.unwrap();
+    assert_eq!(store.wished().await.unwrap(), BTreeSet::new());
 }
 
 pub(super) async fn an_older_lease_cannot_write(store: AnyStore) {

@@ -113,6 +113,21 @@ async fn a_second_process_waits_for_the_lease() {
     assert!(second.acquire(ExperimentId(1), "second").await.unwrap().is_some());
 }
 
+#[tokio::test]
+async fn what_another_process_writes_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cairn.db");
+    let first = crate::open(path.to_str().unwrap()).await.unwrap();
+    let second = crate::open(path.to_str().unwrap()).await.unwrap();
+    create(&first, 1, "a").await;
+    assert_eq!(second.experiments().await.unwrap()[0].status.last_seq, 0);
+    let lease = first.acquire(ExperimentId(1), "first").await.unwrap().unwrap();
+    let status = controller_core::experiment::ExperimentStatus { last_seq: 5, ..Default::default() };
+    let batch = controller_core::ports::Batch { status: Some(status), ..Default::default() };
+    first.commit(&lease, &batch).await.unwrap();
+    assert_eq!(second.experiments().await.unwrap()[0].status.last_seq, 5);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_write_at_once_wait_for_each_other() {
     let folder = tempfile::tempdir().unwrap();

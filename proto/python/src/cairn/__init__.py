@@ -16,11 +16,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import search
+from ._cluster import ClusterExperiment
 from ._errors import (
     ApiError,
     CairnError,
     CairnWarning,
     ConflictError,
+    DamagedModelError,
     ExperimentFailed,
     FailureGroup,
     ForbiddenError,
@@ -40,8 +42,10 @@ from ._errors import (
 )
 from ._experiment import Experiment, attach, experiments, submit
 from ._plot import Plot
+from ._promotion import Promotion, RegisteredModel, model, models
 from ._report import TrialInfo, flush, report, report_model, trial
 from ._server import stop_server
+from ._stop import Stopped
 from ._trial import BestTrial, Model, Prediction, Repeated, Trial
 from ._tune import tune
 from ._watch import Change
@@ -57,7 +61,9 @@ __all__ = [
     "CairnError",
     "CairnWarning",
     "Change",
+    "ClusterExperiment",
     "ConflictError",
+    "DamagedModelError",
     "Experiment",
     "ExperimentFailed",
     "FailureGroup",
@@ -70,11 +76,14 @@ __all__ = [
     "Plot",
     "Prediction",
     "Problem",
+    "Promotion",
+    "RegisteredModel",
     "Repeated",
     "ServerNotStartedError",
     "ServerUnreachableError",
     "SourceError",
     "SpaceExhaustedError",
+    "Stopped",
     "Study",
     "Suggested",
     "Trial",
@@ -86,6 +95,8 @@ __all__ = [
     "attach",
     "experiments",
     "flush",
+    "model",
+    "models",
     "report",
     "report_model",
     "search",

@@ -11,6 +11,10 @@ class CairnError(Exception):
     """Everything that this package raises by itself."""
 
 
+class DamagedModelError(CairnError):
+    """What was downloaded is not what the trial has left."""
+
+
 class CairnWarning(UserWarning):
     """Something in an Experiment that is worth a second look."""
 

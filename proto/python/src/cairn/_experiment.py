@@ -6,8 +6,6 @@ import codecs
 import http.client
 import json
 import math
-import sys
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -17,24 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, overload
 from urllib.parse import urlsplit
 
-from . import _frame, _html, _progress, _trial
+from . import _cluster, _frame, _html, _model, _progress, _promotion, _trial
+from ._cluster import ClusterExperiment
 from ._errors import (
     CairnError,
     CairnWarning,
-    ExperimentFailed,
     FailureGroup,
     NotFoundError,
     Problem,
-    ServerUnreachableError,
-    UnavailableError,
-    WaitTimeoutError,
 )
 from ._http import Client, encode
 from ._plot import Plots
+from ._promotion import Promotion
 from .search import text as _written
-from ._server import connect
+from ._server import connect, own_namespace
 from ._text import Text, number, to_yaml
 from ._trial import BestTrial, Prediction, Trial
+from ._wait import Waited
 from ._watch import Change, changes
 
 if TYPE_CHECKING:
@@ -43,28 +40,47 @@ if TYPE_CHECKING:
 #: A trial, its name or its number.
 TrialLike = Union[Trial, str, int]
 
-#: How often `wait` looks, in seconds.
-LOOK = 0.25
 #: Most trials that a card's thin line is drawn of.
 SPARK = 500
+
+
+@overload
+def submit(
+    experiment: Mapping[str, Any] | str | Path,
+    *,
+    namespace: str | None = None,
+    server: str | None = None,
+    base_dir: str | Path | None = None,
+    target: Literal["server"] = "server",
+) -> Experiment: ...
+
+
+@overload
+def submit(
+    experiment: Mapping[str, Any] | str | Path, *, namespace: str | None = None, target: Literal["cluster"]
+) -> ClusterExperiment: ...
 
 
 def submit(
     experiment: Mapping[str, Any] | str | Path,
     *,
-    namespace: str = "default",
+    namespace: str | None = None,
     server: str | None = None,
     base_dir: str | Path | None = None,
-) -> Experiment:
+    target: Literal["server", "cluster"] = "server",
+) -> Experiment | ClusterExperiment:
     """Submits an Experiment: a dict, YAML as text, or the path of a file.
 
-    The same name and spec again finds what is there; other budgets are an edit. Raises `InvalidError` with every
-    problem, and `ConflictError` if the name exists with another spec. `base_dir` is the folder that relative paths of
-    its trials start from: the file's own, else the working directory.
+    The same name and spec again finds what is there; other budgets are an edit, at a server. Raises `InvalidError` with
+    every problem, and `ConflictError` if the name exists with another spec. `base_dir` is the folder that relative paths of
+    its trials start from: the file's own, else the working directory. With `target="cluster"` it becomes a resource of a
+    cluster, with your own rights.
     """
     body, folder = _document(experiment)
+    if target == "cluster":
+        return _cluster.submit(experiment if isinstance(experiment, Mapping) else _cluster.read(body), namespace)
     client = connect(server)
-    query = {"namespace": namespace, "baseDir": _base_dir(client, base_dir, folder)}
+    query = {"namespace": namespace or own_namespace(), "baseDir": _base_dir(client, base_dir, folder)}
     answer = client.send("POST", "/api/v1/experiments", body, query)
     for problem in answer["warnings"]:
         warnings.warn(str(Problem.read(problem)), CairnWarning, stacklevel=2)
@@ -74,9 +90,23 @@ def submit(
     return submitted
 
 
-def attach(name: str, *, namespace: str = "default", server: str | None = None) -> Experiment:
-    """The experiment of a name. Raises `NotFoundError`."""
-    found = Experiment(connect(server), name, namespace)
+@overload
+def attach(
+    name: str, *, namespace: str | None = None, server: str | None = None, target: Literal["server"] = "server"
+) -> Experiment: ...
+
+
+@overload
+def attach(name: str, *, namespace: str | None = None, target: Literal["cluster"]) -> ClusterExperiment: ...
+
+
+def attach(
+    name: str, *, namespace: str | None = None, server: str | None = None, target: Literal["server", "cluster"] = "server"
+) -> Experiment | ClusterExperiment:
+    """The experiment of a name, at a server or as a resource of a cluster. Raises `NotFoundError`."""
+    if target == "cluster":
+        return _cluster.attach(name, namespace)
+    found = Experiment(connect(server), name, namespace or own_namespace())
     found.refresh()
     return found
 
@@ -88,7 +118,7 @@ def experiments(*, namespace: str | None = None, server: str | None = None) -> l
     return [Experiment(client, i["metadata"]["name"], i["metadata"]["namespace"], i) for i in items]
 
 
-class Experiment:
+class Experiment(Waited):
     """An experiment at a server. What it shows is asked anew each time; losing this object loses nothing."""
 
     def __init__(self, client: Client, name: str, namespace: str, data: Mapping[str, Any] | None = None) -> None:
@@ -181,6 +211,13 @@ class Experiment:
         """What was measured of a trial, in the order of writing."""
         return _frame.observations(self._observations(trial, metric))
 
+    def architecture(self, trial: TrialLike | None = None) -> dict[str, Any]:
+        """The architecture of a trial, the best unless one is named, as `graphs` of nodes and edges, and drawn as `text`,
+        `svg` and `dot`. A `CairnError` says so of a trial that is none."""
+        wanted = None if trial is None else _name(trial)
+        answer: dict[str, Any] = self._client.get(self._path("/architecture"), self._query(trial=wanted))
+        return answer
+
     @overload
     def logs(self, trial: TrialLike, attempt: int | None = None, *, follow: Literal[False] = False) -> str: ...
 
@@ -192,6 +229,12 @@ class Experiment:
         path = self._path(f"/trials/{encode(_name(trial))}/logs")
         query = self._query(attempt=attempt)
         return self._follow(path, query) if follow else Text(self._client.text(path, query))
+
+    def download_model(self, trial: TrialLike, to: str | Path) -> Path:
+        """Downloads the model that a trial has left into a new folder, every file compared with its digest."""
+        base = self._path(f"/trials/{encode(_name(trial))}/model")
+        model = self.trial(_name(trial)).model
+        return _model.download(self._client, base, self._query(), model.digest if model else "", Path(to))
 
     def enqueue(self, **params: Any) -> None:
         """Puts a point in the queue: it is tried next.
@@ -216,36 +259,6 @@ class Experiment:
         return Plots(self)
 
     # Waiting and wishing.
-
-    def wait(self, timeout: float | None = None, *, progress: bool = True) -> Experiment:
-        """Waits until the experiment is completed, or held with nothing running, and shows its progress.
-
-        Raises `ExperimentFailed` with the grouped causes, and `WaitTimeoutError` after `timeout` seconds. An interrupt
-        (Ctrl-C) only detaches: the search goes on, and `wait()` or `cairn.attach(name)` finds it again.
-        """
-        begin = time.monotonic()
-        shown = _progress.start() if progress else None
-        data: Mapping[str, Any] | None = None
-        try:
-            while True:
-                data = self._looked(data)
-                elapsed = time.monotonic() - begin
-                if data is not None and _at_rest(data):
-                    break
-                if shown and data is not None:
-                    shown.show(data, elapsed)
-                if timeout is not None and elapsed >= timeout:
-                    raise WaitTimeoutError(f"experiment `{self.name}` is not completed after {timeout:g} s; it goes on")
-                time.sleep(LOOK if timeout is None else min(LOOK, max(timeout - elapsed, 0.0)))
-        except KeyboardInterrupt:
-            print(f"detached; experiment `{self.name}` goes on, and wait() shows it again", file=sys.stderr)
-            return self
-        finally:
-            if shown:
-                shown.close(data, time.monotonic() - begin)
-        if data["cairn"]["state"] == "Failed":
-            raise ExperimentFailed(self.name, data["cairn"]["message"], self.failures())
-        return self
 
     def watch(self, after: int = 0) -> Iterator[Change]:
         """Its changes after a number, and those to come, until it is completed or deleted.
@@ -303,17 +316,18 @@ class Experiment:
         self._client.send("POST", self._path("/space"), body, self._query(), repeatable=False)
         self.refresh()
 
+    def promote(self, trial: TrialLike | None = None, *, model: str | None = None, by: str | None = None) -> Promotion:
+        """Makes a trial, the best unless one is named, the champion of a model, by the way of `spec.promotion`.
+
+        `model` is that of `spec.promotion` unless named; `by` is who wants it, you unless named. What comes of it is
+        said by the promotion: `experiment.promote().wait().state`.
+        """
+        return _promotion.promote(self._client, self.name, self.namespace, trial, model, by)
+
     def delete(self, *, timeout: float = 60.0) -> None:
         """Ends everything of it and forgets it; returns once its name is free."""
         self._client.send("DELETE", self._path(), None, self._query(), repeatable=False)
-        give_up = time.monotonic() + timeout
-        while time.monotonic() < give_up:
-            try:
-                self.refresh()
-            except NotFoundError:
-                return
-            time.sleep(0.05)
-        raise WaitTimeoutError(f"experiment `{self.name}` is still being deleted after {timeout:g} s")
+        self._until_gone(timeout, every=0.05)
 
     # How it looks.
 
@@ -332,6 +346,7 @@ class Experiment:
             rows = [("best", f"{block['objective']} {number(block['bestValue'])}"), ("trial", block["bestTrial"])]
         rows.append(("trials", f"{done} of {total}" if total else str(done)))
         rows += [(word, str(n)) for word, n in block["counters"].items() if n and word not in ("total", "succeeded")]
+        rows += _judged(block)
         rows.append(("why", block["waiting"] or block["message"]))
         values = [item["value"] for item in items if item["value"] is not None]
         return _html.card(self.name, rows, block["state"], _html.sparkline(best_so_far(values, block["direction"])))
@@ -356,15 +371,6 @@ class Experiment:
         path = self._path(f"/trials/{encode(_name(trial))}/observations")
         items: list[dict[str, Any]] = self._client.get(path, self._query(metric=metric))["items"]
         return items
-
-    def _looked(self, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """How it stands now, or stood when a server could last say."""
-        try:
-            return self.refresh()
-        except (UnavailableError, ServerUnreachableError):
-            if before is None:
-                raise
-            return before
 
     def _is_over(self, seq: int) -> bool:
         data = self.refresh()["cairn"]
@@ -399,11 +405,6 @@ def _name(trial: TrialLike) -> str | int:
     return trial.name if isinstance(trial, Trial) else trial
 
 
-def _at_rest(data: Mapping[str, Any]) -> bool:
-    state = data["cairn"]["state"]
-    return state in ("Succeeded", "Failed", "Stopped") and not data["cairn"]["counters"]["running"]
-
-
 def _document(experiment: Mapping[str, Any] | str | Path) -> tuple[str, Path]:
     if isinstance(experiment, Mapping):
         return json.dumps(experiment, ensure_ascii=False), Path.cwd()
@@ -414,6 +415,19 @@ def _document(experiment: Mapping[str, Any] | str | Path) -> tuple[str, Path]:
         return path.read_text(encoding="utf-8"), path.resolve().parent
     except OSError as error:
         raise CairnError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _judged(block: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where trials stand that are judged while they run, and what that has spared."""
+    steps = block.get("steps")
+    if not steps:
+        return []
+    of = f" of {steps['whole']}" if steps["whole"] else ""
+    rows = [("steps", f"ran {steps['run']}{of}; best found at step {steps['atBest']}")]
+    for rung in block.get("rungs", []):
+        counts = ", ".join(f"{rung[word]} {word}" for word in ("reached", "promoted", "paused", "stopped"))
+        rows.append((f"rung at step {rung['step']}", counts))
+    return rows
 
 
 def _base_dir(client: Client, named: str | Path | None, folder: Path) -> str | None:

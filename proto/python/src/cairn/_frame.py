@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import MissingDependencyError
 from ._text import parse_number
-from ._trial import typed
+from ._pod import typed
 
 if TYPE_CHECKING:
     import pandas

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -27,8 +28,17 @@ T = TypeVar("T")
 class Server(Protocol):
     """Where a server is, and how to get it back."""
 
-    url: str
-    token: str | None
+    @property
+    def url(self) -> str:
+        """Its address."""
+
+    @property
+    def token(self) -> str | None:
+        """What it knows the caller by."""
+
+    @property
+    def ssl(self) -> ssl.SSLContext | None:
+        """Whose certificates are trusted; nothing: those that this machine trusts."""
 
     def recover(self) -> None:
         """Called when nobody answers at `url`, before the next try; may change it."""
@@ -116,9 +126,12 @@ class Client:
     ) -> http.client.HTTPResponse:
         """One answer, its body still to be read. Raises what the server tells, or why it could not be asked."""
         at = urlsplit(self.server.url)
-        secure = at.scheme == "https"
-        make = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = make(at.hostname or "", at.port, timeout=CONNECT_TIMEOUT)
+        host = at.hostname or ""
+        connection = (
+            http.client.HTTPSConnection(host, at.port, timeout=CONNECT_TIMEOUT, context=self.server.ssl)
+            if at.scheme == "https"
+            else http.client.HTTPConnection(host, at.port, timeout=CONNECT_TIMEOUT)
+        )
         try:
             connection.connect()
         except OSError as error:
@@ -150,11 +163,27 @@ def _encoded(query: Mapping[str, Any] | None) -> str:
     return "?" + urlencode(wanted) if wanted else ""
 
 
+#: Codes of answers that are not Cairn's own, such as those of a cluster's API server.
+_CODES = {
+    400: "invalid",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    409: "conflict",
+    422: "invalid",
+    429: "unavailable",
+    503: "unavailable",
+}
+
+
 def _refused(status: int, body: bytes) -> CairnError:
+    text = body.decode(errors="replace").strip()[:200]
     try:
-        detail = json.loads(body)["error"]
+        answer = json.loads(body)
+        if answer.get("kind") == "Status":
+            return api_error(_CODES.get(status, "internal"), str(answer["message"]))
+        detail = answer["error"]
         problems = [Problem.read(problem) for problem in detail.get("problems", [])]
         return api_error(detail["code"], detail["message"], problems)
-    except (ValueError, KeyError, TypeError):
-        text = body.decode(errors="replace").strip()[:200]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return api_error("internal", f"the server answered {status}: {text or 'nothing'}")

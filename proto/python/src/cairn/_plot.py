@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import _svg
 from ._svg import BOTTOM, COLORS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Scale
 from ._text import number, parse_number
-from ._trial import typed
+from ._pod import typed
 
 if TYPE_CHECKING:
     from ._experiment import Experiment

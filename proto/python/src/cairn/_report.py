@@ -23,7 +23,9 @@ from typing import IO, Any
 
 from ._errors import ApiError, UnavailableError
 from ._http import Client, encode
+from ._pod import as_text, print_measured
 from ._server import NamedServer, read_address, token
+from ._stop import Stopped, listener
 
 #: Most values sent at once.
 BATCH = 500
@@ -51,6 +53,11 @@ class TrialInfo:
     checkpoint_dir: Path
     #: Where its server was when it was started.
     server: str | None
+
+    @property
+    def is_beside_server(self) -> bool:
+        """Whether it runs on its server's machine; in a pod what it prints is read."""
+        return self.server is not None and (self.folder / "run.json").is_file()
 
     @property
     def metrics(self) -> list[str]:
@@ -85,15 +92,20 @@ def report(value: Any, step: int | None = None) -> None:
 
     Returns once the values are safe in a file; they are sent at once beside what the program does next, and its end
     waits until they have arrived. A program that Cairn has not started prints `name=value` instead.
+
+    Raises `Stopped` in a trial that is to end, or to wait with its checkpoint and go on later: so save before you report.
+    A trial that may wait has to name its steps, as it goes on counting where it was.
     """
     info = trial()
-    if info is None or info.server is None:
+    if info is None or not info.is_beside_server:
         name = (info.metrics if info else [])[:1] or ["objective"]
         values = value if isinstance(value, Mapping) else {name[0]: value}
-        where = [] if step is None else [f"step={operator.index(step)}"]
-        print(*where, *(f"{metric}={_text(value)}" for metric, value in values.items()), flush=True)
+        print_measured(values, step)
         return
+    listener.listen(info.folder)
     _reporter(info).report(value, step)
+    if listener.wanted:
+        raise Stopped(0)
 
 
 def flush(timeout: float | None = None) -> bool:
@@ -208,7 +220,7 @@ class _Reporter:
             for metric, measured in values.items():
                 at = self._counts.get(metric, 0) if step is None else operator.index(step)
                 seq = len(self._spool.items) + len(items) + 1
-                items.append({"seq": seq, "metric": str(metric), "value": _text(measured), "step": at, "time": now})
+                items.append({"seq": seq, "metric": str(metric), "value": as_text(measured), "step": at, "time": now})
                 self._counts[metric] = self._counts.get(metric, 0) + 1
             self._spool.append(items)
             self._changed.notify_all()
@@ -319,22 +331,6 @@ def _addresses(info: TrialInfo) -> list[str]:
         if url and url not in known:
             known.append(url)
     return known
-
-
-def _text(value: Any) -> str:
-    """A measured value as text: numbers of any library, or a text."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return str(int(value))
-    try:
-        return str(operator.index(value))
-    except TypeError:
-        pass
-    try:
-        return repr(float(value))
-    except (TypeError, ValueError):
-        raise TypeError(f"{value!r} is neither a number nor a text; report takes those, or a dict of them") from None
 
 
 def _say(text: str) -> None:

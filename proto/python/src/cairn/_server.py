@@ -1,4 +1,4 @@
-"""Which server to speak with: the one that is named, or this folder's own, started when there is none.
+"""Which server to speak with: the one that is named, the one of a cluster in its pods, or this folder's own, started when there is none.
 
 The server of a folder is found again through `server.json` in its `.cairn`, so that everybody who works there speaks
 with the same one. It is started detached and outlives the program that started it.
@@ -12,6 +12,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +24,10 @@ from urllib.parse import urlsplit
 from ._errors import CairnError, ServerNotStartedError
 from ._http import Client, NotSentError
 
+#: What a pod is told of its place in a cluster.
+POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+#: Name and port under which Cairn is reached in a cluster.
+SERVICE = ("cairn.cairn-system", 7700)
 #: How long a server may take until it serves.
 START_TIMEOUT = 30.0
 #: How long it may take until it has ended.
@@ -36,6 +42,7 @@ class NamedServer:
 
     url: str
     token: str | None = None
+    ssl: ssl.SSLContext | None = None
 
     def recover(self) -> None:
         """It comes back by itself, or not."""
@@ -48,6 +55,7 @@ class FolderServer:
         self.folder = folder
         self.token = token
         self.url = ""
+        self.ssl: ssl.SSLContext | None = None
         self.recover()
 
     def recover(self) -> None:
@@ -65,14 +73,35 @@ class FolderServer:
 
 
 def connect(server: str | None = None) -> Client:
-    """A client of the server that is named, here or in CAIRN_SERVER; else of this folder's own."""
+    """A client of the server that is named, here or in CAIRN_SERVER; in a pod of the one of its cluster, if there is one;
+    else of this folder's own."""
     secret = token()
-    url = server or os.environ.get("CAIRN_SERVER")
+    url = server or os.environ.get("CAIRN_SERVER") or _of_cluster()
     if url:
         if urlsplit(url).scheme not in ("http", "https"):
             raise CairnError(f"`{url}` is no address of a server such as http://127.0.0.1:7700")
         return Client(NamedServer(url.rstrip("/"), secret))
     return Client(FolderServer(_folder(), secret))
+
+
+def own_namespace() -> str:
+    """The namespace of the pod that this is; elsewhere `default`."""
+    try:
+        return (POD / "namespace").read_text().strip() or "default"
+    except OSError:
+        return "default"
+
+
+def _of_cluster() -> str | None:
+    """The server of the cluster whose pod this is, if its name is known there."""
+    if not (POD / "namespace").exists():
+        return None
+    host, port = SERVICE
+    try:
+        socket.getaddrinfo(host, port)
+    except OSError:
+        return None
+    return f"http://{host}:{port}"
 
 
 def find_binary() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import _html
+from ._pod import typed
 from ._text import number, parse_time
 
 
@@ -20,6 +21,16 @@ class Model:
     digest: str
     bytes: int
     format: str
+    #: Whether the program has stored it itself, so that it is fetched there.
+    elsewhere: bool = False
+    #: When its files were removed, as better models are kept.
+    removed: datetime | None = None
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Model:
+        """A model as the server tells it."""
+        said = {name: data[name] for name in ("uri", "digest", "bytes", "format", "elsewhere")}
+        return cls(**said, removed=parse_time(data.get("removed")))
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,10 @@ class Trial:
     metrics: dict[str, dict[str, str]] = field(default_factory=dict)
     attempt: int = 0
     origin: str = "search"
+    #: Number of the trial that it is a child of, such as the one whose checkpoint it began from.
+    parent: int | None = None
+    #: Steps that it has run until it waited or ended, where trials are judged while they run.
+    steps: int | None = None
     notes: dict[str, str] = field(default_factory=dict)
     #: What was predicted of it before it ran, where the algorithm has a model.
     predicted: Prediction | None = None
@@ -106,10 +121,12 @@ def read(data: Mapping[str, Any], kinds: Mapping[str, str], kind: type[Trial] = 
         metrics={metric.pop("name"): metric for metric in map(dict, data["metrics"])},
         attempt=data["attempt"],
         origin=data["origin"],
+        parent=data.get("parent"),
+        steps=data.get("steps"),
         notes=dict(data["notes"] or {}),
         predicted=Prediction.read(data.get("predicted")),
         repeated=Repeated(repeated["runs"], repeated["mean"], repeated["stdError"]) if repeated else None,
-        model=Model(**{name: model[name] for name in ("uri", "digest", "bytes", "format")}) if model else None,
+        model=Model.read(model) if model else None,
         folder=Path(place) if place else None,
         created=parse_time(data["created"]),
         started=parse_time(data["started"]),
@@ -121,17 +138,3 @@ def read(data: Mapping[str, Any], kinds: Mapping[str, str], kind: type[Trial] = 
 def kinds(spec: Mapping[str, Any]) -> dict[str, str]:
     """The types of a spec's parameters by name."""
     return {parameter["name"]: parameter["parameterType"] for parameter in spec.get("parameters", [])}
-
-
-def typed(kind: str, written: str) -> Any:
-    """The value that a parameter's text stands for."""
-    try:
-        if kind == "int":
-            return int(written)
-        if kind == "double":
-            return float(written)
-        if kind == "discrete":
-            return int(written) if written.strip().lstrip("+-").isdigit() else float(written)
-    except ValueError:
-        pass
-    return written

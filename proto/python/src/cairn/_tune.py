@@ -9,9 +9,10 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from . import search
+from . import _cluster, _ship, search
+from ._cluster import ClusterExperiment
 from ._errors import SourceError
 from ._experiment import Experiment, submit
 from ._source import of_function
@@ -40,14 +41,20 @@ def tune(
     constraints: Sequence[str] = (),
     seed: int | None = None,
     name: str | None = None,
-    namespace: str = "default",
+    namespace: str | None = None,
     env: Mapping[str, str] | None = None,
     resources: Mapping[str, Any] | None = None,
     timeout: str | None = None,
     retries: int | None = None,
     server: str | None = None,
+    target: Literal["server", "cluster"] = "server",
+    kind: str = "Job",
+    workers: int = 1,
+    gpus: int = 0,
+    base_image: str | None = None,
+    packages: Sequence[str] = (),
     wait: bool = True,
-) -> Experiment:
+) -> Experiment | ClusterExperiment:
     """Searches for the parameters with which a function does best, and returns the Experiment.
 
     `function` takes the parameters of `space` as keyword arguments and returns the objective, or a dict of metrics
@@ -60,21 +67,44 @@ def tune(
     ends the search early. `algorithm` is chosen by the server if left out. With `wait` it shows the progress until the
     end (see `Experiment.wait`); the same `name` and function again goes on where it was.
 
+    With `target="cluster"` trials are Jobs of a Kubernetes cluster, or PyTorchJobs or TFJobs (`kind`) with so many
+    `workers`, in `base_image`, after `packages` are installed there with pip; each worker has `gpus` and `resources`. The
+    Experiment is made with the caller's own rights, those of the pod or the kubeconfig, and a `ClusterExperiment` returned.
+
     Raises `SourceError` if the function cannot be shipped, and `InvalidError` with every problem of the rest.
     """
+    parameters = search.specs(space)
+    shipment = _shipment(function, space, objective)
     spec: dict[str, Any] = {
         "objective": _objective(objective, direction, goal, metrics),
-        "parameters": search.specs(space),
+        "parameters": parameters,
         "maxTrialCount": max_trials,
         "parallelTrialCount": parallel,
-        "metricsCollectorSpec": {"collector": {"kind": "Push"}},
-        "trialTemplate": {
-            "trialParameters": [{"name": f"p{i}", "reference": name} for i, name in enumerate(space)],
-            "trialSpec": _process(_shipment(function, space, objective), space, env),
-        },
     }
-    process = spec["trialTemplate"]["trialSpec"]
-    process.update(_given(resources=resources and dict(resources), timeout=timeout, retries=retries))
+    if target == "cluster":
+        if timeout is not None:
+            raise ValueError("`timeout` is of trials that run here; on a cluster, `max_duration` bounds the experiment")
+        spec["metricsCollectorSpec"] = {"collector": {"kind": "StdOut"}}
+        spec["trialTemplate"] = _ship.template(
+            shipment,
+            space,
+            kind=kind,
+            workers=workers,
+            gpus=gpus,
+            base_image=base_image,
+            packages=packages,
+            env=env,
+            resources=resources,
+            retries=retries,
+        )
+    else:
+        process = _process(_argument(shipment), space, env)
+        process.update(_given(resources=resources and dict(resources), timeout=timeout, retries=retries))
+        spec["metricsCollectorSpec"] = {"collector": {"kind": "Push"}}
+        spec["trialTemplate"] = {
+            "trialParameters": [{"name": f"p{i}", "reference": name} for i, name in enumerate(space)],
+            "trialSpec": process,
+        }
     spec.update(
         _given(
             maxFailedTrialCount=min(max_trials, max(3, max_trials // 5)) if max_failed_trials is None else max_failed_trials,
@@ -86,8 +116,11 @@ def tune(
             repeats=repeats,
         )
     )
-    metadata = {"name": name or _name(function), "namespace": namespace}
+    metadata = {"name": name or _name(function), **_given(namespace=namespace)}
     document = {"apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "metadata": metadata, "spec": spec}
+    if target == "cluster":
+        on_cluster = _cluster.submit(document)
+        return on_cluster.wait() if wait else on_cluster
     experiment = submit(document, namespace=namespace, server=server)
     return experiment.wait() if wait else experiment
 
@@ -114,11 +147,11 @@ def _algorithm(name: str | None, settings: Mapping[str, Any] | None) -> dict[str
     return {"algorithmName": name, **_given(algorithmSettings=named or None)}
 
 
-def _shipment(function: Callable[..., Any], space: Mapping[str, search.Parameter], objective: str) -> str:
-    """Everything that the process of a trial needs to know, as one argument."""
+def _shipment(function: Callable[..., Any], space: Mapping[str, search.Parameter], objective: str) -> dict[str, Any]:
+    """Everything that the process of a trial needs to know."""
     source = of_function(function)
     _check_signature(function, space)
-    shipment = {
+    return {
         "function": function.__name__,
         "objective": objective,
         "parameters": {
@@ -127,10 +160,14 @@ def _shipment(function: Callable[..., Any], space: Mapping[str, search.Parameter
         },
         "source": source,
     }
+
+
+def _argument(shipment: Mapping[str, Any]) -> str:
+    """A shipment as one argument."""
     # `$` begins placeholders and variables in an argument; within JSON it can be written otherwise.
     text = json.dumps(shipment).replace("$", "\\u0024")
     if len(text) > MAX_SOURCE:
-        raise SourceError(f"the source of `{function.__name__}` is too long for an argument; move parts to a module")
+        raise SourceError(f"the source of `{shipment['function']}` is too long for an argument; move parts to a module")
     return text
 
 

@@ -125,8 +125,7 @@ const TEXTS: &[(&str, &str, &str, &str)] = &[
     ("", "", "", "unknown algorithm name "),
     ("annealing", "", "", "unknown algorithm name annealing"),
     ("pbt", "", "", "algorithm `pbt` is not built into this suggestion service yet"),
-    ("enas", "", "", "algorithm `enas` is not built into this suggestion service yet"),
-    ("darts", "", "", "algorithm `darts` is not built into this suggestion service yet"),
+    ("enas", "", "", "Missing InputSizes in GraphConfig:\n"),
 ];
 
 #[test]

@@ -6,18 +6,18 @@ from fnmatch import fnmatch
 from functools import cache
 
 from optbench.problem import Problem
-from optbench.problems import batch, conditional, continuous, hpo, long, mixed, noisy, wide
+from optbench.problems import batch, conditional, continuous, hpo, long, mixed, names, noisy, wide
 
 #: Suites in the order in which they are told of.
 SUITES = ("bbob", "mixed", "hpo", "conditional", "noisy", "batch")
 #: Suites that only take part when they are named, and the titles of their own tables.
-APART = {"long": "Long budgets", "wide": "Many parameters"}
+APART = {"long": "Long budgets", "wide": "Many parameters", "names": "Many names"}
 
 
 @cache
 def everything() -> tuple[Problem, ...]:
     """Every problem, suite by suite."""
-    modules = (continuous, mixed, hpo, conditional, noisy, batch, long, wide)
+    modules = (continuous, mixed, hpo, conditional, noisy, batch, long, wide, names)
     return tuple(problem for module in modules for problem in module.problems())
 
 

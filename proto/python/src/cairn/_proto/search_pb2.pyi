@@ -32,7 +32,7 @@ COMPARISON_LESS: Comparison
 COMPARISON_GREATER: Comparison
 
 class Study(_message.Message):
-    __slots__ = ("name", "parameters", "constraints", "objectives", "algorithm", "early_stopping", "seed", "max_trials", "parallel")
+    __slots__ = ("name", "parameters", "constraints", "objectives", "algorithm", "early_stopping", "seed", "max_trials", "parallel", "network")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class Study(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     MAX_TRIALS_FIELD_NUMBER: _ClassVar[int]
     PARALLEL_FIELD_NUMBER: _ClassVar[int]
+    NETWORK_FIELD_NUMBER: _ClassVar[int]
     name: str
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
     constraints: _containers.RepeatedScalarFieldContainer[str]
@@ -51,7 +52,40 @@ class Study(_message.Message):
     seed: int
     max_trials: int
     parallel: int
-    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., algorithm: _Optional[_Union[Algorithm, _Mapping]] = ..., early_stopping: _Optional[_Union[Algorithm, _Mapping]] = ..., seed: _Optional[int] = ..., max_trials: _Optional[int] = ..., parallel: _Optional[int] = ...) -> None: ...
+    network: Network
+    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., algorithm: _Optional[_Union[Algorithm, _Mapping]] = ..., early_stopping: _Optional[_Union[Algorithm, _Mapping]] = ..., seed: _Optional[int] = ..., max_trials: _Optional[int] = ..., parallel: _Optional[int] = ..., network: _Optional[_Union[Network, _Mapping]] = ...) -> None: ...
+
+class Network(_message.Message):
+    __slots__ = ("layers", "input_sizes", "output_sizes", "operations")
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_SIZES_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_SIZES_FIELD_NUMBER: _ClassVar[int]
+    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    layers: int
+    input_sizes: _containers.RepeatedScalarFieldContainer[int]
+    output_sizes: _containers.RepeatedScalarFieldContainer[int]
+    operations: _containers.RepeatedCompositeFieldContainer[Operation]
+    def __init__(self, layers: _Optional[int] = ..., input_sizes: _Optional[_Iterable[int]] = ..., output_sizes: _Optional[_Iterable[int]] = ..., operations: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
+
+class Operation(_message.Message):
+    __slots__ = ("kind", "parameters")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    parameters: _containers.RepeatedCompositeFieldContainer[Constant]
+    def __init__(self, kind: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Constant, _Mapping]]] = ...) -> None: ...
+
+class Constant(_message.Message):
+    __slots__ = ("name", "text", "int", "float")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    INT_FIELD_NUMBER: _ClassVar[int]
+    FLOAT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    text: str
+    int: int
+    float: float
+    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ..., int: _Optional[int] = ..., float: _Optional[float] = ...) -> None: ...
 
 class Parameter(_message.Message):
     __slots__ = ("name", "float", "int", "discrete", "categorical", "when", "default", "prior")
@@ -203,14 +237,30 @@ class Trial(_message.Message):
     def __init__(self, idx: _Optional[int] = ..., suggestion: _Optional[_Union[Suggestion, _Mapping]] = ...) -> None: ...
 
 class HistoryEvent(_message.Message):
-    __slots__ = ("started", "reported", "ended")
+    __slots__ = ("started", "reported", "ended", "paused", "resumed")
     STARTED_FIELD_NUMBER: _ClassVar[int]
     REPORTED_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
     started: Trial
     reported: Reported
     ended: Ended
-    def __init__(self, started: _Optional[_Union[Trial, _Mapping]] = ..., reported: _Optional[_Union[Reported, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ...) -> None: ...
+    paused: Paused
+    resumed: Resumed
+    def __init__(self, started: _Optional[_Union[Trial, _Mapping]] = ..., reported: _Optional[_Union[Reported, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., paused: _Optional[_Union[Paused, _Mapping]] = ..., resumed: _Optional[_Union[Resumed, _Mapping]] = ...) -> None: ...
+
+class Paused(_message.Message):
+    __slots__ = ("trial",)
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    trial: int
+    def __init__(self, trial: _Optional[int] = ...) -> None: ...
+
+class Resumed(_message.Message):
+    __slots__ = ("trial",)
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    trial: int
+    def __init__(self, trial: _Optional[int] = ...) -> None: ...
 
 class Reported(_message.Message):
     __slots__ = ("trial", "step", "costs")
@@ -277,30 +327,44 @@ class LoadReply(_message.Message):
     def __init__(self, prefix: _Optional[_Union[Prefix, _Mapping]] = ...) -> None: ...
 
 class AskRequest(_message.Message):
-    __slots__ = ("study", "prefix", "events", "running", "first_idx", "n")
+    __slots__ = ("study", "prefix", "events", "running", "first_idx", "n", "state", "want_state")
     STUDY_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     RUNNING_FIELD_NUMBER: _ClassVar[int]
     FIRST_IDX_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WANT_STATE_FIELD_NUMBER: _ClassVar[int]
     study: Study
     prefix: Prefix
     events: _containers.RepeatedCompositeFieldContainer[HistoryEvent]
     running: _containers.RepeatedCompositeFieldContainer[Trial]
     first_idx: int
     n: int
-    def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ..., prefix: _Optional[_Union[Prefix, _Mapping]] = ..., events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., running: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ..., first_idx: _Optional[int] = ..., n: _Optional[int] = ...) -> None: ...
+    state: State
+    want_state: bool
+    def __init__(self, study: _Optional[_Union[Study, _Mapping]] = ..., prefix: _Optional[_Union[Prefix, _Mapping]] = ..., events: _Optional[_Iterable[_Union[HistoryEvent, _Mapping]]] = ..., running: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ..., first_idx: _Optional[int] = ..., n: _Optional[int] = ..., state: _Optional[_Union[State, _Mapping]] = ..., want_state: bool = ...) -> None: ...
+
+class State(_message.Message):
+    __slots__ = ("prefix", "learnt")
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    LEARNT_FIELD_NUMBER: _ClassVar[int]
+    prefix: Prefix
+    learnt: bytes
+    def __init__(self, prefix: _Optional[_Union[Prefix, _Mapping]] = ..., learnt: _Optional[bytes] = ...) -> None: ...
 
 class AskReply(_message.Message):
-    __slots__ = ("suggestions", "rules", "prefix")
+    __slots__ = ("suggestions", "rules", "prefix", "state")
     SUGGESTIONS_FIELD_NUMBER: _ClassVar[int]
     RULES_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     suggestions: _containers.RepeatedCompositeFieldContainer[Suggestion]
     rules: _containers.RepeatedCompositeFieldContainer[Rule]
     prefix: Prefix
-    def __init__(self, suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., prefix: _Optional[_Union[Prefix, _Mapping]] = ...) -> None: ...
+    state: State
+    def __init__(self, suggestions: _Optional[_Iterable[_Union[Suggestion, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., prefix: _Optional[_Union[Prefix, _Mapping]] = ..., state: _Optional[_Union[State, _Mapping]] = ...) -> None: ...
 
 class Rule(_message.Message):
     __slots__ = ("metric", "value", "comparison", "start_step")
@@ -341,21 +405,18 @@ class Decision(_message.Message):
         VERDICT_PAUSE: _ClassVar[Decision.Verdict]
         VERDICT_STOP: _ClassVar[Decision.Verdict]
         VERDICT_RESUME: _ClassVar[Decision.Verdict]
-        VERDICT_COPY: _ClassVar[Decision.Verdict]
     VERDICT_UNSPECIFIED: Decision.Verdict
     VERDICT_CONTINUE: Decision.Verdict
     VERDICT_PAUSE: Decision.Verdict
     VERDICT_STOP: Decision.Verdict
     VERDICT_RESUME: Decision.Verdict
-    VERDICT_COPY: Decision.Verdict
     TRIAL_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
-    FROM_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     trial: int
     verdict: Decision.Verdict
     reason: str
-    def __init__(self, trial: _Optional[int] = ..., verdict: _Optional[_Union[Decision.Verdict, str]] = ..., reason: _Optional[str] = ..., **kwargs) -> None: ...
+    def __init__(self, trial: _Optional[int] = ..., verdict: _Optional[_Union[Decision.Verdict, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PredictRequest(_message.Message):
     __slots__ = ("study", "prefix", "events", "points")

@@ -1,42 +1,47 @@
-//! The median stopping rule: a trial that is worse than half of the others were by then ends (Golovin et al. 2017,
-//! "Google Vizier", KDD, section 3.1).
+//! The median stopping rule and its like: a trial that is worse than so many of the others were by then ends (Golovin et
+//! al. 2017, "Google Vizier", KDD, section 3.1).
 
 use std::collections::BTreeMap;
 
-use study::{Comparison, Cost, Direction, HistoryEvent, Objective, Outcome, Rule, Study, TrialIdx};
+use study::{Comparison, Cost, Direction, HistoryEvent, Objective, Rule, Study, TrialIdx};
 
+use super::ladder::objective;
+use super::told::{News, Told};
 use crate::rng::Streams;
 use crate::settings::{Reader, SettingsError};
 use crate::{Decision, Scheduler, Verdict};
 
 /// What may be set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MedianSettings {
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct QuantileSettings {
     /// Succeeded trials before which nobody is stopped, at least 1. 3 as in Katib.
-    pub min_trials_required: usize,
+    min_trials_required: usize,
     /// Reports of a trial that are looked at, at least 1. 4 as in Katib.
-    pub start_step: u32,
+    start_step: u32,
+    /// Percent of the others that a trial must be among, above 0 and below 100; 50 for the median.
+    percentile: f64,
 }
 
-impl MedianSettings {
-    fn read(study: &Study) -> Result<Self, SettingsError> {
-        let nothing = study::Algorithm::default();
-        let mut reader = Reader::new(study.early_stopping.as_ref().unwrap_or(&nothing));
+impl QuantileSettings {
+    fn read(mut reader: Reader<'_>, percentile: f64) -> Result<Self, SettingsError> {
         let allowed = "a whole number of at least 1";
         let min_trials_required = reader.get("min_trials_required", 3, allowed, |n| *n >= 1)?;
         let start_step = reader.get("start_step", 4, allowed, |n| *n >= 1)?;
         reader.finish_seedless()?;
-        Ok(Self { min_trials_required, start_step })
+        Ok(Self { min_trials_required, start_step, percentile })
     }
 }
 
-/// Stops trials whose best cost, after their first `start_step` reports, is above the median of what succeeded trials had
+/// Stops trials whose best cost, after their first `start_step` reports, is above a quantile of what succeeded trials had
 /// reported by then on average.
 #[derive(Debug)]
-pub struct MedianStop {
-    settings: MedianSettings,
+pub struct QuantileStop {
+    settings: QuantileSettings,
+    /// What the bound is called.
+    bound_name: String,
     objective: Objective,
-    /// Of trials that run: reports so far.
+    told: Told,
+    /// Of trials that have not ended: reports so far.
     running: BTreeMap<TrialIdx, Reports>,
     /// Mean first reports of succeeded trials, rising.
     means: Vec<Cost>,
@@ -50,19 +55,46 @@ struct Reports {
     best: Cost,
 }
 
-impl MedianStop {
-    /// The rule for the study's main objective.
+impl QuantileStop {
+    /// The median rule for the study's main objective.
     ///
     /// # Errors
     /// If a setting is unknown or out of range.
-    pub fn new(study: &Study) -> Result<Self, SettingsError> {
-        let settings = MedianSettings::read(study)?;
-        let unsuited = || SettingsError::Unsuited {
-            algorithm: "medianstop".into(),
-            problem: "the study has no objective".into(),
-        };
-        let objective = study.objectives.first().cloned().ok_or_else(unsuited)?;
-        Ok(Self { settings, objective, running: BTreeMap::new(), means: Vec::new() })
+    pub fn median(study: &Study) -> Result<Self, SettingsError> {
+        Self::new(study, "medianstop", |_| Ok(50.0))
+    }
+
+    /// The same for another share than half.
+    ///
+    /// # Errors
+    /// As [`QuantileStop::median`].
+    pub fn percentile(study: &Study) -> Result<Self, SettingsError> {
+        Self::new(study, "percentile", |reader| {
+            let within = |percent: &f64| *percent > 0.0 && *percent < 100.0;
+            reader.get("percentile", 25.0, "a number above 0 and below 100", within)
+        })
+    }
+
+    fn new(
+        study: &Study,
+        name: &str,
+        percentile: impl FnOnce(&mut Reader<'_>) -> Result<f64, SettingsError>,
+    ) -> Result<Self, SettingsError> {
+        let written = study.early_stopping.clone().unwrap_or_default();
+        let mut reader = Reader::new(&written);
+        let percentile = percentile(&mut reader)?;
+        Ok(Self {
+            settings: QuantileSettings::read(reader, percentile)?,
+            bound_name: if name == "medianstop" {
+                "median".into()
+            } else {
+                format!("{percentile}th percentile")
+            },
+            objective: objective(study, name)?,
+            told: Told::default(),
+            running: BTreeMap::new(),
+            means: Vec::new(),
+        })
     }
 
     fn report(&mut self, trial: TrialIdx, cost: Cost) {
@@ -75,58 +107,57 @@ impl MedianStop {
         reports.best = reports.best.min(cost);
     }
 
-    fn end(&mut self, trial: TrialIdx, outcome: &Outcome) {
+    fn end(&mut self, trial: TrialIdx, succeeded: bool) {
         let Some(reports) = self.running.remove(&trial) else { return };
-        if matches!(outcome, Outcome::Succeeded { .. }) && reports.n > 0 && reports.mean.is_finite() {
+        if succeeded && reports.mean.is_finite() {
             let at = self.means.partition_point(|mean| *mean <= reports.mean);
             self.means.insert(at, reports.mean);
         }
     }
 
-    /// The median cost, once there are trials enough.
-    fn median(&self) -> Option<Cost> {
+    /// The bound, once there are trials enough: between two of them in proportion.
+    fn bound(&self) -> Option<Cost> {
         let n = self.means.len();
         if n < self.settings.min_trials_required {
             return None;
         }
-        let upper = *self.means.get(n / 2)?;
-        Some(if n % 2 == 1 { upper } else { f64::midpoint(self.means[n / 2 - 1], upper) })
+        let at = self.settings.percentile / 100.0 * (n - 1) as f64;
+        let lower = *self.means.get(at as usize)?;
+        let upper = self.means.get(at as usize + 1).copied().unwrap_or(lower);
+        Some((1.0 - at.fract()) * lower + at.fract() * upper)
     }
 }
 
-impl Scheduler for MedianStop {
+impl Scheduler for QuantileStop {
     fn tell(&mut self, events: &[HistoryEvent]) {
         for event in events {
-            match event {
-                HistoryEvent::Started(_) => {}
-                HistoryEvent::Reported { trial, costs, .. } => {
-                    if let Some(cost) = costs.first() {
-                        self.report(*trial, *cost);
-                    }
-                }
-                HistoryEvent::Ended { trial, outcome } => self.end(*trial, outcome),
+            match self.told.take(event) {
+                Some((trial, News::Reported { cost, .. })) => self.report(trial, cost),
+                Some((trial, News::Ended { cost, stopped })) => self.end(trial, cost.is_some() && !stopped),
+                _ => {}
             }
         }
     }
 
     fn decide(&self, _: &Streams) -> Vec<Decision> {
-        let Some(median) = self.median() else { return Vec::new() };
+        let Some(bound) = self.bound() else { return Vec::new() };
         let value = |cost| self.objective.direction.value(cost);
         let worse = self
             .running
             .iter()
-            .filter(|(_, reports)| reports.n >= self.settings.start_step && reports.best > median);
+            .filter(|(_, reports)| reports.n >= self.settings.start_step && reports.best > bound);
         worse
             .map(|(trial, reports)| Decision {
                 trial: *trial,
                 verdict: Verdict::Stop,
                 reason: format!(
-                    "its best {} is {} after {} reports, the median of {} trials {}",
+                    "its best {} is {} after {} reports, the {} of {} trials {}",
                     self.objective.metric,
                     value(reports.best),
                     reports.n,
+                    self.bound_name,
                     self.means.len(),
-                    value(median)
+                    value(bound)
                 ),
             })
             .collect()
@@ -137,23 +168,24 @@ impl Scheduler for MedianStop {
             Direction::Maximize => Comparison::Less,
             Direction::Minimize => Comparison::Greater,
         };
-        let rule = |median| Rule {
+        let rule = |bound| Rule {
             metric: self.objective.metric.clone(),
-            value: self.objective.direction.value(median),
+            value: self.objective.direction.value(bound),
             comparison,
             start_step: self.settings.start_step,
         };
-        self.median().map(rule).into_iter().collect()
+        self.bound().map(rule).into_iter().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use study::{Suggestion, Trial};
+    use study::{Outcome, Suggestion, Trial};
 
     use super::*;
     use crate::settings::algorithm;
     use crate::testing;
+    use crate::testing::schedule::contract;
 
     fn study(direction: Direction, settings: &[(&str, &str)]) -> Study {
         let mut study = testing::study("random", testing::tiny());
@@ -185,7 +217,7 @@ mod tests {
             [(Direction::Minimize, Comparison::Greater), (Direction::Maximize, Comparison::Less)]
         {
             let study = study(direction, &[("start_step", "2")]);
-            let mut median = MedianStop::new(&study).unwrap();
+            let mut median = QuantileStop::median(&study).unwrap();
             // Means of the first two: 1.5, 10.5, 2.5, 3.5. What comes later does not count.
             for (idx, values) in
                 (0..).zip([[1.0, 2.0, 99.0], [10.0, 11.0, 0.0], [2.0, 3.0, 0.0], [3.0, 4.0, 0.0]])
@@ -202,7 +234,7 @@ mod tests {
     #[test]
     fn only_succeeded_trials_with_reports_count() {
         let study = study(Direction::Minimize, &[("min_trials_required", "1")]);
-        let mut median = MedianStop::new(&study).unwrap();
+        let mut median = QuantileStop::median(&study).unwrap();
         median.tell(&trial(0, Direction::Minimize, &[1.0; 5], Some(Outcome::Failed)));
         let stopped = Outcome::EarlyStopped { costs: vec![1.0] };
         median.tell(&trial(1, Direction::Minimize, &[1.0; 5], Some(stopped)));
@@ -217,12 +249,13 @@ mod tests {
     fn a_running_trial_that_is_worse_is_stopped_once_it_has_reported_enough() {
         let direction = Direction::Maximize;
         let study = study(direction, &[("min_trials_required", "1"), ("start_step", "2")]);
-        let mut median = MedianStop::new(&study).unwrap();
+        let mut median = QuantileStop::median(&study).unwrap();
         median.tell(&trial(0, direction, &[0.5, 0.5], Some(succeeded())));
         median.tell(&trial(1, direction, &[0.4], None));
         median.tell(&trial(2, direction, &[0.6, 0.1], None));
         assert_eq!(median.decide(&Streams::new(1)), []);
-        median.tell(&trial(1, direction, &[0.3], None)[1..]);
+        let costs = vec![direction.cost(0.3)];
+        median.tell(&[HistoryEvent::Reported { trial: TrialIdx(1), step: 1, costs }]);
         let decided = median.decide(&Streams::new(1));
         assert_eq!(decided.len(), 1);
         assert_eq!((decided[0].trial, decided[0].verdict), (TrialIdx(1), Verdict::Stop));
@@ -242,9 +275,9 @@ mod tests {
                 trial(idx, Direction::Minimize, &values, Some(succeeded()))
             })
             .collect();
-        let mut whole = MedianStop::new(&study).unwrap();
+        let mut whole = QuantileStop::median(&study).unwrap();
         whole.tell(&events);
-        let mut parts = MedianStop::new(&study).unwrap();
+        let mut parts = QuantileStop::median(&study).unwrap();
         for event in &events {
             parts.tell(std::slice::from_ref(event));
         }
@@ -252,10 +285,35 @@ mod tests {
     }
 
     #[test]
+    fn keep_the_contract() {
+        let settings = algorithm("medianstop", &[]);
+        contract(&|study| Ok(Box::new(QuantileStop::median(study)?)), &settings, 9);
+        let settings = algorithm("percentile", &[("percentile", "75")]);
+        contract(&|study| Ok(Box::new(QuantileStop::percentile(study)?)), &settings, 9);
+    }
+
+    #[test]
+    fn a_percentile_is_stricter_the_lower_it_is() {
+        let bound = |percentile: &str| {
+            let settings = [("percentile", percentile), ("start_step", "1")];
+            let study = study(Direction::Minimize, &settings);
+            let mut rule = QuantileStop::percentile(&study).unwrap();
+            for idx in 0..5 {
+                rule.tell(&trial(idx, Direction::Minimize, &[idx as f64], Some(succeeded())));
+            }
+            rule.rules()[0].value
+        };
+        let bounds = ["25", "50", "80"].map(bound);
+        assert!(bounds.iter().zip([1.0, 2.0, 3.2]).all(|(a, b)| (a - b).abs() < 1e-12), "{bounds:?}");
+        let refused = QuantileStop::percentile(&study(Direction::Minimize, &[("percentile", "100")]));
+        assert!(refused.unwrap_err().to_string().contains("below 100"));
+    }
+
+    #[test]
     fn wrong_settings_are_refused() {
         for (name, value) in [("min_trials_required", "0"), ("start_step", "0"), ("random_state", "1")] {
             let study = study(Direction::Minimize, &[(name, value)]);
-            assert!(MedianStop::new(&study).unwrap_err().to_string().contains(name));
+            assert!(QuantileStop::median(&study).unwrap_err().to_string().contains(name));
         }
     }
 }

@@ -1,0 +1,70 @@
+//! The router: one address for each model, whatever its version, and a share of the requests for each version.
+//!
+//! A process of its own. What it has to know lies in a folder ([`Home`]), written by whoever promotes; it goes by what it
+//! has read last, while controller and store are away as well as not. It is a plain reverse proxy over the HTTP library
+//! that the rest of Cairn stands on: bodies stream both ways, connections to servers are kept, and what a server that
+//! cannot be reached would have got goes to another version of its model.
+
+mod home;
+mod meters;
+mod proxy;
+mod table;
+
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub(crate) use home::{Backend, Home, Routes};
+use proxy::Proxy;
+
+/// How often the routes are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long open requests have when the router ends.
+const FAREWELL: Duration = Duration::from_secs(30);
+
+/// Routes requests of this listener until `down` turns true; then open ones have a while to end. The lock says that there
+/// is a router of this home.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    home: &Home,
+    _lock: File,
+    mut down: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let proxy = Arc::new(Proxy::new());
+    proxy.take(&home.read()?);
+    home.say_address(&listener.local_addr()?.to_string())?;
+    let app = Router::new().fallback(proxy::answer).with_state(Arc::clone(&proxy));
+    let mut ended = down.clone();
+    let listener = listener.tap_io(|connection| {
+        // One that cannot be set is slower, no worse.
+        connection.set_nodelay(true).ok();
+    });
+    let served = axum::serve(listener, app).with_graceful_shutdown(async move {
+        // An error means that the sender is gone: shut down too.
+        ended.changed().await.ok();
+    });
+    let looked = async {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            match home.read() {
+                Ok(routes) => proxy.take(&routes),
+                // What was read last goes on to count.
+                Err(error) => tracing::warn!(%error, "the routes cannot be read"),
+            }
+        }
+    };
+    let patience = async {
+        down.changed().await.ok();
+        tokio::time::sleep(FAREWELL).await;
+    };
+    tokio::select! {
+        served = async { served.await } => served,
+        () = looked => Ok(()),
+        () = patience => Ok(()),
+    }
+}

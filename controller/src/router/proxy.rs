@@ -1,0 +1,274 @@
+//! Passing requests on, and their answers back.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use bytes::Bytes;
+use controller_core::time::Clock as _;
+use hyper::body::{Frame, SizeHint};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use super::home::Routes;
+use super::meters::{Meters, Ticket};
+use super::table::{Found, Server, Table};
+use crate::world::SystemClock;
+
+/// How long a connection to a server may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long a connection may be idle before no request is put on it: servers close theirs after five seconds and more.
+const IDLE: Duration = Duration::from_secs(3);
+/// How long a server may take to begin its answer.
+const ANSWER_WITHIN: Duration = Duration::from_mins(5);
+/// Which version has answered.
+const ANSWERED_BY: HeaderName = HeaderName::from_static("x-cairn-version");
+/// Headers that are for the next hop alone (RFC 9110, section 7.6.1).
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Everything that requests need.
+pub(super) struct Proxy {
+    table: RwLock<Arc<Table>>,
+    meters: Meters,
+    client: Client<HttpConnector, Body>,
+    /// When it began, in seconds.
+    start: f64,
+}
+
+impl Proxy {
+    pub(super) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
+        let start = SystemClock::start().now().0 as f64 / 1e6;
+        Self { table: RwLock::default(), meters: Meters::default(), client, start }
+    }
+
+    /// Goes by these routes from now on; what is on its way goes on as it began.
+    pub(super) fn take(&self, routes: &[Routes]) {
+        let before = self.table();
+        if before.is_of(routes) {
+            return;
+        }
+        let table = Arc::new(Table::new(routes, &before, &self.meters));
+        for (namespace, model, generation) in table.generations() {
+            tracing::info!(namespace, model, generation, "routes");
+        }
+        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Passes a request on to the first server that can be reached, without so much of its path.
+    async fn pass(&self, servers: Vec<Server>, skip: usize, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let lent = Lent::new(body);
+        let mut headers = parts.headers;
+        strip(&mut headers);
+        let mut why = String::new();
+        for server in servers {
+            let mut ticket = server.counter.begin();
+            let path = parts.uri.path_and_query().and_then(|path| path.as_str().get(skip..)).unwrap_or("/");
+            let Ok(uri) = format!("http://{}{path}", server.address).parse::<Uri>() else {
+                why = format!("its address {} is none", server.address);
+                continue;
+            };
+            let mut request = Request::new(Body::new(lent.again()));
+            *request.method_mut() = parts.method.clone();
+            *request.uri_mut() = uri;
+            *request.version_mut() = Version::HTTP_11;
+            request.headers_mut().clone_from(&headers);
+            match tokio::time::timeout(ANSWER_WITHIN, self.client.request(request)).await {
+                Ok(Ok(response)) => return back(response, &server, ticket),
+                Ok(Err(error)) => {
+                    ticket.end(false);
+                    why = cause(&error);
+                    if error.is_connect() && !lent.is_touched() {
+                        continue;
+                    }
+                    return refusal(
+                        StatusCode::BAD_GATEWAY,
+                        &format!("the server of the model failed: {why}"),
+                    );
+                }
+                Err(_) => {
+                    ticket.end(false);
+                    return refusal(StatusCode::GATEWAY_TIMEOUT, "the server of the model does not answer");
+                }
+            }
+        }
+        refusal(StatusCode::BAD_GATEWAY, &format!("no server of the model can be reached: {why}"))
+    }
+}
+
+/// Answers a request: with what a server says, or the router's own pages.
+pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, request: Request<Body>) -> Response<Body> {
+    let table = proxy.table();
+    match table.find(request.uri(), request.headers()) {
+        Found::Servers(servers, skip) => proxy.pass(servers, skip, request).await,
+        Found::Nobody(model) => {
+            refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("no version of model `{model}` is served now"))
+        }
+        Found::Unknown => match request.uri().path() {
+            "/metrics" => page(proxy.meters.page(proxy.start, &table.generations())),
+            "/v2/health/live" | "/v2/health/ready" => Response::new(Body::empty()),
+            path => refusal(StatusCode::NOT_FOUND, &format!("no model is served at {path}")),
+        },
+    }
+}
+
+/// An answer as it goes back.
+fn back(response: Response<hyper::body::Incoming>, server: &Server, mut ticket: Ticket) -> Response<Body> {
+    ticket.answered();
+    let (mut parts, body) = response.into_parts();
+    strip(&mut parts.headers);
+    if let Ok(name) = HeaderValue::from_str(&server.name) {
+        parts.headers.insert(ANSWERED_BY, name);
+    }
+    parts.version = Version::default();
+    // Who asks wrongly asks every version so; a version that refuses what others take is worse.
+    let well = !parts.status.is_server_error() && !parts.status.is_client_error();
+    Response::from_parts(parts, Body::new(Counted { body, ticket, well }))
+}
+
+fn strip(headers: &mut HeaderMap) {
+    // A header that is named in `connection` is for the next hop too.
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+}
+
+fn refusal(status: StatusCode, why: &str) -> Response<Body> {
+    let mut response = Response::new(Body::from(serde_json::json!({"error": why}).to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn page(text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// The last reason in a chain.
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), cause)
+}
+
+/// A body that streams to one server, or to the next as long as nobody has read of it.
+#[derive(Clone)]
+struct Lent {
+    body: Arc<Mutex<Body>>,
+    touched: Arc<AtomicBool>,
+    hint: SizeHint,
+    ended: bool,
+}
+
+impl Lent {
+    fn new(body: Body) -> Self {
+        let (hint, ended) = (body.size_hint(), body.is_end_stream());
+        Self { body: Arc::new(Mutex::new(body)), touched: Arc::default(), hint, ended }
+    }
+
+    fn again(&self) -> Self {
+        self.clone()
+    }
+
+    fn is_touched(&self) -> bool {
+        self.touched.load(Relaxed)
+    }
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.touched.store(true, Relaxed);
+        let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(&mut *body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.hint
+    }
+}
+
+/// The body of an answer, whose end counts.
+struct Counted {
+    body: hyper::body::Incoming,
+    ticket: Ticket,
+    well: bool,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        let well = self.well;
+        match &frame {
+            None => self.ticket.end(well),
+            Some(Err(_)) => self.ticket.end(false),
+            Some(Ok(_)) if self.body.is_end_stream() => self.ticket.end(well),
+            Some(Ok(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        // One without a body is never polled.
+        if self.body.is_end_stream() {
+            let well = self.well;
+            self.ticket.end(well);
+        }
+    }
+}

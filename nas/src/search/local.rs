@@ -1,0 +1,80 @@
+//! Local search: all neighbours of an architecture are tried, and the first that is better takes its place.
+//!
+//! White et al. 2021, "Exploring the Loss Landscape in Neural Architecture Search", arXiv:2005.02960, in the form that moves
+//! at once. When no neighbour is better it begins anew somewhere else.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use algorithms::Sampler;
+use algorithms::rng::Streams;
+use algorithms::settings::{Reader, SettingsError};
+use rand::seq::SliceRandom as _;
+use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
+
+use super::record::Record;
+use crate::architectures::Architectures;
+use crate::moves;
+
+/// Tries the neighbours of the best of the current search.
+pub struct LocalSearch {
+    n_startup: usize,
+    n_measured: usize,
+    record: Record,
+    centre: Option<(Assignment, f64)>,
+    /// Neighbours of the centre.
+    neighbours: Vec<Assignment>,
+}
+
+impl LocalSearch {
+    /// Local search over a set. Setting: `n_startup_trials` (10), drawn architectures of which the best is the first centre.
+    ///
+    /// # Errors
+    /// If a setting is unknown or out of range.
+    pub fn new(study: &Study, architectures: Arc<dyn Architectures>) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(&study.algorithm);
+        let n_startup = reader.get("n_startup_trials", 10, "a whole number of at least 1", |n| *n >= 1)?;
+        reader.finish()?;
+        let record = Record::new(architectures);
+        Ok(Self { n_startup, n_measured: 0, record, centre: None, neighbours: Vec::new() })
+    }
+
+    /// Whether an architecture takes the centre's place: it is better, or begins a new search after one that is spent.
+    fn takes_over(&self, point: &Assignment, cost: f64) -> bool {
+        let Some((_, best)) = &self.centre else { return true };
+        let is_spent = || {
+            let all_begun = self.neighbours.iter().all(|neighbour| self.record.has_begun(neighbour));
+            all_begun && !self.neighbours.contains(point)
+        };
+        cost < *best || (self.n_measured >= self.n_startup && is_spent())
+    }
+}
+
+impl Sampler for LocalSearch {
+    fn tell(&mut self, events: &[HistoryEvent]) {
+        for event in events {
+            let Some(ended) = self.record.take(event) else { continue };
+            let Some(cost) = ended.cost else { continue };
+            if self.takes_over(&ended.point, cost) {
+                self.neighbours = moves::neighbours(self.record.architectures.space(), &ended.point);
+                self.centre = Some((ended.point, cost));
+            }
+            self.n_measured += 1;
+        }
+    }
+
+    fn ask(&self, slots: Range<TrialIdx>, running: &[Trial], streams: &Streams) -> Vec<Suggestion> {
+        self.record.one_by_one(slots, running, "local-search", |slot, begun| {
+            let mut rng = streams.stream("nas/local-search", slot);
+            if self.n_measured < self.n_startup {
+                return Some((begun.random(&mut rng)?, "first architectures"));
+            }
+            let mut near: Vec<&Assignment> = self.neighbours.iter().collect();
+            near.shuffle(&mut rng);
+            match near.into_iter().find(|point| begun.is_new(point)) {
+                Some(point) => Some((point.clone(), "neighbour of the best of this search")),
+                None => Some((begun.random(&mut rng)?, "a new search")),
+            }
+        })
+    }
+}
