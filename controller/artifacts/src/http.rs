@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::Stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Body, Frame};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -20,6 +24,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a store may take to begin its answer, a part of a file sent meanwhile.
 const ANSWER: Duration = Duration::from_mins(3);
+/// How long it may be silent in the middle of one.
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Makes clients of hyper.
 #[derive(Debug)]
@@ -72,7 +78,42 @@ impl HttpService for Speaker {
             let kind = if error.is_connect() { HttpErrorKind::Connect } else { HttpErrorKind::Request };
             HttpError::new(kind, error)
         })?;
-        let told = |error| HttpError::new(HttpErrorKind::Interrupted, error);
-        Ok(answer.map(|body| HttpResponseBody::new(http_body_util::BodyExt::map_err(body, told))))
+        Ok(answer.map(|body| HttpResponseBody::new(StreamBody::new(frames(body, SILENCE)))))
+    }
+}
+
+/// The frames of an answer, which ends with an error when none has come for so long.
+fn frames<B>(body: B, silence: Duration) -> impl Stream<Item = Result<Frame<Bytes>, HttpError>>
+where
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Unpin,
+{
+    futures::stream::unfold(Some(body), move |body| async move {
+        let mut body = body?;
+        let error = match tokio::time::timeout(silence, body.frame()).await {
+            Ok(None) => return None,
+            Ok(Some(Ok(frame))) => return Some((Ok(frame), Some(body))),
+            Ok(Some(Err(error))) => HttpError::new(HttpErrorKind::Interrupted, error),
+            Err(late) => HttpError::new(HttpErrorKind::Timeout, late),
+        };
+        Some((Err(error), None))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use futures::channel::mpsc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_falls_silent_ends_with_an_error() {
+        let (mut send, receive) = mpsc::channel::<Result<_, std::io::Error>>(1);
+        send.try_send(Ok(Frame::data(Bytes::from_static(b"half")))).unwrap();
+        let mut frames = std::pin::pin!(frames(StreamBody::new(receive), SILENCE));
+        assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "half");
+        let error = frames.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), HttpErrorKind::Timeout);
+        assert!(frames.next().await.is_none());
     }
 }

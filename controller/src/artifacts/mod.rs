@@ -5,8 +5,9 @@ mod own;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use artifacts::Folder;
 use async_trait::async_trait;
@@ -23,8 +24,8 @@ pub(crate) struct Artifacts {
     own: Arc<Own>,
     /// Where models of buckets are put to be read by programs of this machine, by their digests.
     fetched: PathBuf,
-    /// One is fetched at a time, so that two who want the same do not fetch it twice.
-    fetching: Arc<Mutex<()>>,
+    /// By their digests, so that two who want the same do not fetch it twice.
+    fetching: Arc<std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>>,
     /// Whether trials run elsewhere, so that folders of this machine are none of theirs.
     is_elsewhere: bool,
 }
@@ -107,11 +108,17 @@ impl Artifacts {
             return Ok((folder, manifest));
         }
         let folder = self.fetched.join(&model.digest).join(MODEL);
-        let _one = self.fetching.lock().await;
+        let one = Arc::clone(self.fetching().entry(model.digest.clone()).or_default());
+        let _one = one.lock().await;
         if !folder.exists() {
             artifacts::fetch(&*store, &name, &manifest, &folder).await?;
         }
         Ok((folder, manifest))
+    }
+
+    fn fetching(&self) -> MutexGuard<'_, HashMap<String, Arc<Mutex<()>>>> {
+        // Nothing is left half done under this lock.
+        self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a place of a store lies on this machine, if it does.

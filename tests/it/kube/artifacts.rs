@@ -194,3 +194,35 @@ fn who_waits_frees_its_pod_and_the_best_go_on_from_their_checkpoints() {
     }
     assert!(epochs.values().any(|ran| ran.len() == 9), "{epochs:?}");
 }
+
+/// As Katib's own example has it: every trial is told the same path. There each finds what its parent has left, whose pod
+/// is gone.
+#[test]
+fn the_children_of_a_population_find_the_checkpoints_of_their_parents() {
+    let Some(watched) = Watched::begin("artifacts-pbt", 7712) else { return };
+    let server = watched.serve_with(&["--artifacts", "cairn://"]);
+    let script = "cd /opt/katib/data; echo loss=$(cat x || echo 9); echo $X > x";
+    let mut story = experiment("pbt", 12, &stdout(), script);
+    restrict(&mut story);
+    story["spec"]["parallelTrialCount"] = json!(3);
+    story["spec"]["resumePolicy"] = json!("FromVolume");
+    story["spec"]["algorithm"] = json!({"algorithmName": "pbt", "algorithmSettings": [
+        {"name": "suggestion_trial_dir", "value": "/opt/katib/data"}, {"name": "n_population", "value": "5"},
+        {"name": "truncation_threshold", "value": "0.4"},
+    ]});
+    story["spec"]["parameters"][0]["feasibleSpace"]["step"] = json!("0.001");
+    watched.apply(&story);
+    watched.story.until_is("pbt", "Succeeded");
+    let trials = ask(&watched, &["trials", "pbt", "-o", "json"]).ok().json();
+    let trials = trials["items"].as_array().unwrap();
+    let of = |idx: &Value| trials.iter().find(|trial| trial["idx"] == *idx).unwrap();
+    let mut children = 0;
+    for trial in trials {
+        assert_eq!(trial["state"], "Succeeded", "{trial} {}", server.stderr());
+        let parent = &trial["parent"];
+        let found = if parent.is_null() { 9.0 } else { of(parent)["parameters"]["x"].as_f64().unwrap() };
+        assert_eq!(trial["value"], json!(found), "{trial} of {trials:?}");
+        children += usize::from(!parent.is_null());
+    }
+    assert_eq!((trials.len(), children), (12, 7), "all but the first turns");
+}

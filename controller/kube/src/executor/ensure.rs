@@ -10,9 +10,9 @@ use kube::api::PostParams;
 use kube::core::DynamicObject;
 use tokio::time::{Instant, sleep};
 
+use super::of_runs::OfRuns;
 use super::{Place, Shared, kinds};
 use crate::answer::{self, Doing};
-use crate::cache::Cache;
 use crate::job::{self, Existing};
 
 /// How long is waited for the Trial of a new run, which somebody else writes.
@@ -31,13 +31,13 @@ pub(super) async fn ensure(shared: &Arc<Shared>, run: &Run) -> Result<(), Execut
     let doing = Doing { verb: "create", group: &objects.kind().group, plural: &objects.kind().plural };
     match answer::within(api.create(&PostParams::default(), &object)).await {
         Ok(made) => {
-            shared.tend(run.id, &made, &objects);
+            shared.tend(run.id, Arc::new(made), &objects);
             Ok(())
         }
         Err(error) if answer::is_conflict(&error) => {
             let there = answer::within(api.get_opt(&run.trial)).await;
             match there.map_err(|error| answer::refusal(&error, &Doing { verb: "get", ..doing }))? {
-                Some(there) => existing(shared, run, &trial, &there, &objects).await,
+                Some(there) => existing(shared, run, &trial, there, &objects).await,
                 None => Err(ExecutorError::Unavailable(answer::message(&error, &doing))),
             }
         }
@@ -71,8 +71,8 @@ async fn existing(
     shared: &Arc<Shared>,
     run: &Run,
     trial: &str,
-    there: &DynamicObject,
-    objects: &Arc<Cache<DynamicObject>>,
+    there: DynamicObject,
+    objects: &Arc<OfRuns<DynamicObject>>,
 ) -> Result<(), ExecutorError> {
     let kind = &objects.kind().kind;
     let orphaned = there.owner_references().iter().any(|owner| {
@@ -81,9 +81,9 @@ async fn existing(
             && owner.name == run.trial
             && owner.uid != trial
     });
-    match job::existing(there, run, trial) {
+    match job::existing(&there, run, trial) {
         Existing::This => {
-            shared.tend(run.id, there, objects);
+            shared.tend(run.id, Arc::new(there), objects);
             Ok(())
         }
         Existing::Attempt(other) => {

@@ -10,9 +10,8 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::Bells;
-use crate::cache::Cache;
+use super::of_runs::OfRuns;
 use crate::discovery::{Discovery, Known};
-use crate::names;
 
 /// Kinds that are watched, each once one is wanted.
 pub(super) struct Kinds {
@@ -23,7 +22,7 @@ pub(super) struct Kinds {
 
 #[derive(Default)]
 struct Caches {
-    of: HashMap<ApiResource, Arc<Cache<DynamicObject>>>,
+    of: HashMap<ApiResource, Arc<OfRuns<DynamicObject>>>,
     tasks: JoinSet<()>,
 }
 
@@ -37,7 +36,7 @@ impl Kinds {
         &self,
         api_version: &str,
         kind: &str,
-    ) -> Result<Arc<Cache<DynamicObject>>, ExecutorError> {
+    ) -> Result<Arc<OfRuns<DynamicObject>>, ExecutorError> {
         let unknown = || ExecutorError::Refused(unknown(api_version, kind));
         let Known { resource, is_namespaced } =
             self.discovery.of(api_version, kind).await?.ok_or_else(unknown)?;
@@ -52,10 +51,7 @@ impl Kinds {
         }
         let bells = Arc::clone(&self.bells);
         let api = self.discovery.cluster().all(&resource);
-        let cache = Cache::watch(&mut caches.tasks, api, &resource, Some(names::TRIAL_LABEL), move |event| {
-            bells.ring_for(event);
-        });
-        let cache = Arc::new(cache);
+        let cache = Arc::new(OfRuns::watch(&mut caches.tasks, api, &resource, bells));
         caches.of.insert(resource, Arc::clone(&cache));
         Ok(cache)
     }

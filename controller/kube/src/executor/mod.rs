@@ -10,14 +10,14 @@ mod ensure;
 mod kinds;
 mod log;
 mod logs;
+mod of_runs;
 mod pods;
-mod run_pods;
 mod stop;
 mod strays;
 mod tend;
 mod warnings;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,7 +45,6 @@ use tokio_stream::wrappers::BroadcastStream;
 use tracing::warn;
 
 use crate::answer::{self, Doing};
-use crate::cache::Cache;
 use crate::client::Cluster;
 use crate::discovery::Discovery;
 use crate::inject::Settings;
@@ -53,7 +52,7 @@ use crate::job::{self, Reading, run_id};
 use crate::names;
 use crate::watched::Watched;
 use kinds::Kinds;
-use run_pods::RunPods;
+use of_runs::{OfRuns, in_order};
 use tend::Tender;
 use warnings::Warnings;
 
@@ -76,14 +75,14 @@ struct Shared {
     store: Arc<dyn Store>,
     settings: Settings,
     watched: Arc<Watched>,
-    pods: RunPods,
+    pods: OfRuns<Pod>,
     /// Pods of runs that bear no sign of it, as they were seen last.
     strays: Mutex<HashMap<RunId, Vec<Arc<Pod>>>>,
     kinds: Kinds,
     warnings: Warnings,
     bells: Arc<Bells>,
     changes: broadcast::Sender<RunStatus>,
-    runs: Mutex<HashMap<RunId, Entry>>,
+    runs: Mutex<BTreeMap<RunId, Entry>>,
     /// Runs whose end is in the store; their objects may be there for a while. A few bytes each.
     forgotten: Mutex<HashSet<RunId>>,
     tasks: Mutex<JoinSet<()>>,
@@ -111,7 +110,7 @@ enum Stop {
 /// Where a run's object is.
 #[derive(Clone)]
 struct Place {
-    objects: Arc<Cache<DynamicObject>>,
+    objects: Arc<OfRuns<DynamicObject>>,
     namespace: String,
     name: String,
     uid: String,
@@ -170,7 +169,7 @@ impl KubeExecutor {
     ) -> Self {
         let mut tasks = JoinSet::new();
         let bells = Arc::new(Bells::default());
-        let pods = RunPods::watch(&mut tasks, &cluster, Arc::clone(&bells));
+        let pods = OfRuns::watch(&mut tasks, cluster.all_of(), &(), Arc::clone(&bells));
         let (changes, _) = broadcast::channel(CHANGES);
         let discovery = Arc::new(Discovery::new(cluster.clone()));
         let warnings = Warnings::new(cluster.clone());
@@ -199,16 +198,16 @@ impl KubeExecutor {
 
 impl Shared {
     /// Tends a run whose object is there, unless that is done already.
-    fn tend(self: &Arc<Self>, run: RunId, object: &DynamicObject, objects: &Arc<Cache<DynamicObject>>) {
+    fn tend(self: &Arc<Self>, run: RunId, object: Arc<DynamicObject>, objects: &Arc<OfRuns<DynamicObject>>) {
         let mut runs = lock(&self.runs);
         if runs.contains_key(&run) || lock(&self.forgotten).contains(&run) {
             return;
         }
-        let Some(reading) = Reading::read(object) else {
+        let Some(reading) = Reading::read(&*object) else {
             warn!(%run, object = object.name_any(), "an object has lost its annotation and cannot be read");
             return;
         };
-        let phase = job::status(object, self.clock.now()).map(|status| status.phase);
+        let phase = job::status(&object, self.clock.now()).map(|status| status.phase);
         let (say, heard) = watch::channel(first(phase.ok()));
         let (stop, stopped) = watch::channel(Stop::Not);
         let place = Place {
@@ -225,14 +224,14 @@ impl Shared {
         let tender = Tender { shared: Arc::clone(self), run, place, reading, say, stopped, bell, begun };
         let mut tasks = lock(&self.tasks);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(tender.tend());
+        tasks.spawn(tender.tend(object));
     }
 
-    /// Tends every run of a kind that the cluster has, is not forgotten, and is wanted.
+    /// Tends every run of a kind, of an experiment or of all, that the cluster has and is not forgotten.
     async fn adopt(
         self: &Arc<Self>,
         (version, kind): &(String, String),
-        is_wanted: impl Fn(&RunId) -> bool,
+        experiment: Option<ExperimentId>,
     ) -> Result<(), ExecutorError> {
         self.pods.ready().await?;
         let objects = match self.kinds.of(version, kind).await {
@@ -242,10 +241,9 @@ impl Shared {
             Err(error) => return Err(error),
         };
         objects.ready().await?;
-        for object in objects.all() {
-            let kept = object.annotations().contains_key(names::RETAINED_ANNOTATION);
-            if let Some(run) = run_id(&*object).filter(|run| !kept && is_wanted(run)) {
-                self.tend(run, &object, &objects);
+        for (run, object) in objects.of_experiment(experiment) {
+            if !object.annotations().contains_key(names::RETAINED_ANNOTATION) {
+                self.tend(run, object, &objects);
             }
         }
         Ok(())
@@ -255,7 +253,7 @@ impl Shared {
     async fn adopt_of(self: &Arc<Self>, experiment: ExperimentId) -> Result<(), ExecutorError> {
         let record = self.store.experiment_by_id(experiment).await.map_err(|error| unreadable(&error))?;
         let Some(record) = record else { return Ok(()) };
-        self.adopt(&kinds::of_trials(&record.spec), |run| run.experiment == experiment).await
+        self.adopt(&kinds::of_trials(&record.spec), Some(experiment)).await
     }
 
     /// Has an object deleted that may still run, and what it owns before it. One that is gone, or another by now, is none of
@@ -357,13 +355,8 @@ impl Executor for KubeExecutor {
     async fn list(&self, experiment: ExperimentId) -> Result<Vec<RunStatus>, ExecutorError> {
         self.shared.adopt_of(experiment).await?;
         let runs = lock(&self.shared.runs);
-        let mut all: Vec<_> = runs
-            .iter()
-            .filter(|(run, _)| run.experiment == experiment)
-            .map(|(run, entry)| RunStatus { run: *run, phase: entry.phase.borrow().clone() })
-            .collect();
-        all.sort_unstable_by_key(|status| status.run);
-        Ok(all)
+        let of_it = in_order(&runs, Some(experiment));
+        Ok(of_it.map(|(run, entry)| RunStatus { run: *run, phase: entry.phase.borrow().clone() }).collect())
     }
 
     async fn owners(&self) -> Result<BTreeSet<ExperimentId>, ExecutorError> {
@@ -372,7 +365,7 @@ impl Executor for KubeExecutor {
             experiments.iter().map(|living| kinds::of_trials(&living.record.spec)).collect();
         // One that does not answer holds up no other.
         let adopt = async |kind| {
-            if let Err(error) = self.shared.adopt(&kind, |_| true).await {
+            if let Err(error) = self.shared.adopt(&kind, None).await {
                 warn!(%error, "runs of a kind cannot be looked for");
             }
         };

@@ -144,15 +144,23 @@ fn stuck(status: &PodStatus) -> Option<String> {
         let message = condition.message.clone().unwrap_or_default();
         return Some(format!("its pod finds no node: {message}"));
     }
-    let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
-    containers
-        .filter_map(|container| Some((&container.name, container.state.as_ref()?.waiting.as_ref()?)))
-        .find_map(|(name, waiting)| {
-            let reason = waiting.reason.as_deref().unwrap_or_default();
-            let usual = matches!(reason, "ContainerCreating" | "PodInitializing" | "");
-            let message = waiting.message.clone().unwrap_or_default();
-            (!usual).then(|| format!("container `{name}`: {reason}: {message}"))
-        })
+    let mut containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    containers.find_map(held_up)
+}
+
+/// What keeps a container from beginning.
+fn held_up(container: &ContainerStatus) -> Option<String> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref().unwrap_or_default();
+    let usual = matches!(reason, "ContainerCreating" | "PodInitializing" | "");
+    let message = waiting.message.clone().unwrap_or_default();
+    (!usual).then(|| format!("container `{}`: {reason}: {message}", container.name))
+}
+
+/// What keeps the sidecar of a primary pod from beginning, beside a program that runs unheard.
+pub(super) fn unheard(pods: &[Arc<Pod>], reading: &Reading) -> Option<String> {
+    let mut heard = pods.iter().filter(|pod| is_primary(pod, reading) && has_sidecar(pod) && !has_ended(pod));
+    heard.find_map(|pod| inject::CONTAINERS.iter().find_map(|name| held_up(container(pod, name)?)))
 }
 
 /// Why pods have failed, in one line: the newest that says anything.
@@ -209,6 +217,27 @@ mod tests {
         let container = |reason: &str| json!({"containerStatuses": [{"name": "main", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": reason, "message": "M"}}}]});
         assert_eq!(of(container("ImagePullBackOff")).unwrap(), "container `main`: ImagePullBackOff: M");
         assert_eq!(of(container("ContainerCreating")), None);
+    }
+
+    #[test]
+    fn a_sidecar_that_cannot_begin_is_told_though_its_program_runs() {
+        let status = |name: &str, state: Value| json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+        let beside = |sidecar: Value, phase: &str| {
+            let program = status("main", json!({"running": {}}));
+            let sidecar = status("metrics-logger-and-collector", sidecar);
+            let status = json!({"phase": phase, "containerStatuses": [program, sidecar]});
+            let mut pod = Pod::clone(&pod(&status));
+            pod.metadata.labels = Some([("role".to_owned(), "master".to_owned())].into());
+            pod.metadata.annotations = Some([(names::SIDECAR_ANNOTATION.into(), inject::SIDECAR.into())].into());
+            unheard(&[Arc::new(pod)], &reading("StdOut", false))
+        };
+        let reason = |reason: &str| json!({"waiting": {"reason": reason, "message": "secret \"keys\" not found"}});
+        let told = beside(reason("CreateContainerConfigError"), "Running").unwrap();
+        let wanted = "container `metrics-logger-and-collector`: CreateContainerConfigError: secret \"keys\" not found";
+        assert_eq!(told, wanted);
+        assert_eq!(beside(reason("ContainerCreating"), "Running"), None, "it is on its way");
+        assert_eq!(beside(json!({"running": {}}), "Running"), None);
+        assert_eq!(beside(reason("CreateContainerConfigError"), "Failed"), None, "nothing of it begins any more");
     }
 
     fn reading(collector: &str, by_webhook: bool) -> Reading {

@@ -32,6 +32,8 @@ const NOT_KEPT: &str = "its sidecar was ended before it had kept what the progra
                         while it sends a model needs a longer terminationGracePeriodSeconds, or more memory for it";
 /// How long a run may have no pods before it is asked why: mostly they are made a moment later.
 const NO_PODS: Duration = Duration::from_secs(2);
+/// How long an object may not have come by the watch before it is asked for.
+const NOT_YET_SEEN: Duration = Duration::from_secs(1);
 /// Batches of lines on their way to the collector; reading waits while there are more.
 const BATCHES: usize = 16;
 
@@ -58,8 +60,9 @@ enum Seen {
 }
 
 impl Tender {
-    /// Tends the run until its end is said, which is once everything that it has printed is safe.
-    pub(super) async fn tend(self) {
+    /// Tends the run until its end is said, which is once everything that it has printed is safe. `made` is its object as
+    /// it was met.
+    pub(super) async fn tend(self, made: Arc<DynamicObject>) {
         let (lines, printed) = mpsc::channel(BATCHES);
         let (met, rule) = watch::channel(None);
         let bell = Arc::clone(&self.bell);
@@ -69,7 +72,7 @@ impl Tender {
         };
         let wanted = self.reading.wanted(self.run);
         let collecting = self.shared.collector.collect(&wanted, ReceiverStream::new(printed).boxed(), &stop);
-        let ((mut end, reported), read) = tokio::join!(self.follow(lines, rule), collecting);
+        let ((mut end, reported), read) = tokio::join!(self.follow(made, lines, rule), collecting);
         // Also one that was cut short: its next attempt goes on from there.
         let left = reported.left.checkpoint.as_ref();
         end.checkpoint =
@@ -166,14 +169,19 @@ impl Tender {
     /// Looks at the run, and has its pods read, until it is over and all of them are read.
     async fn follow(
         &self,
+        made: Arc<DynamicObject>,
         lines: mpsc::Sender<Vec<LogLine>>,
         rule: watch::Receiver<Option<Rule>>,
     ) -> (RunEnd, Collected) {
         let mut readers = Readers::new(&self.shared.cluster, &self.place.namespace, &self.reading, lines);
         let mut strays = Strays::new(&self.shared, self.run, &self.place, &self.reading);
         let (mut gone, mut bare) = (false, false);
+        let mut made = Some(made);
         loop {
-            let (seen, mut wait) = (self.look().await, LOOK_EVERY);
+            let (seen, mut wait) = (self.look(&mut made).await, LOOK_EVERY);
+            if made.is_some() {
+                wait = NOT_YET_SEEN;
+            }
             if let Seen::There(object) = &seen {
                 let again = strays.look(object, self.is_over(object)).await;
                 wait = again.map_or(wait, |again| again.min(wait));
@@ -238,11 +246,12 @@ impl Tender {
             }
             // Pods that are not tagged by us cannot be seen.
             RunPhase::Running { since, slots } if job::has_pods(object) => {
-                let phase = if let Some(since) = pods::started(pods, &self.reading, since) {
-                    RunPhase::Running { since, slots }
-                } else {
-                    let reason = self.waits_for(pods).await;
-                    RunPhase::Waiting { reason }
+                let started = pods::started(pods, &self.reading, since);
+                let phase = match (started, pods::unheard(pods, &self.reading)) {
+                    (Some(since), None) => RunPhase::Running { since, slots },
+                    // What it reports is lost until somebody sees to that.
+                    (Some(_), Some(reason)) => RunPhase::Waiting { reason },
+                    (None, _) => RunPhase::Waiting { reason: self.waits_for(pods).await },
                 };
                 self.publish(phase);
             }
@@ -276,15 +285,21 @@ impl Tender {
         RunEnd { exit, started, ended, slots, stopped_by: None, message, model: None, checkpoint: None }
     }
 
-    async fn look(&self) -> Seen {
+    /// What there is of its object. One that was `made` this moment need not have come by the watch.
+    async fn look(&self, made: &mut Option<Arc<DynamicObject>>) -> Seen {
         let Place { objects, namespace, name, uid } = &self.place;
         let is_it = |object: &DynamicObject| object.metadata.uid.as_deref() == Some(uid);
-        if let Some(object) = objects.get(namespace, name).filter(|object| is_it(object))
-            && !objects.may_be_old()
-        {
-            return Seen::There(object);
+        if !objects.may_be_old() {
+            if let Some(object) = objects.get(namespace, name).filter(|object| is_it(object)) {
+                *made = None;
+                return Seen::There(object);
+            }
+            if let Some(object) = made.as_ref().filter(|_| self.begun.elapsed() < NOT_YET_SEEN) {
+                return Seen::There(Arc::clone(object));
+            }
         }
-        // What was made this moment need not have come by the watch, and of a kind that went away no watch tells an end.
+        *made = None;
+        // Of a kind that went away no watch tells an end.
         let api = self.shared.cluster.api(objects.kind(), namespace);
         match answer::within(api.get_opt(name)).await {
             Ok(Some(object)) if is_it(&object) => Seen::There(Arc::new(object)),
