@@ -76,6 +76,13 @@ pub(super) fn has_begun_to_report(pod: &Pod) -> bool {
     is_reporting(pod) || (has_sidecar(pod) && ended)
 }
 
+/// Whether a pod's own sidecar begins any moment: a node has the pod, and nothing holds it up.
+pub(super) fn is_about_to_report(pod: &Pod) -> bool {
+    let has_a_node = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+    let held_up = pod.status.as_ref().and_then(stuck).is_some();
+    has_sidecar(pod) && has_a_node && !held_up && !has_ended(pod) && !has_begun_to_report(pod)
+}
+
 /// Seconds after a program's end by which its sidecar has shown everything of it, as the node counts them.
 const SHOWN: i64 = 2;
 
@@ -238,6 +245,23 @@ mod tests {
         assert_eq!(beside(reason("ContainerCreating"), "Running"), None, "it is on its way");
         assert_eq!(beside(json!({"running": {}}), "Running"), None);
         assert_eq!(beside(reason("CreateContainerConfigError"), "Failed"), None, "nothing of it begins any more");
+    }
+
+    #[test]
+    fn a_sidecar_is_about_to_begin_once_its_pod_has_a_node_and_nothing_holds_it_up() {
+        let about = |node: Option<&str>, state: Value| {
+            let sidecar = json!({"name": "metrics-logger-and-collector", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+            let pod = json!({
+                "metadata": {"name": "p", "annotations": {names::SIDECAR_ANNOTATION: inject::SIDECAR}},
+                "spec": {"nodeName": node, "containers": []}, "status": {"containerStatuses": [sidecar]},
+            });
+            is_about_to_report(&serde_json::from_value(pod).unwrap())
+        };
+        let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
+        assert!(about(Some("n"), waiting("ContainerCreating")));
+        assert!(!about(None, waiting("ContainerCreating")), "no node has it");
+        assert!(!about(Some("n"), waiting("ErrImagePull")));
+        assert!(!about(Some("n"), json!({"running": {}})), "it has begun");
     }
 
     fn reading(collector: &str, by_webhook: bool) -> Reading {

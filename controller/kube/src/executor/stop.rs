@@ -65,7 +65,8 @@ async fn hears_of_it(shared: &Shared, run: RunId) -> bool {
 fn is_ending(shared: &Shared, run: RunId, container: &str, since: Duration, grace: Duration) -> bool {
     let pods = shared.pods_of(run);
     if !pods.iter().any(|pod| pods::is_reporting(pod)) {
-        return false;
+        // The node says a while later that something runs.
+        return since < HEARING && pods.iter().any(|pod| pods::is_about_to_report(pod));
     }
     let runs = pods.iter().any(|pod| pods::is_running(pod, container));
     since < if runs { grace + HEARING } else { pods::KEEPING }
