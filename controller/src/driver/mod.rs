@@ -21,7 +21,6 @@ mod tests;
 mod wished;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::ready;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -220,14 +219,8 @@ struct Driver<'a> {
     costs: Costs,
 }
 
-/// What the executor says of the runs of an experiment.
-fn changes(world: &World, experiment: ExperimentId) -> BoxStream<'static, RunStatus> {
-    let ours = move |status: &RunStatus| ready(status.run.experiment == experiment);
-    world.executor.watch().filter(ours).boxed()
-}
-
 async fn lead(world: &World, lease: &Lease) -> Result<ExperimentStatus, DriverError> {
-    let changes = changes(world, lease.experiment);
+    let changes = world.executor.watch(lease.experiment);
     let (snapshot, asker) = load::load(world, lease).await?;
     let mut driver = Driver {
         world,
@@ -283,7 +276,7 @@ impl Driver<'_> {
             let begun = Instant::now();
             self.gather().await?;
             self.costs.add(For::Gathering, begun);
-            self.snapshot = self.planned(self.snapshot.clone(), &mut batch);
+            self.plan(&mut batch);
             let (written, deleted) = (self.commit(&batch).await?, batch.delete);
             if deleted {
                 return Ok(());
@@ -293,9 +286,11 @@ impl Driver<'_> {
             self.costs.add(For::Acting, begun);
             batch = Batch::default();
             let begun = Instant::now();
-            let answered = self.ask(&mut batch).await?;
-            let decided = answered.decided_at != self.snapshot.decided_at;
-            self.snapshot = answered;
+            let decided_at = self.snapshot.decided_at;
+            if let Some(answered) = self.ask(&mut batch).await? {
+                self.snapshot = answered;
+            }
+            let decided = self.snapshot.decided_at != decided_at;
             self.costs.add(For::Asking, begun);
             if !(written || decided) && batch == Batch::default() {
                 return Ok(());
@@ -303,20 +298,19 @@ impl Driver<'_> {
         }
     }
 
-    /// The snapshot after everything that is to be changed now, which goes into the batch.
-    fn planned(&self, mut snapshot: Snapshot, batch: &mut Batch) -> Snapshot {
+    /// Changes in the snapshot everything that is to be changed now, which goes into the batch.
+    fn plan(&mut self, batch: &mut Batch) {
         let now = self.world.clock.now();
         while !batch.delete {
-            let actions = plan(now, &snapshot);
+            let actions = plan(now, &self.snapshot);
             if actions.is_empty() {
                 break;
             }
             for action in actions {
                 debug!(?action, "planned");
-                snapshot.apply(now, action, batch);
+                self.snapshot.apply(now, action, batch);
             }
         }
-        snapshot
     }
 
     /// Writes a batch, if there is anything in it; returns whether there was.
@@ -360,7 +354,7 @@ impl Driver<'_> {
                         self.hear(status);
                         self.hear_all_at_hand();
                     } else {
-                        self.changes = changes(self.world, self.lease.experiment);
+                        self.changes = self.world.executor.watch(self.lease.experiment);
                         self.relist().await?;
                     }
                 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
+use std::future::ready;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -349,9 +350,12 @@ impl Executor for LocalExecutor {
         }
     }
 
-    fn watch(&self) -> BoxStream<'static, RunStatus> {
+    fn watch(&self, experiment: ExperimentId) -> BoxStream<'static, RunStatus> {
         let changes = BroadcastStream::new(self.shared.changes.subscribe());
-        changes.filter_map(|change| async move { change.ok() }).boxed()
+        let ours = move |change: Result<RunStatus, _>| {
+            ready(change.ok().filter(|status| status.run.experiment == experiment))
+        };
+        changes.filter_map(ours).boxed()
     }
 
     async fn check(&self, spec: &ExperimentSpec) -> Report {

@@ -53,8 +53,8 @@ pub trait Executor: Send + Sync {
     async fn forget(&self, run: &RunId) -> Result<(), ExecutorError>;
     /// What the run has printed, from a byte offset on; with `follow` until the run has ended.
     fn logs(&self, run: &RunId, from: u64, follow: bool) -> BoxStream<'static, Bytes>;
-    /// Changes from now on. May repeat or miss some; `list` is the truth.
-    fn watch(&self) -> BoxStream<'static, RunStatus>;
+    /// Changes of an experiment's runs from now on. May repeat or miss some; `list` is the truth.
+    fn watch(&self, experiment: ExperimentId) -> BoxStream<'static, RunStatus>;
     /// What is to be said of a spec before anything starts: what of it can never run here, each with its path, and
     /// what is done otherwise than it says.
     async fn check(&self, spec: &ExperimentSpec) -> Report;

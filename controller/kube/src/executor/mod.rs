@@ -18,6 +18,7 @@ mod tend;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ struct Shared {
     kinds: Kinds,
     warnings: Warnings,
     bells: Arc<Bells>,
-    changes: broadcast::Sender<RunStatus>,
+    changes: broadcast::Sender<Arc<RunStatus>>,
     runs: Mutex<BTreeMap<RunId, Entry>>,
     /// Runs whose end is in the store; their objects may be there for a while. A few bytes each.
     forgotten: Mutex<HashSet<RunId>>,
@@ -398,9 +399,14 @@ impl Executor for KubeExecutor {
         logs::of_run(&self.shared, *run, from, follow)
     }
 
-    fn watch(&self) -> BoxStream<'static, RunStatus> {
+    fn watch(&self, experiment: ExperimentId) -> BoxStream<'static, RunStatus> {
         let changes = BroadcastStream::new(self.shared.changes.subscribe());
-        changes.filter_map(|change| async move { change.ok() }).boxed()
+        // Many listen, and few of them to this one.
+        let ours = move |change: Result<Arc<RunStatus>, _>| {
+            let ours = change.ok().filter(|status| status.run.experiment == experiment);
+            ready(ours.map(Arc::unwrap_or_clone))
+        };
+        changes.filter_map(ours).boxed()
     }
 
     async fn check(&self, spec: &ExperimentSpec) -> Report {

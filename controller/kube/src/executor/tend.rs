@@ -328,6 +328,6 @@ impl Tender {
         }
         self.say.send_replace(phase.clone());
         // Nobody may be listening.
-        self.shared.changes.send(RunStatus { run: self.run, phase }).ok();
+        self.shared.changes.send(Arc::new(RunStatus { run: self.run, phase })).ok();
     }
 }

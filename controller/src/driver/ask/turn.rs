@@ -15,24 +15,33 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::fr
 
 impl Driver<'_> {
     /// Puts all open questions, oldest first, or, where there are none, asks what is to become of trials that run, if
-    /// anything was told since that was last asked; the snapshot with the answers, which go into the batch.
-    pub(in crate::driver) async fn ask(&mut self, batch: &mut Batch) -> Result<Snapshot, DriverError> {
-        let mut next = self.snapshot.clone();
+    /// anything was told since that was last asked; the snapshot with the answers, which go into the batch, unless there
+    /// was no question.
+    pub(in crate::driver) async fn ask(
+        &mut self,
+        batch: &mut Batch,
+    ) -> Result<Option<Snapshot>, DriverError> {
         if self.ask_again.is_some_and(|(at, _)| Instant::now() < at) {
-            return Ok(next);
+            return Ok(None);
         }
         if self.snapshot.is_to_be_decided() {
+            let mut next = self.snapshot.clone();
             let decided = self.asker.decide(&*self.world.store, &next).await;
             if let Some(decisions) = self.answered(decided, &mut next, batch)? {
                 next.decisions = decisions.unwrap_or(next.decisions);
                 next.decided_at = Some(next.status.last_seq);
             }
-            return Ok(next);
+            return Ok(Some(next));
         }
-        let asks = effects(&self.snapshot).into_iter().filter_map(|effect| match effect {
+        let ask = |effect| match effect {
             Effect::Ask(ask) => Some(ask),
             _ => None,
-        });
+        };
+        let mut asks = effects(&self.snapshot).into_iter().filter_map(ask).peekable();
+        if asks.peek().is_none() {
+            return Ok(None);
+        }
+        let mut next = self.snapshot.clone();
         for ask in asks {
             if !next.asks.contains(&ask) {
                 break;
@@ -43,7 +52,7 @@ impl Driver<'_> {
             let Some(answer) = self.answered(answer, &mut next, batch)? else { break };
             next.answer(self.world.clock.now(), ask, answer, batch);
         }
-        Ok(next)
+        Ok(Some(next))
     }
 
     /// An answer, if there is one. Else whoever may answer later is asked again after a while, and if nobody ever will the

@@ -337,7 +337,7 @@ impl Executor for FakeExecutor {
         futures::stream::empty().boxed()
     }
 
-    fn watch(&self) -> BoxStream<'static, RunStatus> {
+    fn watch(&self, _: ExperimentId) -> BoxStream<'static, RunStatus> {
         BroadcastStream::new(self.changes.subscribe()).filter_map(|change| async { change.ok() }).boxed()
     }
 

@@ -152,8 +152,8 @@ async fn runs_of_another_living_controller_are_left_to_it() {
 async fn changes_are_told_as_they_happen() {
     let world = World::new();
     let executor = world.executor();
-    let mut changes = executor.watch();
     let run = world.shell(1, "sleep 0.2");
+    let mut changes = executor.watch(run.id.experiment);
     executor.ensure(&run).await.unwrap();
     let mut told = Vec::new();
     while !matches!(told.last(), Some(RunPhase::Ended(_))) {
