@@ -46,6 +46,7 @@ fn study(rule: Algorithm) -> Study {
         seed: 1,
         max_trials: None,
         parallel: TRIALS as u32,
+        expense: None,
     }
 }
 

@@ -46,6 +46,10 @@ pub(crate) struct Past {
     ranked: Vec<usize>,
     n_measured: usize,
     begun: BTreeMap<TrialIdx, Suggestion>,
+    /// What trials have taken that have not ended, and those that have, in the order of their ends; where that is told, and
+    /// those outside of the space too.
+    taken: BTreeMap<TrialIdx, f64>,
+    pub(crate) spent: Vec<(TrialIdx, f64)>,
     /// How far trials have come that have not ended; without, only ends count.
     rungs: Option<Rungs>,
     /// Positions in `ended` of trials that have not ended, where the newest of each is kept.
@@ -84,7 +88,11 @@ impl Past {
                     replaced |= self.put(encoder, *trial, suggestion, cost, reached, false);
                 }
                 HistoryEvent::Paused { .. } | HistoryEvent::Resumed { .. } => {}
+                HistoryEvent::Spent { trial, amount } => {
+                    self.taken.insert(*trial, *amount);
+                }
                 HistoryEvent::Ended { trial, outcome } => {
+                    self.spent.extend(self.taken.remove(trial).map(|amount| (*trial, amount)));
                     let Some(suggestion) = self.begun.remove(trial) else { continue };
                     let (cost, whole) = (outcome.cost(), matches!(outcome, Outcome::Succeeded { .. }));
                     let failed = !cost.is_some_and(f64::is_finite);

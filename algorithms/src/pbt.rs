@@ -240,7 +240,8 @@ impl Sampler for Pbt {
                 }
                 HistoryEvent::Reported { .. }
                 | HistoryEvent::Paused { .. }
-                | HistoryEvent::Resumed { .. } => {}
+                | HistoryEvent::Resumed { .. }
+                | HistoryEvent::Spent { .. } => {}
             }
         }
     }

@@ -105,6 +105,7 @@ pub(crate) fn study(algorithm: &str, space: Space) -> Study {
         seed: 7,
         max_trials: Some(40),
         parallel: 3,
+        expense: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn study(space: Space) -> Study {
         seed: 1,
         max_trials: None,
         parallel: 1,
+        expense: None,
     }
 }
 

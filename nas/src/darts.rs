@@ -107,6 +107,7 @@ mod tests {
             seed: 1,
             max_trials: Some(1),
             parallel: 1,
+            expense: None,
         }
     }
 

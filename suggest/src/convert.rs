@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proto::cairn as wire;
 use study::{
     Algorithm, Assignment, Comparison, Condition, Constant, Constraint, Digest, Direction, Distribution,
-    Domain, HistoryEvent, LayerOperation, Network, Objective, Outcome, Parameter, Prefix, Prior, Requirement,
-    Rule, Space, SpaceError, Study, Suggestion, Trial, TrialIdx, Value,
+    Domain, Expense, HistoryEvent, LayerOperation, Network, Objective, Outcome, Parameter, Prefix, Prior,
+    Requirement, Rule, Space, SpaceError, Study, Suggestion, Trial, TrialIdx, Unit, Value,
 };
 use thiserror::Error;
 
@@ -64,6 +64,7 @@ pub fn study_from_proto(study: &wire::Study) -> Result<Study, ConvertError> {
         seed: study.seed,
         max_trials: (study.max_trials > 0).then_some(study.max_trials),
         parallel: study.parallel.max(1),
+        expense: study.expense.as_ref().and_then(expense_from_proto),
     })
 }
 
@@ -82,7 +83,29 @@ pub fn study_to_proto(study: &Study) -> wire::Study {
         max_trials: study.max_trials.unwrap_or(0),
         parallel: study.parallel,
         network: network.map(network_to_proto),
+        expense: study.expense.map(expense_to_proto),
     }
+}
+
+fn expense_from_proto(expense: &wire::Expense) -> Option<Expense> {
+    use wire::expense::Unit as U;
+    let unit = match expense.unit() {
+        U::Unspecified => return None,
+        U::Seconds => Unit::Seconds,
+        U::GpuSeconds => Unit::GpuSeconds,
+        U::Money => Unit::Money,
+    };
+    (expense.most > 0.0).then_some(Expense { unit, most: expense.most })
+}
+
+fn expense_to_proto(expense: Expense) -> wire::Expense {
+    use wire::expense::Unit as U;
+    let unit = match expense.unit {
+        Unit::Seconds => U::Seconds,
+        Unit::GpuSeconds => U::GpuSeconds,
+        Unit::Money => U::Money,
+    };
+    wire::Expense { unit: unit.into(), most: expense.most }
 }
 
 fn network_from_proto(network: &wire::Network) -> Result<Network, SpaceError> {
@@ -301,6 +324,13 @@ pub fn event_from_proto(event: &wire::HistoryEvent) -> Result<HistoryEvent, Conv
         }),
         Some(E::Paused(paused)) => Ok(HistoryEvent::Paused { trial: TrialIdx(paused.trial) }),
         Some(E::Resumed(resumed)) => Ok(HistoryEvent::Resumed { trial: TrialIdx(resumed.trial) }),
+        Some(E::Spent(spent)) if spent.amount >= 0.0 && spent.amount.is_finite() => {
+            Ok(HistoryEvent::Spent { trial: TrialIdx(spent.trial), amount: spent.amount })
+        }
+        Some(E::Spent(spent)) => {
+            let text = format!("trial {} cannot have taken {}; report 0 or more", spent.trial, spent.amount);
+            Err(ConvertError::one(text))
+        }
         Some(E::Ended(ended)) => {
             let costs = finite(&ended.costs)?;
             let outcome = match ended.outcome() {
@@ -327,6 +357,7 @@ pub fn event_to_proto(event: &HistoryEvent) -> wire::HistoryEvent {
         }
         HistoryEvent::Paused { trial } => E::Paused(wire::Paused { trial: trial.0 }),
         HistoryEvent::Resumed { trial } => E::Resumed(wire::Resumed { trial: trial.0 }),
+        HistoryEvent::Spent { trial, amount } => E::Spent(wire::Spent { trial: trial.0, amount: *amount }),
         HistoryEvent::Ended { trial, outcome } => {
             let (outcome, costs) = match outcome {
                 Outcome::Succeeded { costs } => (wire::ended::Outcome::Succeeded, costs.clone()),

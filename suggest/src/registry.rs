@@ -218,6 +218,7 @@ mod tests {
             seed: 1,
             max_trials: Some(10),
             parallel: 9,
+            expense: None,
         }
     }
 

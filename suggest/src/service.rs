@@ -248,6 +248,7 @@ mod tests {
             seed,
             max_trials: None,
             parallel: 1,
+            expense: None,
         })
     }
 

@@ -58,6 +58,7 @@ fn study(name: &str, parameters: Vec<Parameter>) -> Study {
         seed: 1,
         max_trials: None,
         parallel: 4,
+        expense: None,
     }
 }
 

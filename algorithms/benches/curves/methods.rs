@@ -95,5 +95,6 @@ pub(super) fn study(table: &Table, method: &Method, workers: u32, seed: u64) -> 
         seed,
         max_trials: None,
         parallel: workers,
+        expense: None,
     }
 }

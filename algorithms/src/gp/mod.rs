@@ -11,6 +11,7 @@ mod ascent;
 mod belief;
 mod candidates;
 mod ensemble;
+mod expense;
 mod feasibility;
 mod fit;
 mod kernel;
@@ -25,12 +26,13 @@ mod testing;
 mod warp;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use study::{Assignment, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx};
+use study::{Assignment, Expense, HistoryEvent, Space, Study, Suggestion, Trial, TrialIdx};
 
 use crate::encode::Encoder;
-use crate::past::{Past, Running, Tried, noted, one_by_one, suggestion};
+use crate::past::{Ended, Past, Running, Tried, noted, one_by_one, suggestion};
 use crate::prior;
 use crate::rng::Streams;
 use crate::rungs::Keep;
@@ -42,6 +44,7 @@ use acquisition::Acquisition;
 use belief::Belief;
 use candidates::Candidates;
 use ensemble::{Ensemble, Factor, View};
+use expense::{Fits, Thrift};
 use kernel::{Measure, Point, measures, point};
 use model::{Data, Model, Models};
 use search::{Axes, Search};
@@ -115,6 +118,8 @@ fn start_size(study: &Study) -> usize {
 pub struct Gp {
     settings: GpSettings,
     max_trials: Option<u64>,
+    /// What all trials may take together.
+    expense: Option<Expense>,
     encoder: Encoder,
     measures: Vec<Measure>,
     axes: Axes,
@@ -123,6 +128,7 @@ pub struct Gp {
     past: Past,
     tried: Tried,
     models: Models,
+    expenses: Fits,
     /// The model of as many ended trials; a cache and nothing else.
     fitted: RefCell<Option<(usize, Option<Model>)>>,
     /// Whether the search is over after as many ended trials; likewise.
@@ -143,6 +149,7 @@ impl Gp {
         Ok(Self {
             settings: GpSettings::read(study)?,
             max_trials: study.max_trials,
+            expense: study.expense,
             axes: Axes::new(&encoder, &measures),
             measures,
             start: Sequence::new(encoder.dims(), &streams, "gp/start"),
@@ -150,6 +157,7 @@ impl Gp {
             past,
             tried: Tried::everywhere(),
             models: Models::default(),
+            expenses: Fits::default(),
             fitted: RefCell::new(None),
             over: RefCell::new(None),
             encoder,
@@ -221,6 +229,8 @@ impl Gp {
         let mut factors: Vec<&dyn Factor> = Vec::new();
         factors.extend(feasibility.as_ref().map(|feasibility| feasibility as &dyn Factor));
         factors.extend(belief.as_ref().map(|belief| belief as &dyn Factor));
+        let thrift = self.thrift();
+        factors.extend(thrift.as_ref().map(|thrift| thrift as &dyn Factor));
         let promises = ensemble.promises(self.settings.acquisition, factors, self.view());
         let search = Search { encoder: &self.encoder, axes: &self.axes, landscape: &promises };
         let places = self.all_places().unwrap_or_else(|| candidates.all(slot, &mut rng));
@@ -242,7 +252,26 @@ impl Gp {
             suggestion.notes.insert("mean".into(), format!("{mean:.6e}"));
             suggestion.notes.insert("std".into(), format!("{std:.3e}"));
         }
-        Some(noted(suggestion, self.settings.acquisition.name()))
+        let name = self.settings.acquisition.name();
+        Some(match self.expense.filter(|_| thrift.is_some()) {
+            Some(expense) => noted(suggestion, &format!("{name} per {}", expense.unit.name())),
+            None => noted(suggestion, name),
+        })
+    }
+
+    /// What makes cheap points count for more, where trials may take only so much together. What a trial has taken it has
+    /// taken at the farthest that it came to.
+    fn thrift(&self) -> Option<Thrift> {
+        let (expense, spent) = (self.expense?, &self.past.spent);
+        let left = 1.0 - spent.iter().map(|(_, amount)| amount).sum::<f64>() / expense.most;
+        let farthest: BTreeMap<TrialIdx, &Ended> =
+            self.past.ended.iter().map(|ended| (ended.idx, ended)).collect();
+        let known = spent.iter().filter(|(_, amount)| *amount > 0.0).filter_map(|(idx, amount)| {
+            let ended = farthest.get(idx)?;
+            Some((self.point(&ended.suggestion.assignment, ended.reached.fidelity), *amount))
+        });
+        let (points, taken): (Vec<Point>, Vec<f64>) = known.unzip();
+        self.expenses.thrift(&self.measures, &points, &taken, left)
     }
 
     fn candidates(&self, ensemble: &Ensemble) -> Candidates<'_> {
@@ -382,6 +411,41 @@ mod tests {
         assert!(searched.iter().all(|(best, _)| *best < 1e-3), "{searched:?}");
         let failures: usize = searched.iter().map(|(_, failures)| failures).sum();
         assert!(failures < 60, "{searched:?}: by chance half of 160 would fail");
+    }
+
+    /// Half of the space costs twenty times as much, and the best point lies in the other: were it not heeded, half of the
+    /// trials would lie there.
+    #[test]
+    fn what_trials_take_steers_the_search_while_a_budget_bounds_it() {
+        let dear = |expense: Option<study::Expense>, seed: u64| {
+            let study = Study { seed, expense, ..testing::study("bayesianoptimization", testing::numeric()) };
+            let (mut gp, streams) = (Gp::new(&study).unwrap(), Streams::new(seed));
+            let (mut dear, mut whys) = (0, std::collections::BTreeSet::new());
+            for idx in (0..30).map(TrialIdx) {
+                let suggestion = gp.ask(idx..TrialIdx(idx.0 + 1), &[], &streams).remove(0);
+                let x = gp.encoder.encode(&suggestion.assignment);
+                whys.insert(suggestion.notes["why"].clone());
+                let is_dear = x[0] > 0.5;
+                dear += usize::from(is_dear && idx.0 >= 10);
+                let cost = x[1..].iter().map(|x| (x - 0.4).powi(2)).sum::<f64>();
+                let amount = if is_dear { 20.0 } else { 1.0 };
+                let mut told = vec![HistoryEvent::Started(Trial { idx, suggestion })];
+                told.extend(expense.map(|_| HistoryEvent::Spent { trial: idx, amount }));
+                let outcome = study::Outcome::Succeeded { costs: vec![cost] };
+                told.push(HistoryEvent::Ended { trial: idx, outcome });
+                gp.tell(&told);
+            }
+            (dear, whys)
+        };
+        let expense = study::Expense { unit: study::Unit::GpuSeconds, most: 1000.0 };
+        let (mut heeded, mut not) = (0, 0);
+        for seed in 0..5 {
+            let (dear_ones, whys) = dear(Some(expense), seed);
+            assert!(whys.contains("expected improvement per GPU second"), "{whys:?}");
+            heeded += dear_ones;
+            not += dear(None, seed).0;
+        }
+        assert!(2 * heeded < not, "{heeded} against {not} of 100 trials are dear");
     }
 
     #[test]

@@ -48,6 +48,7 @@ impl Told {
             HistoryEvent::Reported { trial, .. }
             | HistoryEvent::Paused { trial }
             | HistoryEvent::Resumed { trial }
+            | HistoryEvent::Spent { trial, .. }
             | HistoryEvent::Ended { trial, .. } => *trial,
         };
         let live = self.live.get_mut(&idx)?;

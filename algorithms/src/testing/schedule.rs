@@ -318,7 +318,7 @@ fn all_trials_end_once(run: &Run, whole: u64) {
             HistoryEvent::Started(trial) => _ = ends.insert(trial.idx, 0),
             HistoryEvent::Ended { trial, .. } => *ends.get_mut(trial).unwrap() += 1,
             HistoryEvent::Reported { step, .. } => assert!(*step <= whole),
-            HistoryEvent::Paused { .. } | HistoryEvent::Resumed { .. } => {}
+            HistoryEvent::Paused { .. } | HistoryEvent::Resumed { .. } | HistoryEvent::Spent { .. } => {}
         }
     }
     assert!(!ends.is_empty() && ends.values().all(|n| *n == 1), "{ends:?}");

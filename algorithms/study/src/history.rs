@@ -108,6 +108,13 @@ pub enum HistoryEvent {
         /// Which trial.
         trial: TrialIdx,
     },
+    /// What a trial has taken, such as seconds of GPUs; told just before its end, where all of them may take only so much.
+    Spent {
+        /// Which trial.
+        trial: TrialIdx,
+        /// How much, in the unit of [`crate::Expense`]; finite, at least 0.
+        amount: f64,
+    },
     /// A trial ended; it is never heard of again.
     Ended {
         /// Which trial.
@@ -161,6 +168,7 @@ impl History {
                 HistoryEvent::Resumed { trial } => {
                     self.paused.remove(trial);
                 }
+                HistoryEvent::Spent { .. } => {}
                 HistoryEvent::Ended { trial, outcome } => {
                     self.paused.remove(trial);
                     if let Some(trial) = self.running.remove(trial) {
@@ -241,6 +249,10 @@ fn feed(hash: &mut Sha256, event: &HistoryEvent) {
         }
         HistoryEvent::Paused { trial } => feed_tagged(hash, 4, trial.0),
         HistoryEvent::Resumed { trial } => feed_tagged(hash, 5, trial.0),
+        HistoryEvent::Spent { trial, amount } => {
+            feed_tagged(hash, 6, trial.0);
+            hash.update(amount.to_bits().to_le_bytes());
+        }
         HistoryEvent::Ended { trial, outcome } => {
             feed_tagged(hash, 3, trial.0);
             match outcome {

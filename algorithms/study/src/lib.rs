@@ -49,6 +49,41 @@ pub struct Study {
     pub max_trials: Option<u64>,
     /// How many trials run at once, at least 1.
     pub parallel: u32,
+    /// What all trials together may take; where that has no bound, what they take is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expense: Option<Expense>,
+}
+
+/// What trials may take together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expense {
+    /// Of what.
+    pub unit: Unit,
+    /// How much, positive.
+    pub most: f64,
+}
+
+/// What trials take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unit {
+    /// Seconds that they run.
+    Seconds,
+    /// Seconds times GPUs.
+    GpuSeconds,
+    /// Money, in the currency of the prices that were given.
+    Money,
+}
+
+impl Unit {
+    /// What one is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seconds => "second",
+            Self::GpuSeconds => "GPU second",
+            Self::Money => "unit of cost",
+        }
+    }
 }
 
 /// An algorithm by name, with its settings as the user wrote them.

@@ -214,11 +214,12 @@ impl Event {
             curve.iter().map(reported).collect::<Vec<_>>()
         };
         match self {
-            Self::TrialEnded { trial, outcome, curve, .. } => {
+            Self::TrialEnded { trial, attempt, outcome, curve, spent, .. } => {
                 let Some(trial) = telling.trial(trial) else { return told };
                 let idx = trial.idx;
                 told.extend((!telling.is_live()).then_some(HistoryEvent::Started(trial)));
                 told.extend(report(idx, curve));
+                told.extend(telling.spent(idx, *attempt, spent));
                 told.push(HistoryEvent::Ended { trial: idx, outcome: outcome.clone() });
             }
             _ if !telling.is_live() => {}

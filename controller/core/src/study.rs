@@ -5,10 +5,11 @@ mod nas;
 use std::collections::{BTreeMap, BTreeSet};
 
 use study::{
-    Algorithm, Condition, Constraint, Distribution, Domain, Objective, Parameter, Prior, Requirement, Space,
-    SpaceError, Study,
+    Algorithm, Condition, Constraint, Distribution, Domain, Expense, Objective, Parameter, Prior,
+    Requirement, Space, SpaceError, Study, Unit,
 };
 
+use crate::plan::Limits;
 use crate::report::{Problem, Report};
 use crate::spec::{AlgorithmSpec, ExperimentSpec, FeasibleSpace, ParameterSpec, PriorSpec, Setting};
 
@@ -71,7 +72,17 @@ fn study(spec: &ExperimentSpec, name: &str, seed: u64, space: Space) -> Study {
         seed,
         max_trials: spec.max_trial_count.and_then(|n| u64::try_from(n).ok()),
         parallel: spec.parallel_trial_count.and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
+        expense: expense(&Limits::of_spec(spec)),
     }
+}
+
+/// What all trials may take together, of what is bounded: money before GPUs before time.
+fn expense(limits: &Limits) -> Option<Expense> {
+    let of = |unit, most: Option<f64>| most.filter(|most| *most > 0.0).map(|most| Expense { unit, most });
+    let seconds = limits.max_duration.map(|max| max.as_secs_f64() * limits.parallel as f64);
+    of(Unit::Money, limits.max_cost)
+        .or(of(Unit::GpuSeconds, limits.max_gpu_seconds))
+        .or(of(Unit::Seconds, seconds))
 }
 
 /// Whether an error of the space is only there because parameters that could not be read were left out of it.

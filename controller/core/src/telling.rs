@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use study::{Space, Study, Trial, TrialIdx};
+use study::{HistoryEvent, Space, Study, Trial, TrialIdx, Unit};
 
-use crate::experiment::ExperimentRecord;
+use crate::experiment::{ExperimentRecord, Spent};
 use crate::trial::TrialRecord;
 
 /// One of the studies that an experiment has had.
@@ -45,6 +45,8 @@ pub struct Telling {
     /// Points of the trials that were made in other spaces: texts by parameter.
     others: BTreeMap<TrialIdx, Vec<(String, String)>>,
     live: bool,
+    /// Of what is told how much trials have taken.
+    unit: Option<Unit>,
 }
 
 impl Telling {
@@ -55,7 +57,21 @@ impl Telling {
             space: Some(version.study.space.clone()),
             others: others.map(|trial| (trial.idx, trial.assignments)).collect(),
             live: false,
+            unit: None,
         }
+    }
+
+    /// The same for somebody who heeds what trials take of this.
+    #[must_use]
+    pub fn heeding(mut self, unit: Option<Unit>) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// What a trial's end tells of what it has taken; nothing where that was more than one run.
+    pub(crate) fn spent(&self, trial: TrialIdx, attempt: u32, spent: &Spent) -> Option<HistoryEvent> {
+        let amount = spent.of(self.unit.filter(|_| attempt == 1)?);
+        amount.is_finite().then_some(HistoryEvent::Spent { trial, amount })
     }
 
     /// The same for somebody who judges trials while they run, if so.
@@ -85,6 +101,7 @@ impl Telling {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use study::Expense;
 
     use super::*;
     use crate::experiment::Earlier;
@@ -123,5 +140,32 @@ mod tests {
         );
         assert_eq!(*record.version(2, &current).study, study("2", 9));
         assert_eq!(*record.version(3, &current).study, current);
+    }
+
+    #[test]
+    fn what_trials_take_is_told_where_it_is_bounded_and_was_one_run() {
+        let of = |budget: &str, price: f64| {
+            let mut spec = json!({
+                "parameters": [{"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}],
+                "objective": {"type": "minimize", "objectiveMetricName": "loss"},
+                "parallelTrialCount": 4, "maxDuration": "1h", "pricePerSlotHour": price,
+            });
+            if !budget.is_empty() {
+                spec[budget] = json!(2.0);
+            }
+            let study = crate::study::of_spec(&serde_json::from_value(spec).unwrap(), "s", 1).0.unwrap();
+            study.expense.unwrap()
+        };
+        assert_eq!(of("", 0.0), Expense { unit: Unit::Seconds, most: 4.0 * 3600.0 });
+        assert_eq!(of("maxGpuHours", 0.0), Expense { unit: Unit::GpuSeconds, most: 2.0 * 3600.0 });
+        assert_eq!(of("maxCost", 3.0), Expense { unit: Unit::Money, most: 2.0 });
+
+        let spent = Spent { run_seconds: 30.0, gpu_seconds: 60.0, cost: 0.5 };
+        let told = |unit, attempt| Telling::default().heeding(unit).spent(TrialIdx(3), attempt, &spent);
+        let amount = |amount| Some(HistoryEvent::Spent { trial: TrialIdx(3), amount });
+        assert_eq!(told(Some(Unit::GpuSeconds), 1), amount(60.0));
+        assert_eq!(told(Some(Unit::Seconds), 1), amount(30.0));
+        assert_eq!(told(None, 1), None, "nobody asks");
+        assert_eq!(told(Some(Unit::Seconds), 2), None, "what the first run took is not among it");
     }
 }

@@ -14,9 +14,10 @@ pub(crate) async fn telling(
     version: Version<'_>,
 ) -> Result<Telling, StoreError> {
     let live = suggest::registry::watch(version.study).is_some();
+    let unit = version.study.expense.map(|expense| expense.unit);
     if version.from == TrialIdx(0) {
-        return Ok(Telling::default().live(live));
+        return Ok(Telling::default().live(live).heeding(unit));
     }
     let query = TrialQuery { limit: version.from.0, ..TrialQuery::default() };
-    Ok(Telling::new(version, store.trials(record.id, &query).await?.items).live(live))
+    Ok(Telling::new(version, store.trials(record.id, &query).await?.items).live(live).heeding(unit))
 }

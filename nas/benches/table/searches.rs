@@ -36,6 +36,7 @@ fn study(space: Space, settings: &[(&str, &str)], seed: u64) -> Study {
         seed,
         max_trials: None,
         parallel: 1,
+        expense: None,
     }
 }
 

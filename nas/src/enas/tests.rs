@@ -23,6 +23,7 @@ fn study(network: Network, seed: u64, settings: &[(&str, &str)]) -> Study {
         seed,
         max_trials: None,
         parallel: 1,
+        expense: None,
     }
 }
 

@@ -55,9 +55,10 @@ impl Record {
                 }
                 None
             }
-            HistoryEvent::Reported { .. } | HistoryEvent::Paused { .. } | HistoryEvent::Resumed { .. } => {
-                None
-            }
+            HistoryEvent::Reported { .. }
+            | HistoryEvent::Paused { .. }
+            | HistoryEvent::Resumed { .. }
+            | HistoryEvent::Spent { .. } => None,
             HistoryEvent::Ended { trial, outcome } => {
                 let point = self.open.remove(trial)?;
                 let cost = outcome.cost().filter(|cost| cost.is_finite());

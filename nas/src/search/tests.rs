@@ -30,6 +30,7 @@ fn study(cells: &CellSpace, seed: u64, settings: &[(&str, &str)]) -> Study {
         seed,
         max_trials: None,
         parallel: 4,
+        expense: None,
     }
 }
 

@@ -26,6 +26,63 @@ pub struct Study {
     /// number of its operation and 1 or 0 for each layer before it.
     #[prost(message, optional, tag = "10")]
     pub network: ::core::option::Option<Network>,
+    /// What all trials together may take; unset: what they take is not told.
+    #[prost(message, optional, tag = "11")]
+    pub expense: ::core::option::Option<Expense>,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Expense {
+    #[prost(enumeration = "expense::Unit", tag = "1")]
+    pub unit: i32,
+    /// Positive.
+    #[prost(double, tag = "2")]
+    pub most: f64,
+}
+/// Nested message and enum types in `Expense`.
+pub mod expense {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Unit {
+        Unspecified = 0,
+        /// Seconds that trials run.
+        Seconds = 1,
+        GpuSeconds = 2,
+        Money = 3,
+    }
+    impl Unit {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNIT_UNSPECIFIED",
+                Self::Seconds => "UNIT_SECONDS",
+                Self::GpuSeconds => "UNIT_GPU_SECONDS",
+                Self::Money => "UNIT_MONEY",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNIT_UNSPECIFIED" => Some(Self::Unspecified),
+                "UNIT_SECONDS" => Some(Self::Seconds),
+                "UNIT_GPU_SECONDS" => Some(Self::GpuSeconds),
+                "UNIT_MONEY" => Some(Self::Money),
+                _ => None,
+            }
+        }
+    }
 }
 /// A chain of layers, each of which is one operation and may read from any layer before it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -224,7 +281,7 @@ pub struct Trial {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct HistoryEvent {
-    #[prost(oneof = "history_event::Event", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "history_event::Event", tags = "1, 2, 3, 4, 5, 6")]
     pub event: ::core::option::Option<history_event::Event>,
 }
 /// Nested message and enum types in `HistoryEvent`.
@@ -241,7 +298,18 @@ pub mod history_event {
         Paused(super::Paused),
         #[prost(message, tag = "5")]
         Resumed(super::Resumed),
+        #[prost(message, tag = "6")]
+        Spent(super::Spent),
     }
+}
+/// What the trial has taken; just before its end.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Spent {
+    #[prost(uint64, tag = "1")]
+    pub trial: u64,
+    /// In the unit of the study's Expense, at least 0.
+    #[prost(double, tag = "2")]
+    pub amount: f64,
 }
 /// The trial waits: its run is gone, its checkpoint is sealed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -33,6 +33,7 @@ pub(super) fn study_from_proto(experiment: &wire::Experiment) -> Result<Study, V
         seed: random_state.map_or_else(|| seed(experiment), |number| number as u64),
         max_trials: u64::try_from(spec.max_trial_count).ok().filter(|n| *n > 0),
         parallel: u32::try_from(spec.parallel_trial_count).unwrap_or(0).max(1),
+        expense: None,
     })
 }
 

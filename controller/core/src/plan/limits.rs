@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use study::Direction;
+use study::{Direction, Unit};
 
 use super::snapshot::{RunView, Snapshot};
 use crate::duration;
@@ -174,6 +174,15 @@ impl Limits {
 }
 
 impl Spent {
+    /// How much of what is bounded.
+    pub fn of(&self, unit: Unit) -> f64 {
+        match unit {
+            Unit::Seconds => self.run_seconds,
+            Unit::GpuSeconds => self.gpu_seconds,
+            Unit::Money => self.cost,
+        }
+    }
+
     /// Both together.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -204,7 +204,7 @@ impl Shared {
         if runs.contains_key(&run) || lock(&self.forgotten).contains(&run) {
             return;
         }
-        let Some(reading) = Reading::read(&*object) else {
+        let Some(reading) = Reading::read(&object) else {
             warn!(%run, object = object.name_any(), "an object has lost its annotation and cannot be read");
             return;
         };

@@ -235,16 +235,23 @@ mod tests {
             let status = json!({"phase": phase, "containerStatuses": [program, sidecar]});
             let mut pod = Pod::clone(&pod(&status));
             pod.metadata.labels = Some([("role".to_owned(), "master".to_owned())].into());
-            pod.metadata.annotations = Some([(names::SIDECAR_ANNOTATION.into(), inject::SIDECAR.into())].into());
+            pod.metadata.annotations =
+                Some([(names::SIDECAR_ANNOTATION.into(), inject::SIDECAR.into())].into());
             unheard(&[Arc::new(pod)], &reading("StdOut", false))
         };
-        let reason = |reason: &str| json!({"waiting": {"reason": reason, "message": "secret \"keys\" not found"}});
+        let reason =
+            |reason: &str| json!({"waiting": {"reason": reason, "message": "secret \"keys\" not found"}});
         let told = beside(reason("CreateContainerConfigError"), "Running").unwrap();
-        let wanted = "container `metrics-logger-and-collector`: CreateContainerConfigError: secret \"keys\" not found";
+        let wanted =
+            "container `metrics-logger-and-collector`: CreateContainerConfigError: secret \"keys\" not found";
         assert_eq!(told, wanted);
         assert_eq!(beside(reason("ContainerCreating"), "Running"), None, "it is on its way");
         assert_eq!(beside(json!({"running": {}}), "Running"), None);
-        assert_eq!(beside(reason("CreateContainerConfigError"), "Failed"), None, "nothing of it begins any more");
+        assert_eq!(
+            beside(reason("CreateContainerConfigError"), "Failed"),
+            None,
+            "nothing of it begins any more"
+        );
     }
 
     #[test]

@@ -32,7 +32,7 @@ COMPARISON_LESS: Comparison
 COMPARISON_GREATER: Comparison
 
 class Study(_message.Message):
-    __slots__ = ("name", "parameters", "constraints", "objectives", "algorithm", "early_stopping", "seed", "max_trials", "parallel", "network")
+    __slots__ = ("name", "parameters", "constraints", "objectives", "algorithm", "early_stopping", "seed", "max_trials", "parallel", "network", "expense")
     NAME_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class Study(_message.Message):
     MAX_TRIALS_FIELD_NUMBER: _ClassVar[int]
     PARALLEL_FIELD_NUMBER: _ClassVar[int]
     NETWORK_FIELD_NUMBER: _ClassVar[int]
+    EXPENSE_FIELD_NUMBER: _ClassVar[int]
     name: str
     parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
     constraints: _containers.RepeatedScalarFieldContainer[str]
@@ -53,7 +54,26 @@ class Study(_message.Message):
     max_trials: int
     parallel: int
     network: Network
-    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., algorithm: _Optional[_Union[Algorithm, _Mapping]] = ..., early_stopping: _Optional[_Union[Algorithm, _Mapping]] = ..., seed: _Optional[int] = ..., max_trials: _Optional[int] = ..., parallel: _Optional[int] = ..., network: _Optional[_Union[Network, _Mapping]] = ...) -> None: ...
+    expense: Expense
+    def __init__(self, name: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., constraints: _Optional[_Iterable[str]] = ..., objectives: _Optional[_Iterable[_Union[Objective, _Mapping]]] = ..., algorithm: _Optional[_Union[Algorithm, _Mapping]] = ..., early_stopping: _Optional[_Union[Algorithm, _Mapping]] = ..., seed: _Optional[int] = ..., max_trials: _Optional[int] = ..., parallel: _Optional[int] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., expense: _Optional[_Union[Expense, _Mapping]] = ...) -> None: ...
+
+class Expense(_message.Message):
+    __slots__ = ("unit", "most")
+    class Unit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNIT_UNSPECIFIED: _ClassVar[Expense.Unit]
+        UNIT_SECONDS: _ClassVar[Expense.Unit]
+        UNIT_GPU_SECONDS: _ClassVar[Expense.Unit]
+        UNIT_MONEY: _ClassVar[Expense.Unit]
+    UNIT_UNSPECIFIED: Expense.Unit
+    UNIT_SECONDS: Expense.Unit
+    UNIT_GPU_SECONDS: Expense.Unit
+    UNIT_MONEY: Expense.Unit
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    unit: Expense.Unit
+    most: float
+    def __init__(self, unit: _Optional[_Union[Expense.Unit, str]] = ..., most: _Optional[float] = ...) -> None: ...
 
 class Network(_message.Message):
     __slots__ = ("layers", "input_sizes", "output_sizes", "operations")
@@ -237,18 +257,28 @@ class Trial(_message.Message):
     def __init__(self, idx: _Optional[int] = ..., suggestion: _Optional[_Union[Suggestion, _Mapping]] = ...) -> None: ...
 
 class HistoryEvent(_message.Message):
-    __slots__ = ("started", "reported", "ended", "paused", "resumed")
+    __slots__ = ("started", "reported", "ended", "paused", "resumed", "spent")
     STARTED_FIELD_NUMBER: _ClassVar[int]
     REPORTED_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
     started: Trial
     reported: Reported
     ended: Ended
     paused: Paused
     resumed: Resumed
-    def __init__(self, started: _Optional[_Union[Trial, _Mapping]] = ..., reported: _Optional[_Union[Reported, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., paused: _Optional[_Union[Paused, _Mapping]] = ..., resumed: _Optional[_Union[Resumed, _Mapping]] = ...) -> None: ...
+    spent: Spent
+    def __init__(self, started: _Optional[_Union[Trial, _Mapping]] = ..., reported: _Optional[_Union[Reported, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., paused: _Optional[_Union[Paused, _Mapping]] = ..., resumed: _Optional[_Union[Resumed, _Mapping]] = ..., spent: _Optional[_Union[Spent, _Mapping]] = ...) -> None: ...
+
+class Spent(_message.Message):
+    __slots__ = ("trial", "amount")
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    trial: int
+    amount: float
+    def __init__(self, trial: _Optional[int] = ..., amount: _Optional[float] = ...) -> None: ...
 
 class Paused(_message.Message):
     __slots__ = ("trial",)
