@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Body, Frame};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -97,11 +97,12 @@ where
         };
         Some((Err(error), None))
     })
+    // Who reads a body asks once more after its end.
+    .fuse()
 }
 
 #[cfg(test)]
 mod tests {
-    use futures::StreamExt as _;
     use futures::channel::mpsc;
 
     use super::*;
@@ -114,6 +115,8 @@ mod tests {
         assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "half");
         let error = frames.next().await.unwrap().unwrap_err();
         assert_eq!(error.kind(), HttpErrorKind::Timeout);
-        assert!(frames.next().await.is_none());
+        for _ in 0..2 {
+            assert!(frames.next().await.is_none());
+        }
     }
 }

@@ -201,7 +201,7 @@ fn who_waits_frees_its_pod_and_the_best_go_on_from_their_checkpoints() {
 fn the_children_of_a_population_find_the_checkpoints_of_their_parents() {
     let Some(watched) = Watched::begin("artifacts-pbt", 7712) else { return };
     let server = watched.serve_with(&["--artifacts", "cairn://"]);
-    let script = "cd /opt/katib/data; echo loss=$(cat x || echo 9); echo $X > x";
+    let script = "(cd /opt/katib/data; echo loss=$(cat x || echo 9); echo $X > x)";
     let mut story = experiment("pbt", 12, &stdout(), script);
     restrict(&mut story);
     story["spec"]["parallelTrialCount"] = json!(3);
