@@ -149,10 +149,9 @@ const DARTS: &[Setting] = &[
 
 /// The architectures that a study's points are.
 fn architectures(study: &Study) -> Result<Arc<dyn Architectures>, SettingsError> {
-    nas::architectures_of(&study.space).ok_or_else(|| SettingsError::Unsuited {
+    nas::architectures_of(&study.space).map_err(|problem| SettingsError::Unsuited {
         algorithm: study.algorithm.name.clone(),
-        problem: "it chooses among finitely many architectures, and a parameter has a continuum of values"
-            .into(),
+        problem: problem.to_string(),
     })
 }
 
