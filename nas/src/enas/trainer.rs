@@ -7,7 +7,7 @@ use study::TrialIdx;
 
 use super::EnasSettings;
 use super::adam::Adam;
-use super::policy::Policy;
+use super::policy::{Layout, Policy};
 use super::state::{Reader, Writer};
 use super::trace::Loss;
 
@@ -48,6 +48,11 @@ impl Trainer {
         let policy = Policy::new(settings, n_layers, n_operations, &mut rng);
         let adam = Adam::new(policy.weights.len());
         Self { settings: *settings, policy, adam, samples: std::collections::VecDeque::new(), baseline: None }
+    }
+
+    /// How many weights a controller of these sizes has.
+    pub(super) fn n_weights(settings: &EnasSettings, n_operations: usize) -> usize {
+        Layout::new(settings.hidden, n_operations).len()
     }
 
     /// All that has been learnt.
