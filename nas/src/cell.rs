@@ -387,7 +387,8 @@ mod tests {
             joined(3, 0, Operation::MaxPool(3)),
             joined(3, 1, Operation::Skip),
         ];
-        let others = (4..32).flat_map(|to| [joined(to, to - 1, Operation::Skip), joined(to, to - 2, Operation::SepConv(5))]);
+        let others = (4..32)
+            .flat_map(|to| [joined(to, to - 1, Operation::Skip), joined(to, to - 2, Operation::SepConv(5))]);
         Cell::new(2, 30, Output::Concat, first.into_iter().chain(others).collect())
     }
 

@@ -170,7 +170,9 @@ mod tests {
         let space = wide(all);
         let middle = Assignment(vec![Some(Value::Int(0))]);
         let values: Vec<Value> = steps(&space, &middle).iter().map(|step| step.value).collect();
-        assert!(values.len() <= 128 && values.contains(&Value::Int(-1)) && values.contains(&Value::Int(1 << 40)));
+        assert!(
+            values.len() <= 128 && values.contains(&Value::Int(-1)) && values.contains(&Value::Int(1 << 40))
+        );
         let space = wide(Domain::Float { min: 0.0, max: 1e6, step: Some(0.5), distribution });
         let low = Assignment(vec![Some(Value::Float(0.0))]);
         let near = steps(&space, &low);
@@ -182,7 +184,12 @@ mod tests {
     /// The value that is changed is found without walking to it.
     #[test]
     fn a_mutation_of_a_wide_parameter_is_drawn_at_once() {
-        let domain = Domain::Int { min: -4_000_000_000_000, max: 4_000_000_000_000, step: 1, distribution: Distribution::Uniform };
+        let domain = Domain::Int {
+            min: -4_000_000_000_000,
+            max: 4_000_000_000_000,
+            step: 1,
+            distribution: Distribution::Uniform,
+        };
         let space = wide(domain);
         let mut rng = Streams::new(3).stream("test", TrialIdx(0));
         let mut point = random(&space, &mut rng);

@@ -75,7 +75,7 @@ impl Search for SearchService {
         let running: Result<Vec<_>, _> = request.running.iter().map(convert::trial_from_proto).collect();
         let running = running.map_err(|error| invalid(&error))?;
         let want_state = request.want_state;
-        let slots = TrialIdx(request.first_idx)..TrialIdx(request.first_idx + u64::from(request.n));
+        let slots = TrialIdx(request.first_idx)..TrialIdx(request.first_idx.saturating_add(request.n.into()));
         let answer = move |session: &Session| {
             let suggestions = session.engine.sampler.ask(slots, &running, &session.streams);
             let rules =

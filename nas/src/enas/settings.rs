@@ -65,8 +65,7 @@ impl EnasSettings {
         let learning_rate = share("controller_learning_rate", 5e-5)?;
         let skip_target = share("controller_skip_target", 0.4)?;
         let steps = "a whole number from 1 to 10000";
-        let train_steps =
-            reader.get("controller_train_steps", 50, steps, |n| (1..=10_000).contains(n))?;
+        let train_steps = reader.get("controller_train_steps", 50, steps, |n| (1..=10_000).contains(n))?;
         // There is nothing to be logged into: what the controller does is in the notes of its trials.
         reader.optional("controller_log_every_steps", whole, |n: &usize| *n >= 1)?;
         reader.finish()?;

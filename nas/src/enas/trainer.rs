@@ -15,6 +15,8 @@ use super::trace::Loss;
 const MAX_SAMPLES: usize = 500;
 /// Bounds of the weight of an architecture by how much likelier it has become.
 const WEIGHTS: (f64, f64) = (0.1, 2.0);
+/// Rewards count as at most so large: squares of larger ones overflow.
+const MAX_REWARD: f64 = 1e100;
 /// Targets of skipping stay so far from 0 and 1.
 const MARGIN: f64 = 1e-6;
 
@@ -98,6 +100,7 @@ impl Trainer {
         drawn_with: Option<f64>,
         rng: &mut ChaCha8Rng,
     ) {
+        let reward = reward.clamp(-MAX_REWARD, MAX_REWARD);
         let drawn_with = drawn_with.unwrap_or_else(|| self.policy.log_probability(&numbers));
         self.samples.push_back(Sample { numbers, reward, drawn_with });
         if self.samples.len() > MAX_SAMPLES {

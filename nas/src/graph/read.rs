@@ -178,7 +178,10 @@ mod tests {
                 .to_text()
                 .contains("  3 convolution  num_filter 8\n   ├─ 1 convolution\n   └─ 2 reduction\n")
         );
-        assert_eq!(read(&texts(&[("architecture", "[[1]]"), ("nn_config", "{}")]), &[]), Err(GraphError::Unknown));
+        assert_eq!(
+            read(&texts(&[("architecture", "[[1]]"), ("nn_config", "{}")]), &[]),
+            Err(GraphError::Unknown)
+        );
     }
 
     #[test]
@@ -215,27 +218,36 @@ mod tests {
         let many = format!("|{}", "none~0|".repeat(MAX_EDGES + 1));
         assert!(refused(&[("cell", &many)], &[]).contains("32769 edges"));
         let nodes = vec!["[('a',0)]"; 300].join(",");
-        let genotype =
-            format!("Genotype(normal=[{nodes}],normal_concat=range(2,3),reduce=[{nodes}],reduce_concat=range(2,3))");
+        let genotype = format!(
+            "Genotype(normal=[{nodes}],normal_concat=range(2,3),reduce=[{nodes}],reduce_concat=range(2,3))"
+        );
         assert!(refused(&[], &[&genotype]).starts_with("it has 300 nodes"));
         let layers = (0..300).map(|i| format!("[0{}]", ", 0".repeat(i))).collect::<Vec<_>>().join(", ");
         let chain = format!("[{layers}]");
         let config = "{'embedding': {'0': {'opt_type': 'a', 'opt_params': {}}}}";
-        assert!(refused(&[("architecture", &chain), ("nn_config", config)], &[]).starts_with("it has 300 nodes"));
+        assert!(
+            refused(&[("architecture", &chain), ("nn_config", config)], &[]).starts_with("it has 300 nodes")
+        );
     }
 
     /// Forms that look right at first.
     #[test]
     fn broken_texts_are_no_architecture() {
         let config = "{'embedding': {'0': {'opt_type': 'a', 'opt_params': {}}}}";
-        for architecture in ["", "[", "[]", "[[]]", "[0]", "[[0], [0]]", "[[-1]]", "[[1]]", "[[0], [0, 'x']]", "{}", "NaN"] {
+        for architecture in
+            ["", "[", "[]", "[[]]", "[0]", "[[0], [0]]", "[[-1]]", "[[1]]", "[[0], [0, 'x']]", "{}", "NaN"]
+        {
             let parameters = texts(&[("architecture", architecture), ("nn_config", config)]);
             assert_eq!(read(&parameters, &[]), Err(GraphError::Unknown), "{architecture}");
         }
-        for text in ["||", "|none~1|", "|none~-1|", "|none|", "+", "|none~0|+", "Genotype(normal=[],reduce=[])"] {
+        for text in
+            ["||", "|none~1|", "|none~-1|", "|none|", "+", "|none~0|+", "Genotype(normal=[],reduce=[])"]
+        {
             assert_eq!(read(&texts(&[("cell", text)]), &[text]), Err(GraphError::Unknown), "{text}");
         }
-        for name in ["edge_1_0", "edge_1_1", "edge__1", "edge_0_", "edge_0_99999999999999999999999", "edge_-1_2"] {
+        for name in
+            ["edge_1_0", "edge_1_1", "edge__1", "edge_0_", "edge_0_99999999999999999999999", "edge_-1_2"]
+        {
             assert_eq!(read(&texts(&[(name, "none")]), &[]), Err(GraphError::Unknown), "{name}");
         }
     }

@@ -38,7 +38,8 @@ impl OperationWeights {
     fn of_epoch(text: &str) -> Option<Self> {
         // Most texts are no objects, which is soon seen.
         let text = text.trim_start().strip_prefix('{').and(Some(text))?;
-        let read: Value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&numbers_only(text))).ok()?;
+        let read: Value =
+            serde_json::from_str(text).or_else(|_| serde_json::from_str(&numbers_only(text))).ok()?;
         let operations: Vec<String> = serde_json::from_value(read["operations"].clone()).ok()?;
         let edge = |(name, weights): (&String, &Value)| {
             let weights: Vec<Option<f64>> = serde_json::from_value(weights.clone()).ok()?;
@@ -169,7 +170,10 @@ pub(super) mod tests {
         // Nothing is left to be drawn.
         let none = read(&["Infinity", "NaN"]);
         assert_eq!(none.to_text(), "operation weights, 0 epochs, 2 left out: a weight is no finite number\n");
-        assert!(super::super::Graph::to_svg(&[], Some(&none)).contains(">operation weights, 0 epochs, 2 left out"));
+        assert!(
+            super::super::Graph::to_svg(&[], Some(&none))
+                .contains(">operation weights, 0 epochs, 2 left out")
+        );
         assert_eq!(OperationWeights::read([epoch("1e999").as_str()]), None, "no JSON at all");
     }
 

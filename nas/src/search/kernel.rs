@@ -173,7 +173,8 @@ impl Model {
         let squares = costs.iter().map(|cost| (cost / unit - mean / unit) * (cost / unit - mean / unit));
         let variance = squares.sum::<f64>() / n;
         let deviation = if variance > 0.0 { variance.sqrt() * unit } else { 1.0 };
-        let scaled = costs.iter().map(|cost| ((cost / unit - mean / unit) / (deviation / unit)).clamp(-FAR, FAR));
+        let scaled =
+            costs.iter().map(|cost| ((cost / unit - mean / unit) / (deviation / unit)).clamp(-FAR, FAR));
         (scaled.collect(), mean, deviation)
     }
 

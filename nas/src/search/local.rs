@@ -76,9 +76,9 @@ impl Sampler for LocalSearch {
             let mut steps = self.steps.clone();
             steps.shuffle(&mut rng);
             let centre = self.centre.as_ref().map(|(centre, _)| centre);
-            let mut near = centre.into_iter().flat_map(|centre| {
-                steps.iter().map(move |step| self.neighbour(centre, *step))
-            });
+            let mut near = centre
+                .into_iter()
+                .flat_map(|centre| steps.iter().map(move |step| self.neighbour(centre, *step)));
             match near.find(|point| begun.is_new(point)) {
                 Some(point) => Some((point, "neighbour of the best of this search")),
                 None => Some((begun.random(&mut rng)?, "a new search")),
