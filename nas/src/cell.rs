@@ -182,7 +182,7 @@ impl Cell {
 
     /// The sequences of operations along which the input reaches the output, nothing left out but zeros: the path encoding
     /// of White et al. 2021, arXiv:1910.11858, as a set. Each begins with the number of its input. To each node the 512
-    /// shortest are followed: their number may double with every node, and the longest say the least (section 3.2 there).
+    /// shortest are followed: their number may double with every node, and the longest are the rarest (truncated as there).
     pub fn paths(&self) -> BTreeSet<String> {
         let mut reaching: Vec<BTreeSet<(usize, String)>> =
             (0..self.n_inputs).map(|i| BTreeSet::from([(0, i.to_string())])).collect();
