@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use study::{Assignment, Domain, Space};
+use thiserror::Error;
 
-use crate::cells::CellSpace;
+use crate::cells::{CellSpace, TooManyNodes};
 use crate::chain::Chains;
 use crate::moves;
 
@@ -25,16 +26,29 @@ pub trait Architectures: Send + Sync {
     fn distance(&self, a: &Assignment, b: &Assignment) -> usize;
 }
 
+/// Why the points of a space are no architectures.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NoArchitectures {
+    /// There are infinitely many.
+    #[error("it chooses among finitely many architectures, and a parameter has a continuum of values")]
+    Continuum,
+    /// They would be cells that are too large.
+    #[error(transparent)]
+    Cells(#[from] TooManyNodes),
+}
+
 /// The architectures that the points of a space are: chains, cells where its parameters are called as theirs, else choices.
-/// `None` if one of its parameters has a continuum of values.
-pub fn architectures_of(space: &Space) -> Option<Arc<dyn Architectures>> {
+///
+/// # Errors
+/// If one of its parameters has a continuum of values, or is called as one of a cell that is too large.
+pub fn architectures_of(space: &Space) -> Result<Arc<dyn Architectures>, NoArchitectures> {
     if let Some(chains) = Chains::new(space) {
-        return Some(Arc::new(chains));
+        return Ok(Arc::new(chains));
     }
-    if let Some(cells) = CellSpace::of(space) {
-        return Some(Arc::new(cells));
+    if let Some(cells) = CellSpace::of(space)? {
+        return Ok(Arc::new(cells));
     }
-    Some(Arc::new(Choices::new(space.clone())?))
+    Ok(Arc::new(Choices::new(space.clone()).ok_or(NoArchitectures::Continuum)?))
 }
 
 /// Hierarchical choices of names, free in form: some exist only under some values of others, as the conditions of a space
@@ -115,7 +129,7 @@ impl Architectures for Choices {
 }
 
 /// The adjacency encoding: for each value of each parameter whether the architecture has it, in the order of the space
-/// (White et al. 2020, arXiv:2007.04965, section 3).
+/// (White et al. 2020, arXiv:2007.04965, section 3). For spaces of few values: it is as long as they are many.
 pub fn adjacency_encoding(space: &Space, architecture: &Assignment) -> Vec<bool> {
     let one_hot = |(i, domain): (usize, &Domain)| {
         let value = architecture.get(i);
@@ -179,7 +193,9 @@ mod tests {
         let encoded = adjacency_encoding(choices.space(), &conv);
         assert_eq!(encoded, [true, false, false, true, false, false, false]);
         // One change each: another kernel, or another block with the first of what comes with it.
-        let near = moves::neighbours(choices.space(), &conv);
+        let steps = moves::steps(choices.space(), &conv);
+        let near: Vec<_> =
+            steps.into_iter().map(|step| moves::stepped(choices.space(), &conv, step)).collect();
         assert_eq!(near, [at(1, None, Some(0)), at(0, Some(0), None)]);
     }
 }

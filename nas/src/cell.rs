@@ -36,8 +36,12 @@ pub struct Cell {
     edges: Vec<Edge>,
 }
 
-/// Most nodes that [`Cell::canonical`] tries in all orders: 7! = 5,040.
+/// Most nodes of which [`Cell::edit_distance`] tries all orders: 7! = 5,040.
 const MAX_NODES: usize = 7;
+/// Most orders of nodes that look alike which [`Cell::canonical`] tries.
+const MAX_ORDERS: usize = 720;
+/// Most paths to a node that [`Cell::paths`] follows; the cells of published spaces have at most 30.
+const MAX_PATHS: usize = 512;
 
 /// When two cells of NAS-Bench-201 count as one, by what is computed along their edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,47 +87,66 @@ impl Cell {
         &self.edges
     }
 
-    /// The first of all cells that are this one with its nodes in another order: isomorphic cells have the same.
+    /// One of all cells that are this one with its nodes in another order: isomorphic cells have the same.
     ///
-    /// Tries all orders, so it is for the small cells of published spaces: cells with more than 7 nodes are returned as they
-    /// are.
+    /// Nodes are told apart by what is around them; of those that this leaves alike all orders are tried, as long as they are
+    /// no more than 720. Of a cell with more of them the first so many count, and isomorphic ones may be told apart.
     #[must_use]
     pub fn canonical(&self) -> Self {
-        self.orders().into_iter().map(|order| self.relabelled(&order)).min().unwrap_or_else(|| self.clone())
+        let orders = Orders::of(self, &self.colours(), MAX_ORDERS);
+        orders.into_iter().map(|order| self.relabelled(&order)).min().unwrap_or_else(|| self.clone())
     }
 
     /// All orders of the nodes in which every edge leads onwards, as the new place of each node. The last node of a cell
-    /// that ends with it stays the last.
+    /// that ends with it stays the last. Of a cell with more than 7 nodes the order that it is in.
     fn orders(&self) -> Vec<Vec<usize>> {
         let all = self.n_inputs + self.n_nodes;
-        let identity = (0..all).collect();
         if self.n_nodes > MAX_NODES {
-            return vec![identity];
+            return vec![(0..all).collect()];
         }
-        let mut places = vec![usize::MAX; all];
-        places[..self.n_inputs].copy_from_slice(&(0..self.n_inputs).collect::<Vec<_>>());
-        let mut found = Vec::new();
-        self.place(self.n_inputs, &mut places, &mut found);
-        found
+        Orders::of(self, &vec![0; all], usize::MAX)
     }
 
-    /// Puts each node that may come next into the next place, and goes on.
-    fn place(&self, next: usize, places: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
+    /// A number for each node, the same for nodes that nothing tells apart so far: first inputs and output, then, again and
+    /// again, the edges to and from nodes of which numbers (colour refinement). Isomorphic cells have the same numbers.
+    fn colours(&self) -> Vec<usize> {
         let all = self.n_inputs + self.n_nodes;
-        if next == all {
-            found.push(places.clone());
-            return;
-        }
-        for node in self.n_inputs..all {
-            let is_last = self.output == Output::Last && node + 1 == all;
-            let mut before = self.edges.iter().filter(|edge| edge.to == node);
-            let is_ready = before.all(|edge| places[edge.from] != usize::MAX);
-            if places[node] == usize::MAX && is_ready && (!is_last || next + 1 == all) {
-                places[node] = next;
-                self.place(next + 1, places, found);
-                places[node] = usize::MAX;
+        let is_last = |node: usize| self.output == Output::Last && node + 1 == all;
+        let mut colours: Vec<usize> = (0..all)
+            .map(|node| if is_last(node) { self.n_inputs + 1 } else { node.min(self.n_inputs) })
+            .collect();
+        let mut n_colours = 0;
+        loop {
+            let known = self.refine(&mut colours);
+            if known == n_colours {
+                return colours;
             }
+            n_colours = known;
         }
+    }
+
+    /// Numbers nodes anew by their numbers and those around them; how many numbers there are then.
+    fn refine(&self, colours: &mut [usize]) -> usize {
+        let around = |node: usize| {
+            let mut into: Vec<(Operation, usize)> = Vec::new();
+            let mut out: Vec<(Operation, usize)> = Vec::new();
+            for edge in &self.edges {
+                if edge.to == node {
+                    into.push((edge.operation, colours[edge.from]));
+                } else if edge.from == node {
+                    out.push((edge.operation, colours[edge.to]));
+                }
+            }
+            into.sort_unstable();
+            out.sort_unstable();
+            (colours[node], into, out)
+        };
+        let signatures: Vec<_> = (0..colours.len()).map(around).collect();
+        let known: Vec<_> = signatures.iter().collect::<BTreeSet<_>>().into_iter().collect();
+        for (colour, signature) in colours.iter_mut().zip(&signatures) {
+            *colour = known.binary_search(&signature).unwrap_or(0);
+        }
+        known.len()
     }
 
     /// With each node moved to its place.
@@ -132,7 +155,8 @@ impl Cell {
         Self::new(self.n_inputs, self.n_nodes, self.output, self.edges.iter().map(edge).collect())
     }
 
-    /// What its last node computes, written so that cells which count as one are written alike.
+    /// What its last node computes, written so that cells which count as one are written alike. For small cells: with every
+    /// node the text may become twice as long.
     pub fn expression(&self, likeness: Likeness) -> String {
         const ZERO: &str = "#";
         let merges = likeness != Likeness::Published;
@@ -157,27 +181,40 @@ impl Cell {
     }
 
     /// The sequences of operations along which the input reaches the output, nothing left out but zeros: the path encoding
-    /// of White et al. 2021, arXiv:1910.11858, as a set. Each begins with the number of its input.
+    /// of White et al. 2021, arXiv:1910.11858, as a set. Each begins with the number of its input. To each node the 512
+    /// shortest are followed: their number may double with every node, and the longest are the rarest (truncated as there).
     pub fn paths(&self) -> BTreeSet<String> {
-        let mut reaching: Vec<BTreeSet<String>> =
-            (0..self.n_inputs).map(|i| BTreeSet::from([i.to_string()])).collect();
+        let mut reaching: Vec<BTreeSet<(usize, String)>> =
+            (0..self.n_inputs).map(|i| BTreeSet::from([(0, i.to_string())])).collect();
         for node in self.n_inputs..self.n_inputs + self.n_nodes {
             let edges = self.edges.iter().filter(|edge| edge.to == node && edge.operation != Operation::Zero);
-            let paths = edges.flat_map(|edge| {
+            let mut paths = BTreeSet::new();
+            for edge in edges {
                 let name = edge.operation.name();
-                reaching[edge.from].iter().map(move |path| format!("{path}>{name}"))
-            });
-            let paths = paths.collect();
+                let longer = reaching[edge.from].iter().map(|(n, path)| (n + 1, format!("{path}>{name}")));
+                paths.extend(longer);
+                while paths.len() > MAX_PATHS {
+                    paths.pop_last();
+                }
+            }
             reaching.push(paths);
         }
-        match self.output {
+        let out = match self.output {
             Output::Last => reaching.pop().unwrap_or_default(),
             Output::Concat => reaching.split_off(self.n_inputs).into_iter().flatten().collect(),
-        }
+        };
+        out.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// The same cell without the edges that nothing comes through.
+    #[must_use]
+    pub(crate) fn without_zeros(&self) -> Self {
+        let edges = self.edges.iter().filter(|edge| edge.operation != Operation::Zero).copied().collect();
+        Self { edges, ..self.clone() }
     }
 
     /// The fewest edges to change, add or take away that make one cell the other, over all orders of the nodes that either
-    /// has. `None` for cells of other shapes.
+    /// has; over the one they are in for cells of more than 7 nodes. `None` for cells of other shapes.
     pub fn edit_distance(&self, other: &Self) -> Option<usize> {
         let shape = |cell: &Self| (cell.n_inputs, cell.n_nodes, cell.output);
         if shape(self) != shape(other) {
@@ -245,6 +282,58 @@ impl Cell {
     }
 }
 
+/// Orders of a cell's nodes in which every edge leads onwards.
+struct Orders<'a> {
+    cell: &'a Cell,
+    colours: &'a [usize],
+    /// For each node those that it reads.
+    before: Vec<Vec<usize>>,
+    /// The place of each node, `usize::MAX` as long as it has none.
+    places: Vec<usize>,
+    most: usize,
+    found: Vec<Vec<usize>>,
+}
+
+impl<'a> Orders<'a> {
+    /// The first `most` orders in which, of the nodes that may come next, one of the least colour does.
+    fn of(cell: &'a Cell, colours: &'a [usize], most: usize) -> Vec<Vec<usize>> {
+        let all = cell.n_inputs + cell.n_nodes;
+        let mut before = vec![Vec::new(); all];
+        cell.edges.iter().for_each(|edge| before[edge.to].push(edge.from));
+        let places = (0..all).map(|node| if node < cell.n_inputs { node } else { usize::MAX }).collect();
+        let mut orders = Self { cell, colours, before, places, most, found: Vec::new() };
+        orders.place(cell.n_inputs);
+        orders.found
+    }
+
+    /// Puts each node that may come next into the next place, and goes on.
+    fn place(&mut self, next: usize) {
+        let all = self.places.len();
+        if next == all {
+            self.found.push(self.places.clone());
+            return;
+        }
+        let ready: Vec<usize> = (self.cell.n_inputs..all).filter(|node| self.may_come(*node, next)).collect();
+        let least = ready.iter().map(|node| self.colours[*node]).min();
+        for node in ready.into_iter().filter(|node| Some(self.colours[*node]) == least) {
+            if self.found.len() >= self.most {
+                return;
+            }
+            self.places[node] = next;
+            self.place(next + 1);
+            self.places[node] = usize::MAX;
+        }
+    }
+
+    fn may_come(&self, node: usize, next: usize) -> bool {
+        let all = self.places.len();
+        let is_last = self.cell.output == Output::Last && node + 1 == all;
+        self.places[node] == usize::MAX
+            && self.before[node].iter().all(|from| self.places[*from] != usize::MAX)
+            && (!is_last || next + 1 == all)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,6 +371,38 @@ mod tests {
         assert_ne!(chained.canonical(), a.canonical());
         assert_eq!(chained.edit_distance(&a), Some(1));
         assert_eq!(a.edit_distance(&chained), Some(1), "whichever is relabelled");
+    }
+
+    /// A ladder of 30 nodes, each of which reads the two before it: with every node there are more paths, orders and terms.
+    fn ladder(turned: bool) -> Cell {
+        let place = |node: usize| match node {
+            // Two nodes that read the inputs alone, in either order.
+            2 | 3 if turned => 5 - node,
+            other => other,
+        };
+        let joined = |to: usize, from: usize, operation| edge(place(from), place(to), operation);
+        let first = [
+            joined(2, 0, Operation::SepConv(3)),
+            joined(2, 1, Operation::Skip),
+            joined(3, 0, Operation::MaxPool(3)),
+            joined(3, 1, Operation::Skip),
+        ];
+        let others = (4..32)
+            .flat_map(|to| [joined(to, to - 1, Operation::Skip), joined(to, to - 2, Operation::SepConv(5))]);
+        Cell::new(2, 30, Output::Concat, first.into_iter().chain(others).collect())
+    }
+
+    #[test]
+    fn cells_of_many_nodes_are_compared_and_encoded_in_no_time() {
+        let (a, b) = (ladder(false), ladder(true));
+        assert_ne!(a, b);
+        assert_eq!(a.canonical(), b.canonical());
+        assert_eq!(a.paths(), b.paths());
+        assert!(a.paths().len() <= 30 * MAX_PATHS && a.paths().contains("0>sep_conv_3x3"));
+        // Twenty nodes that nothing tells apart: 20! orders, all of which write the same.
+        let alike = (1..21).map(|to| edge(0, to, Operation::Skip)).collect();
+        let alike = Cell::new(1, 20, Output::Concat, alike);
+        assert_eq!(alike.canonical(), alike);
     }
 
     #[test]

@@ -10,6 +10,11 @@ use crate::cell::{Cell, Edge, Likeness, Output};
 use crate::moves;
 use crate::operation::{Operation, UnknownOperation};
 
+/// Most nodes of a cell, inputs counted: published ones have up to 9.
+const MAX_NODES: usize = 32;
+/// Most nodes of cells that count as one by what they compute, which is written out; larger ones by their form.
+const MAX_WRITTEN: usize = 8;
+
 /// How the nodes of a space's cells are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wiring {
@@ -35,6 +40,21 @@ pub struct CellSpace {
     space: Space,
     /// For each choice of a cell, node by node, which parameter of the space it is.
     places: Vec<usize>,
+}
+
+/// Parameters are called as those of cells that are too large.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "parameter `{parameter}` is of node {node} of a cell, and a cell has at most {most} nodes, inputs counted, so that the last \
+     is {last}; use fewer nodes, or call the parameter otherwise to search choices",
+    most = MAX_NODES,
+    last = MAX_NODES - 1
+)]
+pub struct TooManyNodes {
+    /// The first such parameter.
+    pub parameter: String,
+    /// The node in its name.
+    pub node: usize,
 }
 
 /// Why a text is no cell of a space.
@@ -85,11 +105,24 @@ impl CellSpace {
     /// The cells of a space whose parameters are called as those of [`CellSpace::nas_bench_201`] or of
     /// [`CellSpace::darts`], in any order: `edge_0_1`, or `inputs_2` such as `0,1` with `first_2` and `second_2`, all with
     /// the same operations in the same order. `None` for another space.
-    pub fn of(space: &Space) -> Option<Self> {
+    ///
+    /// # Errors
+    /// If a parameter is called as one of a node beyond the 32nd.
+    pub fn of(space: &Space) -> Result<Option<Self>, TooManyNodes> {
+        let names = || space.parameters().iter().map(|parameter| parameter.name.as_str());
+        let large = names().find_map(|name| Some((name, node_of(name).filter(|node| *node >= MAX_NODES)?)));
+        match large {
+            Some((name, node)) => Err(TooManyNodes { parameter: name.to_owned(), node }),
+            None => Ok(Self::of_small(space)),
+        }
+    }
+
+    /// The same where no name is of a node beyond the last.
+    fn of_small(space: &Space) -> Option<Self> {
         let nodes = |prefix: &str| {
-            let rest = space.parameters().iter().filter_map(|parameter| parameter.name.strip_prefix(prefix));
+            let names = space.parameters().iter().map(|parameter| parameter.name.as_str());
             let nodes: BTreeSet<usize> =
-                rest.filter_map(|rest| rest.rsplit('_').next()?.parse().ok()).collect();
+                names.filter(|name| name.starts_with(prefix)).filter_map(node_of).collect();
             Some((*nodes.first()?, nodes.len()))
         };
         let (wiring, (n_inputs, n_nodes)) = match nodes("edge_") {
@@ -97,7 +130,7 @@ impl CellSpace {
             None => (Wiring::Pairs, nodes("inputs_")?),
         };
         // The first node has a choice for each input, or one of two of them.
-        let is_there = (wiring.least_inputs()..=space.parameters().len()).contains(&n_inputs);
+        let is_there = n_inputs >= wiring.least_inputs() && n_inputs + n_nodes <= MAX_NODES;
         if !is_there || space.is_conditional() || !space.constraints().is_empty() {
             return None;
         }
@@ -262,11 +295,13 @@ impl Architectures for CellSpace {
         &self.space
     }
 
-    /// Cells that end with a node count as one if they compute the same as published; others if they are isomorphic.
+    /// Small cells that end with a node count as one if they compute the same as published; others if they are isomorphic.
     fn key(&self, point: &Assignment) -> String {
         let cell = self.cell(point);
         match self.wiring {
-            Wiring::Complete => cell.expression(Likeness::Published),
+            Wiring::Complete if self.n_nodes <= MAX_WRITTEN => cell.expression(Likeness::Published),
+            // Edges that nothing comes through would keep all nodes in their order.
+            Wiring::Complete => Self::text(&cell.without_zeros().canonical()),
             Wiring::Pairs => Self::text(&cell.canonical()),
         }
     }
@@ -279,6 +314,17 @@ impl Architectures for CellSpace {
         let (cell, other) = (self.cell(a), self.cell(b));
         cell.edit_distance(&other).unwrap_or_else(|| moves::differing(a, b))
     }
+}
+
+/// The node that a parameter is of, if it is called as those of cells are: `edge_0_2`, `inputs_2`.
+fn node_of(name: &str) -> Option<usize> {
+    let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let node = match name.strip_prefix("edge_") {
+        Some(edge) => edge.split_once('_').filter(|(from, _)| is_number(from))?.1,
+        None => name.strip_prefix("inputs_")?,
+    };
+    // What is no number of this machine is larger than any node.
+    Some(node).filter(is_number).map(|node| node.parse().unwrap_or(usize::MAX))
 }
 
 /// The choices that make a cell, node by node: their names, and the node where two of those before it are chosen.
@@ -325,7 +371,7 @@ mod tests {
         for cells in [CellSpace::nas_bench_201(), CellSpace::darts()] {
             let mut parameters = cells.space().parameters().to_vec();
             parameters.reverse();
-            let turned = CellSpace::of(&Space::new(parameters.clone(), vec![]).unwrap()).unwrap();
+            let turned = CellSpace::of(&Space::new(parameters.clone(), vec![]).unwrap()).unwrap().unwrap();
             for k in 0..20 {
                 let sizes =
                     cells.space().parameters().iter().map(|p| p.domain.cardinality().unwrap() as usize);
@@ -341,16 +387,47 @@ mod tests {
                 parameters[1..].to_vec(),
                 parameters.iter().cloned().chain([one_more]).collect(),
                 parameters.iter().cloned().map(|p| Parameter { name: format!("x{}", p.name), ..p }).collect(),
-                vec![Parameter { name: "edge_0_999999999999".into(), ..parameters[0].clone() }],
+                vec![Parameter { name: "edge_0_31".into(), ..parameters[0].clone() }],
+                vec![Parameter { name: "inputs_31".into(), ..parameters[0].clone() }],
             ];
             for other in others {
-                assert!(CellSpace::of(&Space::new(other, vec![]).unwrap()).is_none());
+                assert!(CellSpace::of(&Space::new(other, vec![]).unwrap()).unwrap().is_none());
             }
             // Operations that nobody knows, or that are others on one edge.
             let domain = Domain::Categorical { choices: vec!["none".into(), "mine".into()], ordered: false };
             parameters[0].domain = domain;
-            assert!(CellSpace::of(&Space::new(parameters, vec![]).unwrap()).is_none());
+            assert!(CellSpace::of(&Space::new(parameters, vec![]).unwrap()).unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn names_of_nodes_that_no_cell_has_are_refused() {
+        let like = &CellSpace::nas_bench_201().space().parameters()[0].clone();
+        let of = |name: &str| {
+            let parameter = Parameter { name: name.into(), ..like.clone() };
+            CellSpace::of(&Space::new(vec![parameter], vec![]).unwrap())
+        };
+        for name in ["edge_0_2000000000", "edge_0_32", "inputs_32", "edge_0_99999999999999999999999"] {
+            let refused = of(name).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("parameter `{name}` is of node ")), "{refused}");
+            assert!(refused.contains("at most 32 nodes") && refused.contains("the last is 31"), "{refused}");
+        }
+        for name in ["edge_0_x", "edge_99", "edge_of_2000000000", "inputs_", "width_2000000000"] {
+            assert!(of(name).unwrap().is_none(), "{name}");
+        }
+    }
+
+    /// Of cells with 31 nodes a text of what they compute would have more signs than there is memory.
+    #[test]
+    fn the_largest_cells_have_keys_and_features() {
+        let cells = CellSpace::new(1, 31, Wiring::Complete, Operation::NAS_BENCH_201.to_vec());
+        let read = CellSpace::of(cells.space()).unwrap().unwrap();
+        let n = cells.space().parameters().len();
+        let dense = Assignment(vec![Some(Value::Choice(3)); n]);
+        let mut other = dense.clone();
+        other.0[n - 1] = Some(Value::Choice(1));
+        assert_ne!(read.key(&dense), read.key(&other));
+        assert!(!read.features(&dense).is_empty());
     }
 
     #[test]

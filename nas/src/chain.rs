@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use study::{Assignment, LayerOperation, Network, Space};
 
 use crate::architectures::Architectures;
-use crate::cost::{Cost, Shape, convolution, dense};
+use crate::cost::{Cost, Shape, convolution, dense, product};
 use crate::graph::Graph;
 use crate::moves;
 
@@ -157,13 +157,15 @@ impl Chain<'_> {
             let channels = if i == 0 {
                 input.channels
             } else {
-                self.sources(i).iter().map(|from| shapes[*from].channels).sum()
+                self.sources(i).iter().map(|from| shapes[*from].channels).fold(0, u64::saturating_add)
             };
             let (shape, its) = layer_cost(self.operation(layer), Shape { channels, ..before })?;
             cost = cost.plus(its);
             shapes.push(shape);
         }
-        let classes = self.network.output_sizes().iter().copied().map(size).product::<Option<u64>>()?;
+        let classes: Vec<u64> =
+            self.network.output_sizes().iter().copied().map(size).collect::<Option<_>>()?;
+        let classes = product(&classes);
         Some(cost.plus(dense(shapes.last()?.channels, classes)))
     }
 }
@@ -178,7 +180,7 @@ fn layer_cost(operation: &LayerOperation, shape: Shape) -> Option<(Shape, Cost)>
     let bias = |channels: u64| Cost { parameters: channels, ..Cost::default() };
     let (from, kernel) = (shape.channels, number("filter_size", 3)?);
     let after = shape.strided(number("stride", 1)?);
-    let (filters, wide) = (number("num_filter", from)?, from * number("depth_multiplier", 1)?);
+    let (filters, wide) = (number("num_filter", from)?, product(&[from, number("depth_multiplier", 1)?]));
     let pixels = after.pixels();
     match operation.kind.as_str() {
         "convolution" => {
@@ -265,5 +267,16 @@ mod tests {
         assert_eq!(chains.key(&a), chains.key(&b));
         assert_eq!((chains.distance(&a, &b), chains.features(&a)), (0, chains.features(&b)));
         assert_eq!(chains.distance(&a, &point(&[0, 2, 0, 1, 0, 1])), 2);
+    }
+
+    #[test]
+    fn sizes_beyond_all_numbers_cost_the_most_there_is() {
+        let huge = [("filter_size", "1e15"), ("num_filter", "1e18"), ("depth_multiplier", "1e18")];
+        for kind in ["convolution", "separable_convolution", "depthwise_convolution"] {
+            let network = Network::new(2, vec![i64::MAX; 3], vec![i64::MAX; 2], vec![operation(kind, &huge)]);
+            let chains = Chains::new(&Space::chain(network.unwrap()).unwrap()).unwrap();
+            let cost = chains.chain(&point(&[0, 0, 1])).unwrap().cost().unwrap();
+            assert_eq!(cost.multiply_adds, u64::MAX, "{kind}");
+        }
     }
 }

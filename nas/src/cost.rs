@@ -2,7 +2,8 @@
 
 use crate::operation::Operation;
 
-/// What a network, or a part of one, costs for one example.
+/// What a network, or a part of one, costs for one example. Sizes are the user's: what is larger than the largest number
+/// counts as that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Trained numbers.
@@ -19,9 +20,9 @@ impl Cost {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
-            parameters: self.parameters + other.parameters,
-            multiply_adds: self.multiply_adds + other.multiply_adds,
-            layers: self.layers + other.layers,
+            parameters: self.parameters.saturating_add(other.parameters),
+            multiply_adds: self.multiply_adds.saturating_add(other.multiply_adds),
+            layers: self.layers.saturating_add(other.layers),
         }
     }
 
@@ -29,9 +30,9 @@ impl Cost {
     #[must_use]
     pub fn times(self, n: u64) -> Self {
         Self {
-            parameters: self.parameters * n,
-            multiply_adds: self.multiply_adds * n,
-            layers: self.layers * n,
+            parameters: self.parameters.saturating_mul(n),
+            multiply_adds: self.multiply_adds.saturating_mul(n),
+            layers: self.layers.saturating_mul(n),
         }
     }
 }
@@ -73,7 +74,7 @@ pub struct Shape {
 impl Shape {
     /// Rows times columns.
     pub fn pixels(self) -> u64 {
-        self.height * self.width
+        self.height.saturating_mul(self.width)
     }
 
     /// The shape after a stride, rounded up as padding does.
@@ -87,18 +88,27 @@ impl Shape {
 /// A convolution from one number of channels to another onto so many pixels, without bias. In `groups` each channel sees
 /// its own group alone.
 pub fn convolution(kernel: u64, from: u64, to: u64, groups: u64, pixels: u64) -> Cost {
-    let parameters = kernel * kernel * (from / groups.max(1)) * to;
-    Cost { parameters, multiply_adds: parameters * pixels, layers: 1 }
+    let parameters = product(&[kernel, kernel, from / groups.max(1), to]);
+    Cost { parameters, multiply_adds: product(&[parameters, pixels]), layers: 1 }
 }
 
 /// Batch normalisation with scale and shift.
 pub fn normalisation(channels: u64) -> Cost {
-    Cost { parameters: 2 * channels, multiply_adds: 0, layers: 1 }
+    Cost { parameters: product(&[2, channels]), multiply_adds: 0, layers: 1 }
 }
 
 /// A dense layer with bias.
 pub fn dense(from: u64, to: u64) -> Cost {
-    Cost { parameters: (from + 1) * to, multiply_adds: from * to, layers: 1 }
+    Cost {
+        parameters: product(&[from.saturating_add(1), to]),
+        multiply_adds: product(&[from, to]),
+        layers: 1,
+    }
+}
+
+/// A product, or the largest number where it is larger.
+pub(crate) fn product(factors: &[u64]) -> u64 {
+    factors.iter().copied().fold(1, u64::saturating_mul)
 }
 
 impl Operation {

@@ -3,13 +3,16 @@
 //!
 //! Katib's service of that name answers its first question and breaks off at the second; this one answers all.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
 use algorithms::Sampler;
 use algorithms::rng::Streams;
 use algorithms::settings::{Reader, SettingsError};
 use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx, Value};
+
+/// Numbers of epochs, batches and the like that a training can have.
+const COUNTS: RangeInclusive<u64> = 1..=1_000_000;
 
 /// Suggests the one point there is.
 pub struct Darts {
@@ -34,7 +37,6 @@ impl Darts {
     /// If a setting is unknown or out of range, or the space is another.
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(&study.algorithm);
-        reader.optional("num_epochs", "a whole number of at least 1", |n: &u64| *n >= 1)?;
         for name in [
             "w_lr",
             "w_lr_min",
@@ -44,13 +46,18 @@ impl Darts {
             "alpha_lr",
             "alpha_weight_decay",
         ] {
-            reader.optional(name, "a number of at least 0", |x: &f64| *x >= 0.0)?;
+            reader.optional(name, "a number from 0 to 1000000", |x: &f64| (0.0..=1e6).contains(x))?;
         }
-        let batch = "a whole number of at least 1, or None";
-        reader.optional("batch_size", batch, |n: &OrNone| n.0.is_none_or(|n| n >= 1))?;
-        reader.optional("num_workers", "a whole number of at least 0", |_: &u64| true)?;
-        for name in ["init_channels", "print_step", "num_nodes", "stem_multiplier"] {
-            reader.optional(name, "a whole number of at least 1", |n: &u64| *n >= 1)?;
+        let whole = "a whole number from 1 to 1000000";
+        reader.optional("batch_size", "a whole number from 1 to 1000000, or None", |n: &OrNone| {
+            n.0.is_none_or(|n| COUNTS.contains(&n))
+        })?;
+        reader.optional("num_workers", "a whole number from 0 to 1024", |n: &u64| *n <= 1024)?;
+        for name in ["num_epochs", "print_step"] {
+            reader.optional(name, whole, |n: &u64| COUNTS.contains(n))?;
+        }
+        for name in ["init_channels", "num_nodes", "stem_multiplier"] {
+            reader.optional(name, "a whole number from 1 to 1024", |n: &u64| (1..=1024).contains(n))?;
         }
         reader.finish_seedless()?;
         let parameters = study.space.parameters();
@@ -135,6 +142,14 @@ mod tests {
             ("num_nodes", "0"),
             ("stem_multiplier", "2.5"),
             ("num_epoch", "1"),
+            ("num_epochs", "1000000000000"),
+            ("num_nodes", "1000000000"),
+            ("init_channels", "1000000000"),
+            ("num_workers", "100000"),
+            ("batch_size", "99999999"),
+            ("w_lr", "inf"),
+            ("alpha_lr", "NaN"),
+            ("w_grad_clip", "1e300"),
         ] {
             let refused = Darts::new(&study(&[(name, value)])).err().unwrap().to_string();
             assert!(refused.contains(&format!("`{name}`")), "{refused}");

@@ -7,7 +7,7 @@ mod weights;
 
 use std::collections::BTreeSet;
 
-pub use read::read;
+pub use read::{GraphError, read};
 pub use weights::OperationWeights;
 
 use crate::architectures::escaped;

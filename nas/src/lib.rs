@@ -25,8 +25,8 @@ pub mod moves;
 mod operation;
 pub mod search;
 
-pub use architectures::{Architectures, Choices, adjacency_encoding, architectures_of};
+pub use architectures::{Architectures, Choices, NoArchitectures, adjacency_encoding, architectures_of};
 pub use cell::{Cell, Edge, Likeness, Output};
-pub use cells::{CellError, CellSpace, Wiring};
+pub use cells::{CellError, CellSpace, TooManyNodes, Wiring};
 pub use chain::{Chain, Chains, Layer};
 pub use operation::{Operation, UnknownOperation};

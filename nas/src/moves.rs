@@ -3,22 +3,57 @@
 use rand::RngExt as _;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
-use study::{Assignment, Space, Value};
+use study::{Assignment, Domain, Space, Value};
 
-/// Every architecture that differs in one value, in the order of the space. What a change brings into being begins with its
-/// first value.
-pub fn neighbours(space: &Space, architecture: &Assignment) -> Vec<Assignment> {
+/// Most values of a parameter that are all neighbours of each other; of one with more, those a power of two away are.
+const ALL_VALUES: u64 = 32;
+
+/// A step to a neighbour: another value of one parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Number of the parameter.
+    pub parameter: usize,
+    /// Its other value.
+    pub value: Value,
+}
+
+/// Every step that leads to a neighbour, in the order of the space. A parameter of more than 32 values has those that are 1,
+/// 2, 4 and so on away from its own, so at most 128: enough to come from any value to any other in a few steps.
+pub fn steps(space: &Space, architecture: &Assignment) -> Vec<Step> {
     let mut found = Vec::new();
-    for (i, parameter) in space.parameters().iter().enumerate() {
-        let Some(value) = architecture.get(i) else { continue };
-        let values = (0..parameter.domain.cardinality().unwrap_or(0)).map(|k| parameter.domain.nth(k));
-        for other in values.filter(|other| *other != value) {
-            let mut changed = architecture.clone();
-            changed.0[i] = Some(other);
-            found.push(completed(space, changed, |i| space.parameters()[i].domain.nth(0)));
-        }
+    for (parameter, it) in space.parameters().iter().enumerate() {
+        let Some(value) = architecture.get(parameter) else { continue };
+        let n = it.domain.cardinality().unwrap_or(0);
+        let near = if n > ALL_VALUES { powers_away(place(&it.domain, value), n) } else { (0..n).collect() };
+        let others = near.into_iter().map(|k| it.domain.nth(k)).filter(|other| *other != value);
+        found.extend(others.map(|value| Step { parameter, value }));
     }
     found
+}
+
+/// The architecture that a step leads to. What it brings into being begins with its first value.
+pub fn stepped(space: &Space, architecture: &Assignment, step: Step) -> Assignment {
+    let mut changed = architecture.clone();
+    changed.0[step.parameter] = Some(step.value);
+    completed(space, changed, |i| space.parameters()[i].domain.nth(0))
+}
+
+/// Places below `n` that are a power of two away from one, in rising order.
+fn powers_away(at: u64, n: u64) -> Vec<u64> {
+    let powers = || (0..u64::BITS).map(|bit| 1_u64 << bit);
+    let below = powers().rev().filter_map(|power| at.checked_sub(power));
+    let above = powers().filter_map(|power| at.checked_add(power).filter(|place| *place < n));
+    below.chain(above).collect()
+}
+
+/// The place of a value in the order of its domain.
+fn place(domain: &Domain, value: Value) -> u64 {
+    match (domain, value) {
+        (Domain::Int { min, step, .. }, Value::Int(x)) => x.abs_diff(*min) / step.unsigned_abs().max(1),
+        (Domain::Float { min, step: Some(step), .. }, Value::Float(x)) => ((x - min) / step).round() as u64,
+        (_, Value::Choice(i)) => i as u64,
+        _ => 0,
+    }
 }
 
 /// The architecture with `n` of its values changed, or all where it has fewer with another value. What a change brings into
@@ -32,9 +67,8 @@ pub fn mutated(space: &Space, architecture: &Assignment, n: usize, rng: &mut Cha
         let domain = &space.parameters()[i].domain;
         // One of the others, each as likely.
         let k = rng.random_range(0..size(&i) - 1);
-        let value = domain.nth(k);
-        let passed = (0..=k).any(|k| Some(domain.nth(k)) == architecture.get(i));
-        changed.0[i] = Some(if passed { domain.nth(k + 1) } else { value });
+        let passed = architecture.get(i).is_some_and(|own| place(domain, own) <= k);
+        changed.0[i] = Some(domain.nth(if passed { k + 1 } else { k }));
     }
     completed(space, changed, |i| drawn(space, i, rng))
 }
@@ -85,7 +119,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use algorithms::rng::Streams;
-    use study::TrialIdx;
+    use study::{Distribution, Parameter, TrialIdx};
 
     use super::*;
     use crate::architectures::Architectures as _;
@@ -105,7 +139,7 @@ mod tests {
             *seen.entry(cells.cell(&child).to_json().to_string()).or_default() += 1;
         }
         // 24 neighbours, 200 draws of each expected, deviation 14: five of them are room enough.
-        assert_eq!(seen.len(), neighbours(space, &cell).len());
+        assert_eq!(seen.len(), steps(space, &cell).len());
         assert!(seen.values().all(|n| (130..=270).contains(n)), "{seen:?}");
         assert_eq!(differing(&cell, &mutated(space, &cell, 3, &mut rng)), 3);
         assert_eq!(differing(&cell, &mutated(space, &cell, 99, &mut rng)), 6);
@@ -121,6 +155,48 @@ mod tests {
             let child = crossed(space, &a, &b, &mut rng);
             assert!(space.contains(&child));
             assert!(child.0.iter().zip(a.0.iter().zip(&b.0)).all(|(c, (a, b))| c == a || c == b));
+        }
+    }
+
+    fn wide(domain: Domain) -> Space {
+        let parameter = Parameter { name: "n".into(), domain, when: vec![], default: None, prior: None };
+        Space::new(vec![parameter], vec![]).unwrap()
+    }
+
+    #[test]
+    fn a_wide_parameter_has_few_neighbours_and_reaches_all_values() {
+        let distribution = Distribution::Uniform;
+        let all = Domain::Int { min: i64::MIN, max: i64::MAX, step: 1, distribution };
+        let space = wide(all);
+        let middle = Assignment(vec![Some(Value::Int(0))]);
+        let values: Vec<Value> = steps(&space, &middle).iter().map(|step| step.value).collect();
+        assert!(
+            values.len() <= 128 && values.contains(&Value::Int(-1)) && values.contains(&Value::Int(1 << 40))
+        );
+        let space = wide(Domain::Float { min: 0.0, max: 1e6, step: Some(0.5), distribution });
+        let low = Assignment(vec![Some(Value::Float(0.0))]);
+        let near = steps(&space, &low);
+        assert_eq!(near.len(), 21, "2^0 to 2^20 steps of a half");
+        assert_eq!(stepped(&space, &low, near[1]).0, [Some(Value::Float(1.0))]);
+        assert!(near.iter().all(|step| space.contains(&stepped(&space, &low, *step))));
+    }
+
+    /// The value that is changed is found without walking to it.
+    #[test]
+    fn a_mutation_of_a_wide_parameter_is_drawn_at_once() {
+        let domain = Domain::Int {
+            min: -4_000_000_000_000,
+            max: 4_000_000_000_000,
+            step: 1,
+            distribution: Distribution::Uniform,
+        };
+        let space = wide(domain);
+        let mut rng = Streams::new(3).stream("test", TrialIdx(0));
+        let mut point = random(&space, &mut rng);
+        for _ in 0..1000 {
+            let child = mutated(&space, &point, 1, &mut rng);
+            assert!(space.contains(&child) && child != point);
+            point = child;
         }
     }
 }

@@ -15,3 +15,4 @@ pub use build::build;
 pub use katib::{EarlyStoppingService, SuggestionService, TrialStatus};
 pub use server::{SearchLine, in_process, routes, serve};
 pub use service::SearchService;
+pub use session::learner;

@@ -252,6 +252,19 @@ mod tests {
     }
 
     #[test]
+    fn cells_that_are_too_large_are_refused_by_the_name_of_their_parameter() {
+        let space = Space::new(vec![categorical("edge_0_2000000000")], vec![]).unwrap();
+        for name in ["bananas", "nas-evolution", "nas-local-search"] {
+            let refused = errors(&Study { space: space.clone(), ..study(name, &[]) });
+            assert_eq!(refused.len(), 1, "{refused:?}");
+            assert!(
+                refused[0].contains("parameter `edge_0_2000000000` is of node 2000000000"),
+                "{refused:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_searches_architectures_takes_no_continuum() {
         let wanted = Study { space: study("random", &[]).space, ..study("bananas", &[]) };
         let refused = errors(&wanted);

@@ -28,8 +28,11 @@ impl Search for SearchService {
         request: Request<wire::ValidateRequest>,
     ) -> Result<Response<wire::ValidateReply>, Status> {
         let (study, _) = read_study(request.into_inner().study)?;
-        Session::new(&study).map_err(|error| invalid(&error))?;
-        Ok(Response::new(wire::ValidateReply { warnings: registry::warnings(&study) }))
+        let warnings = off_the_reactor(move || {
+            Session::new(&study).map_err(|error| invalid(&error))?;
+            Ok(registry::warnings(&study))
+        });
+        Ok(Response::new(wire::ValidateReply { warnings: warnings.await? }))
     }
 
     async fn load(
@@ -39,10 +42,20 @@ impl Search for SearchService {
         let mut chunks = request.into_inner();
         let first = chunks.message().await?.ok_or_else(|| Status::invalid_argument("nothing was sent"))?;
         let (study, key) = read_study(first.study)?;
-        let mut session = Session::new(&study).map_err(|error| invalid(&error))?;
-        session.tell(&read_events(&first.events)?);
+        let events = read_events(&first.events)?;
+        let begin = move || {
+            let mut session = Session::new(&study).map_err(|error| invalid(&error))?;
+            session.tell(&events);
+            Ok(session)
+        };
+        let mut session = off_the_reactor(begin).await?;
         while let Some(chunk) = chunks.message().await? {
-            session.tell(&read_events(&chunk.events)?);
+            let events = read_events(&chunk.events)?;
+            let tell = move || {
+                session.tell(&events);
+                Ok(session)
+            };
+            session = off_the_reactor(tell).await?;
         }
         let prefix = session.prefix();
         self.sessions.put(key, Arc::new(Mutex::new(session)), prefix.seq);
@@ -62,7 +75,7 @@ impl Search for SearchService {
         let running: Result<Vec<_>, _> = request.running.iter().map(convert::trial_from_proto).collect();
         let running = running.map_err(|error| invalid(&error))?;
         let want_state = request.want_state;
-        let slots = TrialIdx(request.first_idx)..TrialIdx(request.first_idx + u64::from(request.n));
+        let slots = TrialIdx(request.first_idx)..TrialIdx(request.first_idx.saturating_add(request.n.into()));
         let answer = move |session: &Session| {
             let suggestions = session.engine.sampler.ask(slots, &running, &session.streams);
             let rules =
@@ -74,8 +87,7 @@ impl Search for SearchService {
                 state: if want_state { learnt(session) } else { None },
             }
         };
-        self.restore(&study, key, request.prefix.as_ref(), request.state.as_ref());
-        self.with_session(study, key, request.prefix, events, answer).await
+        self.with_session(study, key, request.prefix, request.state, events, answer).await
     }
 
     async fn decide(
@@ -93,7 +105,7 @@ impl Search for SearchService {
                 prefix: Some(convert::prefix_to_proto(&session.prefix())),
             }
         };
-        self.with_session(study, key, request.prefix, events, answer).await
+        self.with_session(study, key, request.prefix, None, events, answer).await
     }
 
     async fn predict(
@@ -118,7 +130,7 @@ impl Search for SearchService {
                 prefix: Some(convert::prefix_to_proto(&session.prefix())),
             }
         };
-        self.with_session(study, key, request.prefix, events, answer).await
+        self.with_session(study, key, request.prefix, None, events, answer).await
     }
 
     async fn list_algorithms(
@@ -131,33 +143,24 @@ impl Search for SearchService {
 }
 
 impl SearchService {
-    /// Takes over what was learnt up to a prefix that is not held, if it came with the question.
-    fn restore(&self, study: &Study, key: Key, prefix: Option<&wire::Prefix>, state: Option<&wire::State>) {
-        let Some(state) = state.filter(|state| state.prefix.as_ref() == prefix && prefix.is_some()) else {
-            return;
-        };
-        if self.sessions.get(&key).is_some() {
-            return;
-        }
-        let prefix = prefix.map(convert::prefix_from_proto).unwrap_or_default();
-        if let Some(session) = Session::restored(study, prefix, &state.learnt) {
-            self.sessions.put(key, Arc::new(Mutex::new(session)), prefix.seq);
-        }
-    }
-
-    /// Brings the session of a study to `prefix` plus `events` and lets it answer, off the reactor.
+    /// Brings the session of a study to `prefix` plus `events` and lets it answer, off the reactor. If it is not held, what came
+    /// with the question of what was learnt up to `prefix` is taken over.
     async fn with_session<R: Send + 'static>(
         &self,
         study: Study,
         key: Key,
         prefix: Option<wire::Prefix>,
+        state: Option<wire::State>,
         events: Vec<HistoryEvent>,
         answer: impl FnOnce(&Session) -> R + Send + 'static,
     ) -> Result<Response<R>, Status> {
+        let state = state.filter(|state| state.prefix == prefix && prefix.is_some());
         let prefix = prefix.as_ref().map(convert::prefix_from_proto).unwrap_or_default();
         let sessions = Arc::clone(&self.sessions);
         let work = move || {
-            let session = match sessions.get(&key) {
+            let restored = || Session::restored(&study, prefix, &state.as_ref()?.learnt);
+            let held = sessions.get(&key).or_else(|| Some(Arc::new(Mutex::new(restored()?))));
+            let session = match held {
                 Some(session) => session,
                 None if prefix == Prefix::default() => {
                     Arc::new(Mutex::new(Session::new(&study).map_err(|error| invalid(&error))?))
@@ -185,10 +188,16 @@ impl SearchService {
             sessions.put(key, session, held);
             Ok(Response::new(reply))
         };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| Status::internal(format!("the algorithm broke off: {error}")))?
+        off_the_reactor(work).await
     }
+}
+
+/// Does what may take long where nobody waits for it but who asked.
+async fn off_the_reactor<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
+) -> Result<T, Status> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Status::internal(format!("the algorithm broke off: {error}")))?
 }
 
 /// What the algorithm of a session has learnt, if that is worth carrying about.

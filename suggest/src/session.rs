@@ -9,6 +9,7 @@ use proto::cairn as wire;
 use sha2::{Digest as _, Sha256};
 use study::{HistoryEvent, Prefix, Study};
 
+use crate::build::build;
 use crate::convert;
 use crate::registry::{self, Engine};
 
@@ -62,6 +63,12 @@ pub(crate) type Key = [u8; 32];
 /// The key of a study.
 pub(crate) fn key(study: &wire::Study) -> Key {
     Sha256::digest(study.encode_to_vec()).into()
+}
+
+/// Names a study and this build: whose learning is of use to each other.
+pub fn learner(study: &wire::Study) -> String {
+    let key: String = key(study).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{} {key}", build())
 }
 
 /// All sessions, the least recently used going first.

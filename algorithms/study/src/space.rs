@@ -409,6 +409,8 @@ mod tests {
         assert!((0..5).all(|k| domain.contains(domain.nth(k))));
         let ints = Domain::Int { min: 1, max: 10, step: 4, distribution: Distribution::Uniform };
         assert_eq!(ints.cardinality(), Some(3));
+        let all = Domain::Int { min: i64::MIN, max: i64::MAX, step: 1, distribution: Distribution::Uniform };
+        assert_eq!(all.cardinality(), Some(u64::MAX), "one more does not fit");
         assert_eq!(ints.nth(9), Value::Int(9));
     }
 

@@ -11,6 +11,7 @@ mod fidelity;
 mod hearing;
 mod laws;
 mod leaders;
+mod learnt;
 mod leases;
 mod search;
 mod store;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use controller_core::event::StoredEvent;
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Living};
 use controller_core::ports::{
-    AskRecord, Batch, Collected, Lease, Observation, ObservationQuery, ObservationRow, Page, Pushed, Store,
-    StoreError, StoredWish, TrialQuery, Wish,
+    AskRecord, Batch, Collected, Learnt, Lease, Observation, ObservationQuery, ObservationRow, Page, Pushed,
+    Store, StoreError, StoredWish, TrialQuery, Wish,
 };
 use controller_core::run::{RunId, RunRecord};
 use controller_core::time::Timestamp;
@@ -115,6 +115,9 @@ impl Store for Metered {
     }
     async fn asks(&self, id: ExperimentId, from: TrialIdx) -> Result<Vec<AskRecord>, StoreError> {
         self.timed("asks", self.inner.asks(id, from)).await
+    }
+    async fn learnt(&self, id: ExperimentId) -> Result<Option<Learnt>, StoreError> {
+        self.timed("learnt", self.inner.learnt(id)).await
     }
     async fn trials(&self, id: ExperimentId, query: &TrialQuery) -> Result<Page<TrialRecord>, StoreError> {
         self.timed("trials", self.inner.trials(id, query)).await

@@ -137,6 +137,7 @@ pub(crate) async fn purge(tx: &mut Transaction<'_, Any>, id: ExperimentId) -> Re
         "DELETE FROM runs WHERE experiment_id = $1",
         "DELETE FROM trials WHERE experiment_id = $1",
         "DELETE FROM asks WHERE experiment_id = $1",
+        "DELETE FROM learnt WHERE experiment_id = $1",
         "DELETE FROM events WHERE experiment_id = $1",
         "DELETE FROM wishes WHERE experiment_id = $1",
         "DELETE FROM leases WHERE experiment_id = $1",

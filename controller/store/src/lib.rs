@@ -1,12 +1,13 @@
 //! The [`Store`], [`Promotions`] and [`Outbox`] ports over SQLite and PostgreSQL, with one set of queries.
 //!
 //! Everything is plain SQL of the common subset, near its use: `experiments`, `trials`, `events`, `observations`,
-//! `collections`, `leases`, `terms`, `promotions`, `outbox`. Migrations are part of the binary. Entry point: [`open`].
+//! `collections`, `learnt`, `leases`, `terms`, `promotions`, `outbox`. Migrations are part of the binary. Entry point: [`open`].
 
 mod collections;
 mod database;
 mod events;
 mod experiments;
+mod learnt;
 mod leases;
 mod living;
 mod migrations;

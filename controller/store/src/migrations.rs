@@ -6,7 +6,7 @@ use sqlx::{Any, AssertSqlSafe, Connection as _, Row as _, Transaction};
 use crate::database::{Database, Place, during};
 
 /// Step i leads from version i to version i + 1. Released steps never change.
-const STEPS: &[&[&str]] = &[FIRST, COLLECTIONS, TERMS, PROMOTIONS, SERVING, REVISIONS, OUTBOX];
+const STEPS: &[&[&str]] = &[FIRST, COLLECTIONS, TERMS, PROMOTIONS, SERVING, REVISIONS, OUTBOX, LEARNT];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE experiments (
@@ -97,6 +97,10 @@ const OUTBOX: &[&str] = &[
     "CREATE INDEX outbox_waits ON outbox (waits, target, seq)",
     "CREATE INDEX outbox_promotion ON outbox (namespace, model, promotion)",
 ];
+
+/// What algorithms have learnt, the newest of each experiment, in base64.
+const LEARNT: &[&str] = &["CREATE TABLE learnt (
+        experiment_id BIGINT PRIMARY KEY, maker TEXT NOT NULL, prefix TEXT NOT NULL, state TEXT NOT NULL)"];
 
 /// Brings the database to this version.
 pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {

@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use controller_core::event::StoredEvent;
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Living};
 use controller_core::ports::{
-    AskRecord, Batch, Collected, Lease, ModelRecord, Observation, ObservationQuery, ObservationRow, Outbox,
-    Page, PromotionQuery, Promotions, Pushed, Store, StoreError, StoredWish, Term, Terms, TrialQuery, Wish,
+    AskRecord, Batch, Collected, Learnt, Lease, ModelRecord, Observation, ObservationQuery, ObservationRow,
+    Outbox, Page, PromotionQuery, Promotions, Pushed, Store, StoreError, StoredWish, Term, Terms, TrialQuery,
+    Wish,
 };
 use controller_core::promotion::{
     AuditEntry, Change, Delivery, Promotion, PromotionId, PromotionWish, Queued, Serving,
@@ -25,7 +26,7 @@ use crate::leases::{self, Leases};
 use crate::living::Experiments;
 use crate::observations::{self, MetricIds};
 use crate::terms::{self, Fence};
-use crate::{collections, events, experiments, migrations, outbox, promotions, trials, wishes};
+use crate::{collections, events, experiments, learnt, migrations, outbox, promotions, trials, wishes};
 
 /// A store over SQL.
 #[derive(Debug)]
@@ -155,7 +156,11 @@ impl Store for SqlStore {
             experiments::put_status(&mut tx, id, &status).await?;
         }
         wishes::take(&mut tx, id, &batch.taken_wishes).await?;
+        if let Some(learnt) = &batch.learnt {
+            learnt::put(&mut tx, id, learnt).await?;
+        }
         if batch.delete {
+            learnt::delete(&mut tx, id).await?;
             experiments::mark_deleted(&mut tx, id).await?;
         }
         self.end(tx).await
@@ -167,6 +172,10 @@ impl Store for SqlStore {
 
     async fn asks(&self, id: ExperimentId, from: TrialIdx) -> Result<Vec<AskRecord>, StoreError> {
         events::asks(&self.database.read, id, from).await
+    }
+
+    async fn learnt(&self, id: ExperimentId) -> Result<Option<Learnt>, StoreError> {
+        learnt::get(&self.database.read, id).await
     }
 
     async fn trials(&self, id: ExperimentId, query: &TrialQuery) -> Result<Page<TrialRecord>, StoreError> {

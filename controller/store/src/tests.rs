@@ -43,6 +43,7 @@ on_every_store!(
     numbers_come_where_there_were_none_before,
     pushed_values_get_places_behind_each_other,
     what_a_collector_says_at_its_end_stays,
+    what_was_learnt_last_is_kept_as_long_as_its_experiment,
     wishes_wait_until_they_are_taken,
     an_older_lease_cannot_write,
 );

@@ -37,6 +37,8 @@ use trainer::Trainer;
 const DRAWS: usize = 20;
 /// Changes before an architecture is drawn by chance.
 const CHANGES: usize = 100;
+/// Most weights of a controller; with what training keeps of each they take a quarter of a GiB.
+const MAX_WEIGHTS: usize = 11_000_000;
 /// Where a trial keeps the logarithm of the chance that it was drawn with.
 const NOTE: &str = "log_probability";
 
@@ -53,7 +55,7 @@ impl Enas {
     /// A controller for the networks of a study.
     ///
     /// # Errors
-    /// If a setting is unknown or out of range, or the study's points are no architectures.
+    /// If a setting is unknown or out of range, the study's points are no architectures, or the controller would be too large.
     pub fn new(study: &Study) -> Result<Self, SettingsError> {
         let settings = EnasSettings::read(study)?;
         let Some(network) = study.space.network() else {
@@ -62,6 +64,18 @@ impl Enas {
                 problem: "it searches architectures; give spec.nasConfig instead of spec.parameters".into(),
             });
         };
+        let n_weights = Trainer::n_weights(&settings, network.operations().len());
+        if n_weights > MAX_WEIGHTS {
+            return Err(SettingsError::Unsuited {
+                algorithm: study.algorithm.name.clone(),
+                problem: format!(
+                    "its controller would have {n_weights} weights, and at most {MAX_WEIGHTS} are trained; lower \
+                     controller_hidden_size ({}), or list fewer operations ({} with their parameters multiplied out)",
+                    settings.hidden,
+                    network.operations().len()
+                ),
+            });
+        }
         let streams = Streams::new(study.seed);
         let trainer = Trainer::new(&settings, network.n_layers(), network.operations().len(), streams);
         let Some(chains) = Chains::new(&study.space) else { unreachable!("the space has a network") };

@@ -35,7 +35,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    fn new(h: usize, k: usize) -> Self {
+    /// Of a state of size `h` and `k` operations.
+    pub(super) fn new(h: usize, k: usize) -> Self {
         let mut end = 0;
         let mut next = |n: usize| {
             end += n;

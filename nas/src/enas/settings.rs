@@ -50,8 +50,8 @@ impl EnasSettings {
         let hidden = reader
             .get("controller_hidden_size", 64, "a whole number from 1 to 1024", |n| (1..=1024).contains(n))?;
         let mut or_none = |name, default: f64| {
-            let allowed = "a number above 0, or None";
-            let is_right = |x: &OrNone| x.0.is_none_or(|x| x > 0.0 && x.is_finite());
+            let allowed = "a number from 1e-12 to 1e9, or None";
+            let is_right = |x: &OrNone| x.0.is_none_or(|x| (1e-12..=1e9).contains(&x));
             reader.get(name, OrNone(Some(default)), allowed, is_right).map(|x| x.0)
         };
         let temperature = or_none("controller_temperature", 5.0)?;
@@ -64,7 +64,8 @@ impl EnasSettings {
         let baseline_decay = share("controller_baseline_decay", 0.999)?;
         let learning_rate = share("controller_learning_rate", 5e-5)?;
         let skip_target = share("controller_skip_target", 0.4)?;
-        let train_steps = reader.get("controller_train_steps", 50, whole, |n| *n >= 1)?;
+        let steps = "a whole number from 1 to 10000";
+        let train_steps = reader.get("controller_train_steps", 50, steps, |n| (1..=10_000).contains(n))?;
         // There is nothing to be logged into: what the controller does is in the notes of its trials.
         reader.optional("controller_log_every_steps", whole, |n: &usize| *n >= 1)?;
         reader.finish()?;

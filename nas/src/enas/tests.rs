@@ -198,6 +198,13 @@ fn settings_out_of_range_are_refused_by_name_and_none_is_taken() {
         ("controller_skip_target", "2"),
         ("controller_skip_weight", "nan"),
         ("controller_train_steps", "0"),
+        ("controller_train_steps", "1000000000000"),
+        ("controller_hidden_size", "1000000000"),
+        ("controller_hidden_size", "-64"),
+        ("controller_temperature", "inf"),
+        ("controller_temperature", "1e-300"),
+        ("controller_entropy_weight", "1e300"),
+        ("controller_learning_rate", "NaN"),
         ("controller_log_every_steps", "0"),
         ("controller_hidden", "1"),
     ] {
@@ -205,6 +212,31 @@ fn settings_out_of_range_are_refused_by_name_and_none_is_taken() {
     }
     let none = read("controller_skip_weight", "None").unwrap();
     assert_eq!((none.skip_weight, none.entropy_weight, none.train_steps), (None, Some(1e-5), 50));
+}
+
+#[test]
+fn rewards_beyond_all_measure_leave_the_weights_finite() {
+    let small = [("controller_hidden_size", "4"), ("controller_train_steps", "3")];
+    let settings = EnasSettings::read(&study(network(2, 2), 1, &small)).unwrap();
+    let mut trainer = Trainer::new(&settings, 2, 2, Streams::new(1));
+    let mut rng = Streams::new(2).stream("test", TrialIdx(0));
+    for reward in [f64::MAX, f64::MIN, 1.0, f64::MAX] {
+        trainer.learn(vec![0, 1, 0], reward, None, &mut rng);
+    }
+    assert!(trainer.policy().weights.iter().all(|weight| weight.is_finite()));
+}
+
+#[test]
+fn a_controller_that_is_too_large_is_refused_with_its_size() {
+    let operation = |k: usize| study::LayerOperation { kind: k.to_string(), parameters: vec![] };
+    let operations = (0..10_000).map(operation).collect();
+    let large = study::Network::new(2, vec![8], vec![2], operations).unwrap();
+    let refused =
+        Enas::new(&study(large, 1, &[("controller_hidden_size", "1024")])).err().unwrap().to_string();
+    assert!(
+        refused.contains("lower controller_hidden_size (1024), or list fewer operations (10000"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use study::TrialIdx;
 
 use super::EnasSettings;
 use super::adam::Adam;
-use super::policy::Policy;
+use super::policy::{Layout, Policy};
 use super::state::{Reader, Writer};
 use super::trace::Loss;
 
@@ -15,6 +15,8 @@ use super::trace::Loss;
 const MAX_SAMPLES: usize = 500;
 /// Bounds of the weight of an architecture by how much likelier it has become.
 const WEIGHTS: (f64, f64) = (0.1, 2.0);
+/// Rewards count as at most so large: squares of larger ones overflow.
+const MAX_REWARD: f64 = 1e100;
 /// Targets of skipping stay so far from 0 and 1.
 const MARGIN: f64 = 1e-6;
 
@@ -48,6 +50,11 @@ impl Trainer {
         let policy = Policy::new(settings, n_layers, n_operations, &mut rng);
         let adam = Adam::new(policy.weights.len());
         Self { settings: *settings, policy, adam, samples: std::collections::VecDeque::new(), baseline: None }
+    }
+
+    /// How many weights a controller of these sizes has.
+    pub(super) fn n_weights(settings: &EnasSettings, n_operations: usize) -> usize {
+        Layout::new(settings.hidden, n_operations).len()
     }
 
     /// All that has been learnt.
@@ -93,6 +100,7 @@ impl Trainer {
         drawn_with: Option<f64>,
         rng: &mut ChaCha8Rng,
     ) {
+        let reward = reward.clamp(-MAX_REWARD, MAX_REWARD);
         let drawn_with = drawn_with.unwrap_or_else(|| self.policy.log_probability(&numbers));
         self.samples.push_back(Sample { numbers, reward, drawn_with });
         if self.samples.len() > MAX_SAMPLES {

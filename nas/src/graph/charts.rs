@@ -16,9 +16,9 @@ const COLOURS: [&str; 10] = [
 /// Charts below `top`.
 pub(super) fn draw(weights: &OperationWeights, left: i64, top: i64) -> Part {
     let mut text = format!(
-        "<text x=\"{left}\" y=\"{}\" font-weight=\"bold\">operation weights, {} epochs</text>\n",
+        "<text x=\"{left}\" y=\"{}\" font-weight=\"bold\">{}</text>\n",
         top + LINE,
-        weights.n_epochs()
+        weights.heading()
     );
     for (k, operation) in weights.operations.iter().enumerate() {
         let (x, y) = (left, top + (k as i64 + 2) * LINE);

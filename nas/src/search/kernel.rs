@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::spread::winsorised;
+
 /// Most points in a model; beyond, the best and the newest are kept, half of each.
 const MAX_POINTS: usize = 1200;
 /// Most points that lengths are chosen by.
@@ -158,13 +160,21 @@ impl Model {
         x
     }
 
-    /// The costs on a scale of mean 0 and deviation 1, the far ones drawn in, with that mean and deviation.
+    /// The costs on a scale of mean 0 and deviation 1, those of failures and the far ones drawn in, with that mean and
+    /// deviation, which are finite.
     fn scaled(&self) -> (Vec<f64>, f64, f64) {
-        let n = self.points.len().max(1) as f64;
-        let mean = self.points.iter().map(|(_, cost)| cost).sum::<f64>() / n;
-        let variance = self.points.iter().map(|(_, cost)| (cost - mean) * (cost - mean)).sum::<f64>() / n;
-        let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-        let scaled = self.points.iter().map(|(_, cost)| ((cost - mean) / deviation).clamp(-FAR, FAR));
+        let costs: Vec<f64> = self.points.iter().map(|(_, cost)| *cost).collect();
+        let costs = winsorised(&costs);
+        let n = costs.len().max(1) as f64;
+        // Squares of what is larger overflow.
+        let size = costs.iter().map(|cost| cost.abs()).fold(0.0, f64::max);
+        let unit = if size > 1e100 { size } else { 1.0 };
+        let mean = costs.iter().map(|cost| cost / unit).sum::<f64>() / n * unit;
+        let squares = costs.iter().map(|cost| (cost / unit - mean / unit) * (cost / unit - mean / unit));
+        let variance = squares.sum::<f64>() / n;
+        let deviation = if variance > 0.0 { variance.sqrt() * unit } else { 1.0 };
+        let scaled =
+            costs.iter().map(|cost| ((cost / unit - mean / unit) / (deviation / unit)).clamp(-FAR, FAR));
         (scaled.collect(), mean, deviation)
     }
 
@@ -226,6 +236,34 @@ mod tests {
         let predicted = model.predict(&points).unwrap();
         assert!(predicted[0].0 < 2.5 && predicted[1].0 > 7.0, "{predicted:?}");
         assert!(predicted.iter().all(|(_, deviation)| *deviation > 0.0));
+    }
+
+    /// One trial that diverged, or many: what the others say is learnt all the same.
+    #[test]
+    fn costs_of_failures_hide_nothing() {
+        for huge in [1e30, f64::MAX] {
+            for every in [3, 20] {
+                let (mut features, mut model) = (Features::default(), Model::default());
+                for n in 0..100_usize {
+                    let set = n * 37 % 1024;
+                    let point = bits(&mut features, set);
+                    model.add(point, if n % every == 1 { huge } else { set.count_ones().into() });
+                }
+                let points: Vec<Bits> = [0, 1023].iter().map(|n| bits(&mut features, *n)).collect();
+                let predicted = model.predict(&points).unwrap();
+                let (low, high) = (predicted[0], predicted[1]);
+                assert!(low.0 + 1.0 < high.0 && high.0 < 20.0, "{huge:e} in {every}: {predicted:?}");
+                assert!(low.1 > 0.0 && low.1 < 10.0, "{predicted:?}");
+            }
+        }
+        // And where all have failed nothing overflows.
+        let (mut features, mut model) = (Features::default(), Model::default());
+        for n in 0..20 {
+            let point = bits(&mut features, n);
+            model.add(point, f64::MAX / if n % 2 == 0 { 4.0 } else { 8.0 });
+        }
+        let predicted = model.predict(&[bits(&mut features, 3)]).unwrap();
+        assert!(predicted[0].0.is_finite() && predicted[0].1.is_finite(), "{predicted:?}");
     }
 
     #[test]

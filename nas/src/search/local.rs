@@ -14,7 +14,7 @@ use study::{Assignment, HistoryEvent, Study, Suggestion, Trial, TrialIdx};
 
 use super::record::Record;
 use crate::architectures::Architectures;
-use crate::moves;
+use crate::moves::{self, Step};
 
 /// Tries the neighbours of the best of the current search.
 pub struct LocalSearch {
@@ -22,8 +22,8 @@ pub struct LocalSearch {
     n_measured: usize,
     record: Record,
     centre: Option<(Assignment, f64)>,
-    /// Neighbours of the centre.
-    neighbours: Vec<Assignment>,
+    /// What leads to the neighbours of the centre; they themselves would be large.
+    steps: Vec<Step>,
 }
 
 impl LocalSearch {
@@ -36,15 +36,19 @@ impl LocalSearch {
         let n_startup = reader.get("n_startup_trials", 10, "a whole number of at least 1", |n| *n >= 1)?;
         reader.finish()?;
         let record = Record::new(architectures);
-        Ok(Self { n_startup, n_measured: 0, record, centre: None, neighbours: Vec::new() })
+        Ok(Self { n_startup, n_measured: 0, record, centre: None, steps: Vec::new() })
+    }
+
+    fn neighbour(&self, centre: &Assignment, step: Step) -> Assignment {
+        moves::stepped(self.record.architectures.space(), centre, step)
     }
 
     /// Whether an architecture takes the centre's place: it is better, or begins a new search after one that is spent.
     fn takes_over(&self, point: &Assignment, cost: f64) -> bool {
-        let Some((_, best)) = &self.centre else { return true };
+        let Some((centre, best)) = &self.centre else { return true };
         let is_spent = || {
-            let all_begun = self.neighbours.iter().all(|neighbour| self.record.has_begun(neighbour));
-            all_begun && !self.neighbours.contains(point)
+            let mut neighbours = self.steps.iter().map(|step| self.neighbour(centre, *step));
+            neighbours.all(|neighbour| self.record.has_begun(&neighbour) && neighbour != *point)
         };
         cost < *best || (self.n_measured >= self.n_startup && is_spent())
     }
@@ -56,7 +60,7 @@ impl Sampler for LocalSearch {
             let Some(ended) = self.record.take(event) else { continue };
             let Some(cost) = ended.cost else { continue };
             if self.takes_over(&ended.point, cost) {
-                self.neighbours = moves::neighbours(self.record.architectures.space(), &ended.point);
+                self.steps = moves::steps(self.record.architectures.space(), &ended.point);
                 self.centre = Some((ended.point, cost));
             }
             self.n_measured += 1;
@@ -69,10 +73,14 @@ impl Sampler for LocalSearch {
             if self.n_measured < self.n_startup {
                 return Some((begun.random(&mut rng)?, "first architectures"));
             }
-            let mut near: Vec<&Assignment> = self.neighbours.iter().collect();
-            near.shuffle(&mut rng);
-            match near.into_iter().find(|point| begun.is_new(point)) {
-                Some(point) => Some((point.clone(), "neighbour of the best of this search")),
+            let mut steps = self.steps.clone();
+            steps.shuffle(&mut rng);
+            let centre = self.centre.as_ref().map(|(centre, _)| centre);
+            let mut near = centre
+                .into_iter()
+                .flat_map(|centre| steps.iter().map(move |step| self.neighbour(centre, *step)));
+            match near.find(|point| begun.is_new(point)) {
+                Some(point) => Some((point, "neighbour of the best of this search")),
                 None => Some((begun.random(&mut rng)?, "a new search")),
             }
         })

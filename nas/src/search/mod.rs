@@ -6,6 +6,7 @@ mod kernel;
 mod local;
 mod random;
 pub(crate) mod record;
+mod spread;
 #[cfg(test)]
 mod tests;
 

@@ -45,11 +45,16 @@ impl Service for SuggestionService {
         let experiment = experiment(request.get_ref().experiment.as_ref())?;
         validate::experiment(experiment).map_err(Status::invalid_argument)?;
         let study = read_study(experiment)?;
-        begin(&study)?;
-        // The wire has no place for them.
-        for warning in registry::warnings(&study) {
-            tracing::warn!(experiment = study.name, warning);
-        }
+        let look = move || {
+            begin(&study)?;
+            // The wire has no place for them.
+            for warning in registry::warnings(&study) {
+                tracing::warn!(experiment = study.name, warning);
+            }
+            Ok::<_, Status>(())
+        };
+        let looked = tokio::task::spawn_blocking(look).await;
+        looked.map_err(|error| Status::internal(format!("the algorithm broke off: {error}")))??;
         Ok(Response::new(wire::ValidateAlgorithmSettingsReply {}))
     }
 }

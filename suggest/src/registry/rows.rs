@@ -117,7 +117,7 @@ const OF_ARCHITECTURES: &[(Feature, Can)] =
     &[(Feature::Float, Can::No), (Feature::Constraints, Can::No), (Feature::Priors, Can::No)];
 
 const ENAS: &[Setting] = &[
-    ("controller_hidden_size", "64", "size of the LSTM's state"),
+    ("controller_hidden_size", "64", "size of the LSTM's state, at most 1024"),
     ("controller_temperature", "5", "what logits are divided by, or None"),
     ("controller_tanh_const", "2.25", "bound of the logits, or None"),
     ("controller_entropy_weight", "0.00001", "weight of the entropy of decisions, or None"),
@@ -125,7 +125,7 @@ const ENAS: &[Setting] = &[
     ("controller_learning_rate", "0.00005", "step of Adam, above 0 to 1"),
     ("controller_skip_target", "0.4", "wished share of skip connections, above 0 to 1"),
     ("controller_skip_weight", "0.8", "weight of the divergence from that share, or None"),
-    ("controller_train_steps", "50", "updates after each trial"),
+    ("controller_train_steps", "50", "updates after each trial, at most 10000"),
     ("controller_log_every_steps", "10", "accepted and not used"),
     SEED,
 ];
@@ -149,10 +149,9 @@ const DARTS: &[Setting] = &[
 
 /// The architectures that a study's points are.
 fn architectures(study: &Study) -> Result<Arc<dyn Architectures>, SettingsError> {
-    nas::architectures_of(&study.space).ok_or_else(|| SettingsError::Unsuited {
+    nas::architectures_of(&study.space).map_err(|problem| SettingsError::Unsuited {
         algorithm: study.algorithm.name.clone(),
-        problem: "it chooses among finitely many architectures, and a parameter has a continuum of values"
-            .into(),
+        problem: problem.to_string(),
     })
 }
 

@@ -58,7 +58,7 @@ pub(super) fn architectures(study: &Study) -> Vec<String> {
     let wanted = study.space.parameters().iter().any(|parameter| is_edge(&parameter.name));
     let warning = "the parameters are searched as choices, not as cells, of which many compute the same: name one for each \
                    edge, edge_0_1, edge_0_2, edge_1_2 and so on, with the same list of known operations, and no others";
-    let is_other = wanted && nas::CellSpace::of(&study.space).is_none();
+    let is_other = wanted && nas::CellSpace::of(&study.space).is_ok_and(|cells| cells.is_none());
     is_other.then(|| warning.to_owned()).into_iter().collect()
 }
 

@@ -73,12 +73,14 @@ pub enum Domain {
 }
 
 impl Domain {
-    /// How many values there are; `None` if they form a continuum.
+    /// How many values there are, `u64::MAX` for more than that; `None` if they form a continuum.
     pub fn cardinality(&self) -> Option<u64> {
         match self {
             Self::Float { min, max, step: Some(step), .. } => Some(lattice_points(*min, *max, *step)),
             Self::Float { min, max, step: None, .. } => (min >= max).then_some(1),
-            Self::Int { min, max, step, .. } => Some(max.abs_diff(*min) / step.unsigned_abs().max(1) + 1),
+            Self::Int { min, max, step, .. } => {
+                Some((max.abs_diff(*min) / step.unsigned_abs().max(1)).saturating_add(1))
+            }
             Self::Discrete { values, .. } => Some(values.len() as u64),
             Self::Categorical { choices, .. } => Some(choices.len() as u64),
         }
@@ -208,7 +210,7 @@ fn check_bounds(
 
 /// Number of points `min + k * step` up to `max`, which counts when it lies on the lattice but for rounding.
 fn lattice_points(min: f64, max: f64, step: f64) -> u64 {
-    ((max - min) / step + 1e-9).floor().max(0.0) as u64 + 1
+    (((max - min) / step + 1e-9).floor().max(0.0) as u64).saturating_add(1)
 }
 
 /// The number rounded to 12 significant digits, so that lattices print as `0.3` and not `0.30000000000000004`.

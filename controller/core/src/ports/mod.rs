@@ -22,7 +22,7 @@ pub use promotions::{ModelRecord, PromotionQuery, Promotions};
 pub use records::{Measured, Outbox, RecordTarget, TargetError};
 pub use reporters::{Claim, NotAllowed, Reporters};
 pub use store::{
-    AskRecord, Batch, Lease, Observation, ObservationQuery, ObservationRow, Page, Pushed, Store, StoreError,
-    StoredWish, TrialOrder, TrialQuery, Wish,
+    AskRecord, Batch, Learnt, Lease, Observation, ObservationQuery, ObservationRow, Page, Pushed, Store,
+    StoreError, StoredWish, TrialOrder, TrialQuery, Wish,
 };
 pub use terms::{Term, Terms};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use study::TrialIdx;
+use study::{Prefix, TrialIdx};
 use thiserror::Error;
 
 use super::executor::Collected;
@@ -148,11 +148,24 @@ pub struct AskRecord {
     pub history_seq: u64,
 }
 
+/// What an algorithm has learnt from a history, kept so that nobody has to learn it again: a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learnt {
+    /// Of which study and by which build; of no use to another.
+    pub by: String,
+    /// From which history.
+    pub prefix: Prefix,
+    /// Opaque.
+    pub state: Vec<u8>,
+}
+
 /// Everything one turn of the driver writes, in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// New events, numbered on from the last.
     pub events: Vec<StoredEvent>,
+    /// What was learnt last, in place of what was kept before.
+    pub learnt: Option<Learnt>,
     /// From this trial number on all questions written down before are dropped.
     pub drop_asks: Option<TrialIdx>,
     /// Questions about to be asked.
@@ -317,6 +330,8 @@ pub trait Store: Send + Sync {
     async fn events(&self, id: ExperimentId, after: u64, limit: u64) -> Result<Vec<StoredEvent>, StoreError>;
     /// Questions from a trial number on, by number.
     async fn asks(&self, id: ExperimentId, from: TrialIdx) -> Result<Vec<AskRecord>, StoreError>;
+    /// What was learnt last, if it was kept and can be read.
+    async fn learnt(&self, id: ExperimentId) -> Result<Option<Learnt>, StoreError>;
     /// Some of the trials.
     async fn trials(&self, id: ExperimentId, query: &TrialQuery) -> Result<Page<TrialRecord>, StoreError>;
     /// One trial.

@@ -1,11 +1,15 @@
 //! The space of `spec.nasConfig`.
 
+use std::ops::RangeInclusive;
+
 use study::{NetworkSpec, OperationSpec, SKIP_CONNECTION, Space};
 
 use crate::report::{Problem, Report};
 use crate::spec::{ExperimentSpec, NasConfig};
 
 const PATH: &str = "spec.nasConfig";
+/// Layers that a supernet may have; chains are bounded by what can be drawn.
+const ONE_SHOT_LAYERS: RangeInclusive<i32> = 1..=1000;
 
 /// The architectures of a network: one point for DARTS, whose trial searches by itself, chains of layers for all others.
 ///
@@ -47,6 +51,11 @@ fn network(config: &NasConfig, is_darts: bool, report: &mut Report) -> NetworkSp
     missing(config.operations.is_empty(), "operations");
     missing(graph.input_sizes.is_empty() && !is_darts, "graphConfig.inputSizes");
     missing(graph.output_sizes.is_empty() && !is_darts, "graphConfig.outputSizes");
+    if let Some(n) = graph.num_layers.filter(|n| is_darts && !ONE_SHOT_LAYERS.contains(n)) {
+        let (least, most) = (ONE_SHOT_LAYERS.start(), ONE_SHOT_LAYERS.end());
+        let message = format!("it is {n}; from {least} to {most} are possible");
+        report.error(Problem::new(format!("{PATH}.graphConfig.numLayers"), message));
+    }
     let mut operations = Vec::new();
     for (i, operation) in config.operations.iter().enumerate() {
         let path = format!("{PATH}.operations[{i}]");
@@ -124,6 +133,21 @@ mod tests {
         let (study, _) = study("darts", nas());
         let names: Vec<String> = study.unwrap().space.parameters().iter().map(|p| p.name.clone()).collect();
         assert_eq!(names, study::ONE_SHOT_TEXTS);
+    }
+
+    #[test]
+    fn layers_out_of_range_are_refused_by_name() {
+        for (algorithm, n, said) in [
+            ("darts", 1_000_000_000, "graphConfig.numLayers: it is 1000000000; from 1 to 1000 are possible"),
+            ("darts", -1, "graphConfig.numLayers: it is -1; from 1 to 1000"),
+            ("enas", 1_000_000_000, "it has 1000000000 layers; from 1 to 100 are possible"),
+            ("enas", 0, "it has 0 layers; from 1 to 100"),
+        ] {
+            let mut nas = nas();
+            nas["graphConfig"]["numLayers"] = n.into();
+            let problems = study(algorithm, nas).0.unwrap_err();
+            assert!(problems.iter().any(|problem| problem.contains(said)), "{said}: {problems:?}");
+        }
     }
 
     #[test]

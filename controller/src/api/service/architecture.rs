@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use controller_core::spec::ExperimentSpec;
-use nas::graph::{self, Graph, OperationWeights};
+use nas::graph::{self, Graph, GraphError, OperationWeights};
 use serde_json::Value;
 
 use super::error::ApiError;
@@ -23,13 +23,10 @@ pub(crate) async fn architecture(
         Some(wanted) => trial(api, namespace, name, wanted).await?,
         None => best(api, namespace, name).await?,
     };
-    let Some(graphs) = graphs(&trial) else {
-        return Err(ApiError::invalid(format!(
-            "trial `{}` is no architecture: it has neither `architecture` and `nn_config`, nor a metric such as \
-             Genotype(...), nor a cell such as |nor_conv_3x3~0|+... among its parameters and metrics",
-            trial.name
-        )));
-    };
+    let graphs = graphs(&trial).map_err(|error| {
+        let what = if error == GraphError::Unknown { "is no architecture" } else { "cannot be drawn" };
+        ApiError::invalid(format!("trial `{}` {what}: {error}", trial.name))
+    })?;
     let weights = weights(api, namespace, name, &trial).await?;
     let population = population(api, namespace, name).await?;
     let texts = graphs.iter().map(Graph::to_text).chain(weights.as_ref().map(OperationWeights::to_text));
@@ -48,7 +45,7 @@ pub(crate) async fn architecture(
 }
 
 /// What a trial's architecture looks like, if it has one.
-fn graphs(trial: &Trial) -> Option<Vec<Graph>> {
+fn graphs(trial: &Trial) -> Result<Vec<Graph>, GraphError> {
     let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
     let parameters: BTreeMap<String, String> = trial.parameters.iter().filter_map(text).collect();
     let reported: Vec<&str> = trial.metrics.iter().map(|metric| metric.latest.as_str()).collect();
@@ -61,7 +58,7 @@ async fn population(api: &Api, namespace: &str, name: &str) -> Result<Vec<Member
     let query = TrialsQuery { sort: Some("-ended".into()), ..TrialsQuery::default() };
     let member = |trial: Trial| {
         let value = trial.value.filter(|_| matches!(trial.state.as_str(), "Succeeded" | "EarlyStopped"))?;
-        let lines: Vec<String> = graphs(&trial)?.iter().map(Graph::to_line).collect();
+        let lines: Vec<String> = graphs(&trial).ok()?.iter().map(Graph::to_line).collect();
         Some(Member { trial: trial.name, idx: trial.idx, value, architecture: lines.join("; ") })
     };
     let ended = trials(api, namespace, name, &query).await?.items.into_iter().filter_map(member);

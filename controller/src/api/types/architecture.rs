@@ -17,8 +17,8 @@ pub(crate) struct Architecture {
     /// reducing cell. Edges name nodes by their places in the list.
     #[schema(value_type = Vec<Object>)]
     pub(crate) graphs: Vec<Value>,
-    /// What the operations of its supernet weighed, `{operations, edges: [{edge, weights}]}` with a list of weights an epoch;
-    /// null if it has reported none.
+    /// What the operations of its supernet weighed, `{operations, edges: [{edge, weights}]}` with a list of weights an epoch,
+    /// and `diverged`, how many epochs are left out as a weight is no finite number, if any are; null if it has reported none.
     #[schema(value_type = Option<Object>)]
     pub(crate) weights: Option<Value>,
     /// The population of an evolution, the oldest first, which leaves next; empty for other searches.

@@ -3,7 +3,7 @@
 use controller_core::event::StoredEvent;
 use controller_core::experiment::ExperimentRecord;
 use controller_core::plan::{Answer, Snapshot};
-use controller_core::ports::{AskRecord, Store};
+use controller_core::ports::{AskRecord, Learnt, Store};
 use study::{Decision, Study};
 
 use super::{AskError, katib, search};
@@ -43,6 +43,14 @@ impl Asker {
         match self {
             Self::Search(asker) => asker.ask(store, snapshot, ask).await,
             Self::Katib(asker) => asker.ask(store, snapshot, ask).await,
+        }
+    }
+
+    /// What was learnt by the last answer and is to be kept, once.
+    pub(super) fn learnt(&mut self) -> Option<Learnt> {
+        match self {
+            Self::Search(asker) => asker.learnt(),
+            Self::Katib(_) => None,
         }
     }
 

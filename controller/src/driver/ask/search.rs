@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use controller_core::event::{Event, StoredEvent};
 use controller_core::plan::{Answer, Snapshot};
-use controller_core::ports::{AskRecord, Store};
+use controller_core::ports::{AskRecord, Learnt, Store};
 use controller_core::telling::Telling;
 use proto::cairn as wire;
 use proto::cairn::search_client::SearchClient;
@@ -18,6 +18,11 @@ use crate::world::World;
 
 /// Events read from the store, and sent, at once.
 const CHUNK: u64 = 1000;
+/// Events after which what was learnt is kept anew, where learning is dear: what is learnt again after a crash.
+const KEEP_EVERY: u64 = 64;
+/// Most bytes that are kept; what is larger is learnt again.
+const MAX_LEARNT: usize = 16 << 20;
+
 /// What is known of the suggestion service's side of one study.
 pub(in crate::driver) struct Asker {
     client: SearchClient<SearchLine>,
@@ -30,6 +35,14 @@ pub(in crate::driver) struct Asker {
     telling: Telling,
     /// Whether `untold` goes on where `held` ends.
     in_step: bool,
+    /// Whose learning is of use to this study.
+    by: String,
+    /// What was learnt up to `held`, for the next question.
+    known: Option<wire::State>,
+    /// Number of events at which what was learnt was last asked for.
+    kept_at: u64,
+    /// What was learnt last and is to be kept.
+    learnt: Option<Learnt>,
 }
 
 /// An event that is to be told.
@@ -60,11 +73,15 @@ impl Asker {
         let study = convert::study_to_proto(study);
         Self {
             client,
+            by: suggest::learner(&study),
             study,
             held: Prefix::default(),
             untold: VecDeque::new(),
             telling: Telling::default(),
             in_step: false,
+            known: None,
+            kept_at: 0,
+            learnt: None,
         }
     }
 
@@ -82,19 +99,24 @@ impl Asker {
         snapshot: &Snapshot,
         ask: AskRecord,
     ) -> Result<Answer, AskError> {
-        if !self.in_step {
-            self.load(store, snapshot, ask.history_seq).await?;
-        }
-        match self.ask_once(snapshot, ask).await {
-            Err(status) if status.code() == Code::FailedPrecondition => {
-                self.load(store, snapshot, ask.history_seq).await?;
-                Ok(self.ask_once(snapshot, ask).await?)
+        let mut used_kept =
+            !self.in_step && self.load(store, snapshot, ask.history_seq, Use::Kept).await? == Use::Kept;
+        // What is kept may be of no use after all.
+        for _ in 0..2 {
+            match self.ask_once(snapshot, ask).await {
+                Err(status) if status.code() == Code::FailedPrecondition => {
+                    let wanted = if used_kept { Use::History } else { Use::Kept };
+                    used_kept = self.load(store, snapshot, ask.history_seq, wanted).await? == Use::Kept;
+                }
+                answer => return answered(answer),
             }
-            Err(status) if status.code() == Code::OutOfRange => {
-                Ok(Answer { exhausted: true, ..Answer::default() })
-            }
-            answer => Ok(answer?),
         }
+        answered(self.ask_once(snapshot, ask).await)
+    }
+
+    /// What was learnt and is to be kept, once.
+    pub(super) fn learnt(&mut self) -> Option<Learnt> {
+        self.learnt.take()
     }
 
     async fn ask_once(&mut self, snapshot: &Snapshot, ask: AskRecord) -> Result<Answer, Status> {
@@ -102,6 +124,8 @@ impl Asker {
         let events: Vec<HistoryEvent> =
             self.untold.iter().take(known).flat_map(|untold| untold.told.clone()).collect();
         let running = self.running(snapshot, ask);
+        let n_told = self.held.seq + events.len() as u64;
+        let want_state = n_told >= self.kept_at + KEEP_EVERY;
         let request = wire::AskRequest {
             study: Some(self.study.clone()),
             prefix: Some(convert::prefix_to_proto(&self.held)),
@@ -109,13 +133,18 @@ impl Asker {
             running: running.iter().map(convert::trial_to_proto).collect(),
             first_idx: ask.first_idx.0,
             n: ask.n,
-            ..wire::AskRequest::default()
+            state: self.known.take(),
+            want_state,
         };
         let reply = tokio::time::timeout(TIMEOUT, self.client.ask(request)).await;
         let reply = reply.map_err(|_| Status::deadline_exceeded(format!("nothing within {TIMEOUT:?}")))?;
         let reply = reply?.into_inner();
         self.held = self.held.extend(&events);
         self.untold.drain(..known);
+        if want_state {
+            self.kept_at = n_told;
+            self.learnt = reply.state.and_then(|state| self.of_state(state));
+        }
         let suggestions: Result<Vec<Suggestion>, _> =
             reply.suggestions.iter().map(convert::suggestion_from_proto).collect();
         let rules = reply.rules.iter().map(convert::rule_from_proto).collect::<Result<_, _>>();
@@ -128,6 +157,13 @@ impl Asker {
         }
     }
 
+    /// What was learnt, if it is of what the service holds and small enough to be kept.
+    fn of_state(&self, state: wire::State) -> Option<Learnt> {
+        let prefix = state.prefix.as_ref().map(convert::prefix_from_proto)?;
+        let fits = prefix == self.held && state.learnt.len() <= MAX_LEARNT;
+        fits.then(|| Learnt { by: self.by.clone(), prefix, state: state.learnt })
+    }
+
     /// What is to become of trials that run, after everything that is recorded; `None` if nothing was told since that was
     /// last asked.
     pub(super) async fn decide(
@@ -137,13 +173,13 @@ impl Asker {
     ) -> Result<Option<Vec<Decision>>, AskError> {
         let all = snapshot.status.last_seq;
         if !self.in_step {
-            self.load(store, snapshot, all).await?;
+            self.load(store, snapshot, all, Use::History).await?;
         } else if self.untold.is_empty() && snapshot.decided_at.is_some_and(|at| at > 0) {
             return Ok(None);
         }
         match self.decide_once().await {
             Err(status) if status.code() == Code::FailedPrecondition => {
-                self.load(store, snapshot, all).await?;
+                self.load(store, snapshot, all, Use::History).await?;
                 Ok(Some(self.decide_once().await?))
             }
             decisions => Ok(Some(decisions?)),
@@ -178,29 +214,77 @@ impl Asker {
         running
     }
 
-    /// Sends the whole history up to a number in the log, in chunks.
-    async fn load(&mut self, store: &dyn Store, snapshot: &Snapshot, up_to: u64) -> Result<(), AskError> {
+    /// Sends the whole history up to a number in the log, in chunks; or none of it, if what was learnt from its beginning is
+    /// wanted and kept. Which of the two was done.
+    async fn load(
+        &mut self,
+        store: &dyn Store,
+        snapshot: &Snapshot,
+        up_to: u64,
+        wanted: Use,
+    ) -> Result<Use, AskError> {
         let record = &snapshot.record;
         let version = record.version(record.earlier.len(), &snapshot.study);
         let telling = telling(store, record, version).await.map_err(AskError::Store)?;
+        let kept = match wanted {
+            Use::Kept => store.learnt(record.id).await.map_err(AskError::Store)?,
+            Use::History => None,
+        };
+        let mut kept = kept.filter(|kept| kept.by == self.by);
+        let mut known = None;
         let mut chunks = vec![wire::LoadRequest { study: Some(self.study.clone()), events: Vec::new() }];
         let (mut after, mut held, mut untold) = (0, Prefix::default(), VecDeque::new());
         loop {
             let page = store.events(record.id, after, CHUNK).await.map_err(AskError::Store)?;
             let Some(last) = page.last() else { break };
             after = last.seq;
-            let (told, later): (Vec<_>, Vec<_>) = page.iter().partition(|stored| stored.seq <= up_to);
-            let told: Vec<HistoryEvent> =
-                told.iter().flat_map(|stored| stored.event.history(&telling)).collect();
-            held = held.extend(&told);
-            if !told.is_empty() {
-                let events = told.iter().map(convert::event_to_proto).collect();
+            let mut events = Vec::new();
+            for stored in &page {
+                if stored.seq > up_to || known.is_some() {
+                    untold.extend(Untold::of(stored, &telling));
+                    continue;
+                }
+                let told = stored.event.history(&telling);
+                held = held.extend(&told);
+                events.extend(told.iter().map(convert::event_to_proto));
+                known = kept.take_if(|kept| kept.prefix == held);
+            }
+            if !events.is_empty() {
                 chunks.push(wire::LoadRequest { study: None, events });
             }
-            untold.extend(later.iter().filter_map(|stored| Untold::of(stored, &telling)));
         }
-        self.client.load(tokio_stream::iter(chunks)).await?;
+        let used = if known.is_some() { Use::Kept } else { Use::History };
+        match known {
+            Some(kept) => {
+                self.kept_at = held.seq;
+                let prefix = Some(convert::prefix_to_proto(&held));
+                self.known = Some(wire::State { prefix, learnt: kept.state });
+            }
+            None => {
+                self.client.load(tokio_stream::iter(chunks)).await?;
+                self.known = None;
+            }
+        }
         (self.held, self.untold, self.telling, self.in_step) = (held, untold, telling, true);
-        Ok(())
+        Ok(used)
+    }
+}
+
+/// What a service is brought up to date with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// What was learnt and kept.
+    Kept,
+    /// The whole history.
+    History,
+}
+
+/// An answer; a service that has no more to say is no failure.
+fn answered(answer: Result<Answer, Status>) -> Result<Answer, AskError> {
+    match answer {
+        Err(status) if status.code() == Code::OutOfRange => {
+            Ok(Answer { exhausted: true, ..Answer::default() })
+        }
+        answer => Ok(answer?),
     }
 }

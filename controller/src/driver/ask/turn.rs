@@ -50,6 +50,7 @@ impl Driver<'_> {
             let answer = self.asker.ask(&*self.world.store, &next, ask).await;
             self.world.meters.suggestions.add(begun.elapsed());
             let Some(answer) = self.answered(answer, &mut next, batch)? else { break };
+            batch.learnt = self.asker.learnt().or(batch.learnt.take());
             next.answer(self.world.clock.now(), ask, answer, batch);
         }
         Ok(Some(next))

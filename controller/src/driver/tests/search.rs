@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http;
 use tonic::transport::{Endpoint, Server};
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
@@ -25,6 +27,8 @@ pub(super) struct Search(Arc<Mutex<Line>>);
 struct Line {
     connect: Option<mpsc::UnboundedSender<io::Result<DuplexStream>>>,
     tasks: JoinSet<()>,
+    /// How often a history was sent.
+    n_loads: usize,
 }
 
 impl Search {
@@ -56,7 +60,18 @@ impl Search {
             async move { connected.map(TokioIo::new) }
         });
         let channel = Endpoint::from_static("http://simulated").connect_with_connector_lazy(connector);
-        BoxCloneSyncService::new(channel.map_err(|error| Status::from_error(Box::new(error))))
+        let search = self.clone();
+        let counted = channel.map_request(move |request: http::Request<Body>| {
+            let is_load = request.uri().path().ends_with("/Load");
+            search.0.lock().unwrap().n_loads += usize::from(is_load);
+            request
+        });
+        BoxCloneSyncService::new(counted.map_err(|error| Status::from_error(Box::new(error))))
+    }
+
+    /// How often a history was sent so far.
+    pub(super) fn n_loads(&self) -> usize {
+        self.0.lock().unwrap().n_loads
     }
 
     fn connect(&self) -> io::Result<DuplexStream> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use controller_core::event::StoredEvent;
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Living};
 use controller_core::ports::{
-    AskRecord, Batch, Collected, Lease, Observation, ObservationQuery, ObservationRow, Outbox, Page,
+    AskRecord, Batch, Collected, Learnt, Lease, Observation, ObservationQuery, ObservationRow, Outbox, Page,
     Promotions, Pushed, Store, StoreError, StoredWish, TrialQuery, Wish,
 };
 use controller_core::run::{RunId, RunRecord};
@@ -223,6 +223,10 @@ impl Store for FaultyStore {
 
     async fn asks(&self, id: ExperimentId, from: TrialIdx) -> Stored<Vec<AskRecord>> {
         self.real(move |store| async move { store.asks(id, from).await }).await
+    }
+
+    async fn learnt(&self, id: ExperimentId) -> Stored<Option<Learnt>> {
+        self.real(move |store| async move { store.learnt(id).await }).await
     }
 
     async fn trials(&self, id: ExperimentId, query: &TrialQuery) -> Stored<Page<TrialRecord>> {

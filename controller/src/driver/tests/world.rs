@@ -29,6 +29,14 @@ impl Clock for VirtualClock {
     }
 }
 
+/// What a story searches that searches architectures.
+const NETWORK: &str = r#"nasConfig:
+    graphConfig: {numLayers: 3, inputSizes: [8], outputSizes: [2]}
+    operations:
+      - operationType: convolution
+        parameters:
+          - {name: filter_size, parameterType: categorical, feasibleSpace: {list: ["1", "3", "5"]}}"#;
+
 /// What an experiment of a story says beside what all of them do.
 pub(super) struct Spec {
     pub(super) algorithm: &'static str,
@@ -51,12 +59,28 @@ impl Spec {
         // A small space for what looks at its size.
         let step = if self.algorithm == "auto" { ", step: \"1.5\"" } else { "" };
         let settings = match self.algorithm {
+            "enas" => {
+                "[{name: controller_hidden_size, value: '8'}, {name: controller_train_steps, value: '2'}]"
+            }
             "tpe" => "[{name: n_startup_trials, value: '3'}]",
             "bayesianoptimization" => "[{name: n_initial_points, value: '3'}]",
             _ => "[]",
         };
         let settings = self.settings.unwrap_or(settings);
         let goal = self.goal.map(|goal| format!(", goal: {goal}")).unwrap_or_default();
+        let references =
+            if self.algorithm == "enas" { ["architecture", "nn_config"] } else { ["left", "right"] };
+        let [left, right] = references;
+        let space = if self.algorithm == "enas" {
+            NETWORK.to_owned()
+        } else {
+            let bounds = format!(r#"min: "-1", max: "2"{step}"#);
+            format!(
+                "parameters:
+    - {{name: left, parameterType: double, feasibleSpace: {{{bounds}}}}}
+    - {{name: right, parameterType: double, feasibleSpace: {{{bounds}}}}}"
+            )
+        };
         let Self { algorithm, parallel, trials, more, retries, .. } = self;
         format!(
             r#"
@@ -67,14 +91,12 @@ spec:
   seed: 11
   objective: {{type: minimize, objectiveMetricName: loss{goal}}}
   algorithm: {{algorithmName: {algorithm}, algorithmSettings: {settings}}}
-  parameters:
-    - {{name: left, parameterType: double, feasibleSpace: {{min: "-1", max: "2"{step}}}}}
-    - {{name: right, parameterType: double, feasibleSpace: {{min: "-1", max: "2"{step}}}}}
+  {space}
   parallelTrialCount: {parallel}
   maxTrialCount: {trials}
   {more}
   trialTemplate:
-    trialParameters: [{{name: left, reference: left}}, {{name: right, reference: right}}]
+    trialParameters: [{{name: left, reference: {left}}}, {{name: right, reference: {right}}}]
     trialSpec:
       apiVersion: cairn.dev/v1
       kind: Process

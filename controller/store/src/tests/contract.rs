@@ -6,14 +6,14 @@ use std::sync::Arc;
 use controller_core::event::{Event, StoredEvent};
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus};
 use controller_core::ports::{
-    AskRecord, Batch, Collected, Left, ObservationQuery, ObservationRow, Pushed, Store, StoreError,
+    AskRecord, Batch, Collected, Learnt, Left, ObservationQuery, ObservationRow, Pushed, Store, StoreError,
     TrialOrder, TrialQuery, Wish,
 };
 use controller_core::run::{RunId, RunRecord, Sealed};
 use controller_core::spec::ExperimentSpec;
 use controller_core::time::Timestamp;
 use controller_core::trial::{Origin, TrialRecord, TrialState};
-use study::{Suggestion, TrialIdx};
+use study::{Digest, Prefix, Suggestion, TrialIdx};
 
 type AnyStore = Arc<dyn Store>;
 
@@ -315,6 +315,28 @@ pub(super) async fn what_a_collector_says_at_its_end_stays(store: AnyStore) {
     store.put_collected(RUN, &later, Timestamp(3)).await.unwrap();
     assert_eq!(store.collected(RUN).await.unwrap(), Some(Collected { left, ..said("first") }));
     assert_eq!(store.collected(RunId { attempt: RUN.attempt + 1, ..RUN }).await.unwrap(), None);
+}
+
+pub(super) async fn what_was_learnt_last_is_kept_as_long_as_its_experiment(store: AnyStore) {
+    create(&store, 1, "a").await;
+    create(&store, 2, "b").await;
+    let learnt = |seq: u8| Learnt {
+        by: "a build".into(),
+        prefix: Prefix { seq: seq.into(), digest: Digest([seq; 32]) },
+        state: vec![0, 255, seq],
+    };
+    let keep = |seq: u8| Batch { learnt: Some(learnt(seq)), ..Batch::default() };
+    let lease = store.acquire(ExperimentId(1), "me").await.unwrap().unwrap();
+    let other = store.acquire(ExperimentId(2), "me").await.unwrap().unwrap();
+    assert_eq!(store.learnt(ExperimentId(1)).await.unwrap(), None);
+    store.commit(&lease, &keep(1)).await.unwrap();
+    store.commit(&other, &keep(7)).await.unwrap();
+    store.commit(&lease, &keep(2)).await.unwrap();
+    store.commit(&lease, &Batch { events: vec![noted(2)], ..Batch::default() }).await.unwrap();
+    assert_eq!(store.learnt(ExperimentId(1)).await.unwrap(), Some(learnt(2)));
+    store.commit(&lease, &Batch { delete: true, ..Batch::default() }).await.unwrap();
+    assert_eq!(store.learnt(ExperimentId(1)).await.unwrap(), None);
+    assert_eq!(store.learnt(ExperimentId(2)).await.unwrap(), Some(learnt(7)));
 }
 
 pub(super) async fn wishes_wait_until_they_are_taken(store: AnyStore) {
