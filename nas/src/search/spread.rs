@@ -39,6 +39,10 @@ fn last_near(rising: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
+    fn is(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-12
+    }
+
     #[test]
     fn ordinary_costs_are_left_alone() {
         for costs in [
@@ -63,9 +67,9 @@ mod tests {
             costs.extend(vec![1e30; n]);
             let drawn_in = winsorised(&costs);
             assert_eq!(drawn_in[..4], ordinary);
-            assert!(drawn_in[4..].iter().all(|cost| *cost == 0.6), "{n}: {drawn_in:?}");
+            assert!(drawn_in[4..].iter().all(|cost| is(*cost, 0.6)), "{n}: {drawn_in:?}");
         }
-        assert_eq!(winsorised(&[0.5, 0.4, f64::MIN, 0.6, 0.3, 0.5])[2], 0.3);
-        assert_eq!(winsorised(&[0.5, 0.4, f64::MAX, 0.6, 0.3, 0.5])[2], 0.6);
+        assert!(is(winsorised(&[0.5, 0.4, f64::MIN, 0.6, 0.3, 0.5])[2], 0.3));
+        assert!(is(winsorised(&[0.5, 0.4, f64::MAX, 0.6, 0.3, 0.5])[2], 0.6));
     }
 }

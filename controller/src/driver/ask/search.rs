@@ -254,16 +254,13 @@ impl Asker {
             }
         }
         let used = if known.is_some() { Use::Kept } else { Use::History };
-        match known {
-            Some(kept) => {
-                self.kept_at = held.seq;
-                let prefix = Some(convert::prefix_to_proto(&held));
-                self.known = Some(wire::State { prefix, learnt: kept.state });
-            }
-            None => {
-                self.client.load(tokio_stream::iter(chunks)).await?;
-                self.known = None;
-            }
+        if let Some(kept) = known {
+            self.kept_at = held.seq;
+            let prefix = Some(convert::prefix_to_proto(&held));
+            self.known = Some(wire::State { prefix, learnt: kept.state });
+        } else {
+            self.client.load(tokio_stream::iter(chunks)).await?;
+            self.known = None;
         }
         (self.held, self.untold, self.telling, self.in_step) = (held, untold, telling, true);
         Ok(used)

@@ -248,8 +248,8 @@ fn is_over(phase: &RunPhase) -> bool {
 pub(super) fn rows(run: &Run) -> Vec<ObservationRow> {
     let args = run.manifest["spec"]["args"].as_array().or_else(|| run.manifest["args"].as_array()).unwrap();
     // Of an architecture its ones count.
-    let number = |text: &str| text.parse().unwrap_or_else(|_| text.matches('1').count() as f64 / 10.0);
-    let x: Vec<f64> = args.iter().map(|arg| number(arg.as_str().unwrap())).collect();
+    let weight = |text: &str| text.parse().unwrap_or_else(|_| text.matches('1').count() as f64 / 10.0);
+    let x: Vec<f64> = args.iter().map(|arg| weight(arg.as_str().unwrap())).collect();
     let loss: f64 = x.iter().map(|x| (x - 0.3).powi(2)).sum();
     let row = |nth| {
         let text = format!("{:?}", loss + f64::from(ROWS - 1 - nth));
