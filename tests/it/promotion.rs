@@ -114,6 +114,7 @@ fn winners_become_champions_only_if_they_are_better_and_a_rollback_goes_back() {
     {
         assert!(lineage.stdout.contains(word), "{word}: {lineage}");
     }
+    lineage_is_exported(&cairn);
     let history = cairn.run(["promotion", "history", "digits"]).ok();
     assert_eq!(history.stdout.lines().count(), 1 + 6, "{history}");
     let audit = cairn.run(["audit", "verify"]).ok();
@@ -127,6 +128,24 @@ fn winners_become_champions_only_if_they_are_better_and_a_rollback_goes_back() {
     cairn.run(["promotion", "rollback", "digits", "--to", "2"]).ok();
     let back = cairn.run(["promotion", "rollback", "digits", "--to", "1"]).ok();
     assert!(back.stdout.contains("version 1 is the champion"), "{back}");
+}
+
+/// As run events: a trial and a promotion a version, the same when it is exported again.
+fn lineage_is_exported(cairn: &Cairn) {
+    let all = cairn.run(["lineage", "export", "digits"]).ok();
+    assert_eq!(all.stdout.lines().count(), 8, "{all}");
+    assert_eq!(cairn.run(["lineage", "export", "digits"]).ok().stdout, all.stdout);
+    cairn.run(["lineage", "export", "digits", "--version", "2", "-f", "lineage.jsonl"]).ok();
+    let second = cairn.read("lineage.jsonl").unwrap();
+    assert!(all.stdout.ends_with(&second) && second.lines().count() == 4, "{second}");
+    let events: Vec<Value> = second.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events[1]["job"]["name"], "second");
+    assert_eq!(events[1]["run"]["facets"]["cairn_trial"]["parameters"]["skill"], "0.98");
+    assert_eq!(events[1]["outputs"][0], events[3]["inputs"][0]);
+    assert_eq!(events[3]["outputs"][0]["name"], "models/digits");
+    let unknown = cairn.run(["lineage", "export", "digits", "--version", "7"]);
+    assert_eq!(unknown.code, Some(2), "{unknown}");
+    assert!(unknown.stderr.contains("no version 7; it has 2, 1"), "{unknown}");
 }
 
 #[test]

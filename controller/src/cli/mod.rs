@@ -21,6 +21,7 @@ mod get;
 mod init;
 mod install;
 mod lead;
+mod lineage;
 mod list;
 mod logs;
 mod model;

@@ -1,14 +1,19 @@
 //! `cairn models`, `cairn lineage` and `cairn audit`
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::connect::Connection;
-use super::exit::Exit;
+use super::exit::{Exit, Wrong};
+use super::lineage;
 use super::output::{self, number, talk};
 use crate::api::client::encode;
-use crate::api::types::{AuditLog, ModelView, ModelsView, ServedView, ServerView, VersionView};
+use crate::api::types::{
+    AuditLog, ModelView, ModelsView, PromotionView, ServedView, ServerView, Trial, VersionView,
+};
 
 /// Look at models, their versions and champions
 #[derive(Debug, Subcommand)]
@@ -40,9 +45,36 @@ pub(super) struct One {
 ///
 /// Example: cairn lineage digits
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Lineage {
+    #[command(subcommand)]
+    what: Option<LineageOf>,
+    /// The model
+    #[arg(required = true)]
+    model: Option<String>,
+}
+
+/// What is done with it instead of being shown
+#[derive(Debug, Subcommand)]
+enum LineageOf {
+    Export(Export),
+}
+
+/// Write it as run events of OpenLineage, one in a line: the trial and the promotion that made each version
+///
+/// A second export writes the same. Trials of experiments that are deleted or purged are left out, and named.
+///
+/// Example: cairn lineage export digits --version 2 -f lineage.jsonl
+#[derive(Debug, Args)]
+struct Export {
     /// The model
     model: String,
+    /// Only of this version
+    #[arg(long, value_name = "N")]
+    version: Option<u64>,
+    /// Where to; the output if not given
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 /// Look at the log of everything that was done to models
@@ -80,9 +112,70 @@ impl Models {
 
 impl Lineage {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
-        let model = get(connection, &self.model).await?;
-        output::write(connection.format, &model, tree)?;
+        match (self.what, self.model) {
+            (Some(LineageOf::Export(args)), _) => args.run(connection).await?,
+            (None, model) => {
+                let model = get(connection, &model.unwrap_or_default()).await?;
+                output::write(connection.format, &model, tree)?;
+            }
+        }
         Ok(Exit::Done)
+    }
+}
+
+impl Export {
+    async fn run(self, connection: &Connection) -> anyhow::Result<()> {
+        let model = get(connection, &self.model).await?;
+        let wanted = |version: &&VersionView| self.version.is_none_or(|number| version.number == number);
+        let versions: Vec<&VersionView> = model.versions.iter().rev().filter(wanted).collect();
+        if let (Some(number), true) = (self.version, versions.is_empty()) {
+            let has: Vec<String> = model.versions.iter().map(|version| version.number.to_string()).collect();
+            let text = format!("model `{}` has no version {number}; it has {}", model.name, has.join(", "));
+            return Err(Wrong(text).into());
+        }
+        let mut lines = Vec::new();
+        for version in versions {
+            let trial = trial_of(connection, version).await?;
+            if trial.is_none() {
+                let (trial, number) = (&version.trial, version.number);
+                talk(&format!("version {number}: its trial {trial} is deleted and left out"));
+            }
+            let (name, namespace) = (encode(&model.name), encode(&model.namespace));
+            let path = format!("/api/v1/promotions/{name}/{}?namespace={namespace}", version.promotion);
+            let promotion: PromotionView = connection.client.get(&path).await?;
+            if promotion.ended_at.is_none() {
+                talk(&format!(
+                    "version {}: promotion {} has not ended and is left out",
+                    version.number, promotion.name
+                ));
+            }
+            let events =
+                lineage::events((&model.namespace, &model.name), version, trial.as_ref(), &promotion);
+            lines.extend(events.iter().map(|event| format!("{event}\n")));
+        }
+        let text = lines.concat();
+        match &self.file {
+            Some(file) => {
+                std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+                talk(&format!("{} events are in {}", lines.len(), file.display()));
+            }
+            None if text.is_empty() => {}
+            None => output::data(text.trim_end())?,
+        }
+        Ok(())
+    }
+}
+
+/// The trial behind a version; nothing once it is deleted. Its name is drawn from the uid of its experiment, so it is no
+/// other's.
+async fn trial_of(connection: &Connection, version: &VersionView) -> anyhow::Result<Option<Trial>> {
+    let (experiment, trial) = (encode(&version.experiment), encode(&version.trial));
+    let namespace = encode(&connection.namespace);
+    let path = format!("/api/v1/experiments/{experiment}/trials/{trial}?namespace={namespace}");
+    match connection.client.get(&path).await {
+        Ok(trial) => Ok(Some(trial)),
+        Err(error) if error.code() == "not_found" => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
