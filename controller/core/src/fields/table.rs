@@ -350,7 +350,6 @@ const BEFORE: &[Field] = &[
         Bool,
         "While true, no new trial is started: the wish of `cairn stop`, which `cairn resume` takes back.",
     ),
-    // What happens to the winner.
 ];
 
 /// Those behind `spec.promotion`.
