@@ -422,12 +422,14 @@ fn routes(serving: &Serving) -> Routes {
         weight: deployment.weight,
     };
     let champion = serving.deployments.iter().find(|one| one.weight > 0 && !one.on_trial);
+    let main = champion.or(serving.main());
     Routes {
         namespace: serving.namespace.clone(),
         model: serving.model.clone(),
         path: serving.path(),
         generation: serving.generation,
-        sticky: champion.or(serving.main()).and_then(|deployment| deployment.spec.sticky.clone()),
+        sticky: main.and_then(|deployment| deployment.spec.sticky.clone()),
+        log: main.and_then(|deployment| deployment.spec.watch.as_ref()?.log.clone()),
         backends: with_server.iter().map(backend).collect(),
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn read(page: &str, serving: &Serving) -> Option<Telemetry> {
             .scan(0, |before, sum| Some(sum.saturating_sub(std::mem::replace(before, *sum))))
             .collect();
         let (requests, errors) = (count("cairn_router_requests_total"), count("cairn_router_errors_total"));
-        counts.insert(deployment.name.clone(), Counts { requests, errors, latencies });
+        counts.insert(deployment.name.clone(), Counts { requests, errors, latencies, ..Counts::default() });
         in_flight.insert(deployment.name.clone(), count("cairn_router_requests_in_flight"));
     }
     Some(Telemetry { since: (start * 1e6) as i64, generation: generation as u64, counts, in_flight })
