@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::connect::Connection;
 use super::exit::Exit;
 use super::output::{self, number, talk};
+use super::watched;
 use crate::api::client::encode;
 use crate::api::types::{AuditLog, ModelView, ModelsView, ServedView, ServerView, VersionView};
 
@@ -15,6 +16,8 @@ use crate::api::types::{AuditLog, ModelView, ModelsView, ServedView, ServerView,
 pub(super) enum Models {
     List(List),
     Get(One),
+    Watch(watched::Watch),
+    Feedback(watched::Feedback),
 }
 
 /// List models with their champions
@@ -73,6 +76,8 @@ impl Models {
                 let model = get(connection, &args.model).await?;
                 output::write(connection.format, &model, whole)?;
             }
+            Self::Watch(args) => return args.run(connection).await,
+            Self::Feedback(args) => return args.run(connection).await,
         }
         Ok(Exit::Done)
     }

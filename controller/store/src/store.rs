@@ -11,7 +11,7 @@ use controller_core::ports::{
     Page, PromotionQuery, Promotions, Pushed, Store, StoreError, StoredWish, Term, Terms, TrialQuery, Wish,
 };
 use controller_core::promotion::{
-    AuditEntry, Change, Delivery, Promotion, PromotionId, PromotionWish, Queued, Serving,
+    AuditEntry, Change, Deed, Delivery, Promotion, PromotionId, PromotionWish, Queued, Serving,
     StoredPromotionWish, Version,
 };
 use controller_core::run::{RunId, RunRecord};
@@ -333,6 +333,12 @@ impl Promotions for SqlStore {
         let mut tx = self.begin().await?;
         leases::check(&mut tx, lease).await?;
         promotions::keep_serving(&mut tx, serving).await?;
+        self.end(tx).await
+    }
+
+    async fn note(&self, deed: &Deed) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        promotions::record(&mut tx, std::slice::from_ref(deed)).await?;
         self.end(tx).await
     }
 
