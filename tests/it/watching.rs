@@ -179,6 +179,21 @@ fn drift_may_want_the_version_before_back() {
 }
 
 #[test]
+fn drift_may_start_an_experiment_whose_winner_takes_the_usual_way() {
+    let cairn = prepared();
+    run(&cairn, "first", 8, "", &watched(", onBreach: {start: first}")).ok();
+    let address = address(&cairn);
+    let _server = cairn.serve(&[]);
+    window(&address, brighten_the_corner);
+    until("its winner is looked at", || (newest(&cairn)["number"] == 2).then_some(()));
+    let (promotion, seen) = (newest(&cairn), watch(&cairn));
+    let name = promotion["experiment"].as_str().unwrap();
+    assert_eq!(seen["breaches"][0]["done"], format!("experiment `{name}` started"), "{seen}");
+    assert!(name.starts_with("first-"), "{promotion}");
+    until("it has ended", || (newest(&cairn)["ended"] == true).then_some(()));
+}
+
+#[test]
 fn a_candidate_that_is_wrong_more_often_is_sent_back() {
     let cairn = prepared();
     let ladder = "\n      canary: [50, 100]\n      minRequests: 2000\n      guards: [{quality: {worseBy: 0.05}}]";
@@ -227,7 +242,7 @@ fn what_is_wrong_with_watching_is_said_at_once() {
             "`soon` is no duration",
             "5 rows say too little",
             "spec.promotion.serving.watch.drift.threshold: 1 is not between 0 and 0.5",
-            "`shout` is nothing to do",
+            "\"shout\" is nothing to do",
             "`alerts` is no address of HTTP",
         ],
     );

@@ -68,7 +68,7 @@ fn promotion() -> PromotionSpec {
                 }),
                 output: Some(text("digit")),
                 drift: Some(DriftSpec { window: Some(500), threshold: Some(0.01) }),
-                on_breach: Some(text("alert")),
+                on_breach: Some(json!("alert")),
                 webhook: Some(text("http://alerts:9000")),
             }),
         }),

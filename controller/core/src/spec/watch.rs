@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::ServingSpec;
 use crate::duration;
@@ -29,9 +30,9 @@ pub struct WatchSpec {
     /// How what is kept is compared with the trial's profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSpec>,
-    /// What comes of drift: `alert` or `rollback`.
+    /// What comes of drift: `alert`, `rollback` or `{start: EXPERIMENT}`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_breach: Option<String>,
+    pub on_breach: Option<Value>,
     /// An address that is told of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<String>,
@@ -65,20 +66,30 @@ pub struct DriftSpec {
 }
 
 /// What comes of a breach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OnBreach {
     /// It is said.
     Alert,
     /// The version before is wanted again.
     Rollback,
+    /// A copy of this Experiment is submitted.
+    Start(String),
 }
 
 impl WatchSpec {
     /// What comes of a breach; `None` if it is none of the words.
     pub fn on_breach(&self) -> Option<OnBreach> {
-        match self.on_breach.as_deref() {
-            None | Some("alert") => Some(OnBreach::Alert),
-            Some("rollback") => Some(OnBreach::Rollback),
+        match &self.on_breach {
+            None => Some(OnBreach::Alert),
+            Some(Value::String(word)) => match word.as_str() {
+                "alert" => Some(OnBreach::Alert),
+                "rollback" => Some(OnBreach::Rollback),
+                _ => None,
+            },
+            Some(Value::Object(map)) if map.len() == 1 => {
+                let name = map.get("start")?.as_str().filter(|name| !name.is_empty())?;
+                Some(OnBreach::Start(name.to_owned()))
+            }
             Some(_) => None,
         }
     }

@@ -35,8 +35,8 @@ pub(super) fn check(watch: &WatchSpec, path: &str, report: &mut Report) {
     }
     if watch.on_breach().is_none() {
         let written = watch.on_breach.clone().unwrap_or_default();
-        let problem = Problem::new(format!("{path}.onBreach"), format!("`{written}` is nothing to do"));
-        report.error(problem.hint("use `alert` or `rollback`"));
+        let problem = Problem::new(format!("{path}.onBreach"), format!("{written} is nothing to do"));
+        report.error(problem.hint("use `alert`, `rollback` or `{start: EXPERIMENT}`"));
     }
     if let Some(url) = watch.webhook.as_deref().filter(|url| !is_http(url)) {
         let problem = Problem::new(format!("{path}.webhook"), format!("`{url}` is no address of HTTP"));

@@ -3,35 +3,31 @@
 //!
 //! What is known lies beside the log, so that any process may look, one at a time, and goes on where the last one ended.
 
+mod act;
 mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
-use controller_core::ports::{ModelError, PromotionQuery, StoreError};
+use controller_core::ports::{ModelError, StoreError};
 use controller_core::promotion::profile::{is_right, predictions};
-use controller_core::promotion::{
-    Breach, Deed, Deployment, Kept, Labelled, Profile, PromotionState, Serving, Telemetry, Watched,
-};
-use controller_core::spec::{OnBreach, WatchSpec};
-use serde_json::{Value, json};
+use controller_core::promotion::{Deployment, Kept, Labelled, Profile, Serving, Telemetry, Watched};
+use controller_core::spec::WatchSpec;
+use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::ask::Asker;
-use super::propose::rollback;
-use super::servers::Servers;
 use super::PromoteError;
+use super::servers::Servers;
 use crate::router::Home;
 use crate::world::World;
+use act::{act, tell};
 use files::Folder;
 
 /// How often everything is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long somebody who is told of a breach may take to answer.
-const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why what is served cannot be looked at now.
 #[derive(Debug, Error)]
@@ -152,103 +148,6 @@ async fn profile(world: &World, deployment: &Deployment) -> Result<Result<Profil
     }
 }
 
-/// Does what is to be done about a breach; says what that was.
-async fn act(
-    world: &World,
-    serving: &Serving,
-    breach: &Breach,
-    watched: &mut Watched,
-) -> Result<String, WatchError> {
-    let Some(deployment) = serving.find(&breach.version) else {
-        return Ok("nothing, since its server is gone".into());
-    };
-    let spec = deployment.spec.watch.clone().unwrap_or_default();
-    let done = match spec.on_breach().unwrap_or(OnBreach::Alert) {
-        OnBreach::Alert => "alert".to_owned(),
-        OnBreach::Rollback => go_back(world, serving, deployment, breach).await?,
-    };
-    let deed = Deed {
-        at: world.clock.now(),
-        actor: "cairn".into(),
-        namespace: serving.namespace.clone(),
-        model: serving.model.clone(),
-        promotion: deployment.promotion,
-        deed: "drifted".into(),
-        detail: format!("{}; {done}", breach.detail),
-    };
-    world.promotions.note(&deed).await?;
-    warn!(model = serving.model, server = breach.version, detail = breach.detail, done, "drift");
-    if let Some(url) = &spec.webhook {
-        let body = json!({
-            "event": "drift",
-            "namespace": serving.namespace,
-            "model": serving.model,
-            "server": breach.version,
-            "version": deployment.version,
-            "at": breach.at.to_rfc3339(),
-            "detail": breach.detail,
-            "features": breach.worst,
-            "done": done,
-        });
-        watched.call(url, body, world.clock.now());
-    }
-    Ok(done)
-}
-
-/// Wants the version that was champion before the one that has drifted.
-async fn go_back(
-    world: &World,
-    serving: &Serving,
-    deployment: &Deployment,
-    breach: &Breach,
-) -> Result<String, WatchError> {
-    let (namespace, model) = (&serving.namespace, &serving.model);
-    let champion = world.promotions.champion(namespace, model).await?;
-    let Some(champion) = champion.filter(|champion| deployment.version == Some(champion.number)) else {
-        return Ok("no rollback, since it is not the champion".into());
-    };
-    let query =
-        PromotionQuery { namespace: Some(namespace.clone()), model: Some(model.clone()), open: false };
-    let promotions = world.promotions.promotions(&query).await?;
-    if promotions.iter().any(|promotion| !promotion.state.is_final()) {
-        return Ok("no rollback, since a promotion is under way".into());
-    }
-    let made_it = promotions.iter().find(|promotion| {
-        promotion.state == PromotionState::Succeeded && promotion.version == Some(champion.number)
-    });
-    let versions = world.promotions.versions(namespace, model).await?;
-    // What was gone back to already is no worse than what it was gone back from.
-    let before = made_it.filter(|made_it| made_it.back_to.is_none()).and_then(|made_it| made_it.replaced);
-    let Some(version) = versions.iter().find(|version| Some(version.number) == before) else {
-        return Ok("no rollback, since there is no version to go back to".into());
-    };
-    rollback(world, version, "cairn, for drift", breach.at).await?;
-    world.wake.notify_waiters();
-    Ok(format!("rollback to version {}", version.number))
-}
-
-/// Tells those who are to be told now.
-async fn tell(world: &World, watched: &mut Watched) {
-    let asker = Asker::new();
-    // From the last on, since one that is over goes.
-    for i in (0..watched.calls.len()).rev() {
-        let call = watched.calls[i].clone();
-        if call.next > world.clock.now() {
-            continue;
-        }
-        let answer = asker.post(&call.url, &call.body, TOLD_WITHIN).await;
-        let why = match &answer {
-            Ok((status, _)) if status.is_success() => None,
-            Ok((status, _)) => Some(format!("status {status}")),
-            Err(why) => Some(why.clone()),
-        };
-        if let Some(why) = &why {
-            warn!(url = call.url, why, tries = call.tries + 1, "a webhook does not take a breach");
-        }
-        watched.called(i, why.is_none(), world.clock.now());
-    }
-}
-
 /// Joins labels with the requests that were kept. The first label of a request counts.
 pub(crate) async fn feedback(
     world: &World,
@@ -315,6 +214,8 @@ fn join(kept: &Kept, label: &Value, spec: &WatchSpec) -> Result<Labelled, String
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -141,7 +141,10 @@ class RegisteredModel:
         """Says what is true of requests that were answered: labels by the `x-request-id` of each answer, a list where it had
         several rows. Returns how many `joined`, and the ids that were `known` already, `unknown`, or `refused`."""
         body = [{"requestId": request, "label": label} for request, label in labels.items()]
-        return self._client.send("POST", self._path("/feedback"), body, {"namespace": self.namespace})
+        joined: Mapping[str, Any] = self._client.send(
+            "POST", self._path("/feedback"), body, {"namespace": self.namespace}
+        )
+        return joined
 
     def promotions(self) -> list[Promotion]:
         """Its promotions, the newest first."""

@@ -199,8 +199,8 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     f(
         "spec.promotion.serving.watch.onBreach",
-        Text,
-        "What comes of drift, beside an entry in the audit log: `alert` (nothing more) or `rollback` (the version before is wanted again). Unset: `alert`.",
+        Any,
+        "What comes of drift, beside an entry in the audit log: `alert` (nothing more), `rollback` (the version before is wanted again) or `{start: EXPERIMENT}` (a copy of that Experiment is submitted, whose winner has to pass its own gate). Unset: `alert`.",
     ),
     f(
         "spec.promotion.serving.watch.webhook",
