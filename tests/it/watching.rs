@@ -104,8 +104,12 @@ fn labels_show_how_often_each_version_is_right() {
     }
     let made = infer(&address, "no id, for its spaces", &[picture(0).1]);
     let made = made.header("x-request-id").unwrap().to_owned();
-    assert!(!made.contains(' ') && made != infer(&address, "", &[picture(0).1]).header("x-request-id").unwrap());
-    lines.push_str("{\"requestId\": \"never-asked\", \"label\": 3}\n{\"requestId\": \"picture-0\", \"label\": 3}\n");
+    assert!(
+        !made.contains(' ') && made != infer(&address, "", &[picture(0).1]).header("x-request-id").unwrap()
+    );
+    lines.push_str(
+        "{\"requestId\": \"never-asked\", \"label\": 3}\n{\"requestId\": \"picture-0\", \"label\": 3}\n",
+    );
     cairn.write("labels.jsonl", &lines);
     until("all are written", || (watch(&cairn)["servers"][0]["kept"] == 42).then_some(()));
     let told = cairn.run(["models", "feedback", "digits", "--file", "labels.jsonl"]).ok();
@@ -145,7 +149,7 @@ fn drift_names_the_feature_and_is_told_once_whatever_is_restarted() {
     let seen = watch(&cairn);
     assert_eq!((&seen["nBreaches"], &seen["servers"][0]["drifted"]), (&json!(1), &json!(true)), "{seen}");
     let shown = cairn.run(["models", "watch", "digits"]).ok();
-    assert!(shown.stdout.contains("inputs.pixels[0] (p 0.0e0)") && shown.stdout.contains("alert"), "{shown}");
+    assert!(shown.stdout.contains("inputs.pixels[0] (p ") && shown.stdout.contains("alert"), "{shown}");
     let audit = cairn.run(["audit", "list"]).ok();
     assert!(audit.stdout.contains("drifted") && audit.stdout.contains("inputs.pixels[0]"), "{audit}");
     let page = get(&api, "/metrics").body;
@@ -173,7 +177,11 @@ fn drift_may_want_the_version_before_back() {
     window(&address, brighten_the_corner);
     until("it is gone back", || (model(&cairn)["champion"] == 1).then_some(()));
     let promotion = newest(&cairn);
-    assert_eq!((&promotion["backTo"], &promotion["author"]), (&json!(1), &json!("cairn, for drift")), "{promotion}");
+    assert_eq!(
+        (&promotion["backTo"], &promotion["author"]),
+        (&json!(1), &json!("cairn, for drift")),
+        "{promotion}"
+    );
     let seen = watch(&cairn);
     assert_eq!(seen["breaches"][0]["done"], "rollback to version 1", "{seen}");
 }
@@ -196,12 +204,16 @@ fn drift_may_start_an_experiment_whose_winner_takes_the_usual_way() {
 #[test]
 fn a_candidate_that_is_wrong_more_often_is_sent_back() {
     let cairn = prepared();
-    let ladder = "\n      canary: [50, 100]\n      minRequests: 2000\n      guards: [{quality: {worseBy: 0.05}}]";
+    let ladder =
+        "\n      canary: [50, 100]\n      minRequests: 2000\n      guards: [{quality: {worseBy: 0.05}}]";
     run(&cairn, "first", 24, "", &format!("{}{ladder}", watched(""))).ok();
     let address = address(&cairn);
-    // It sees the same digit almost everywhere, and says nothing of what its sample is.
-    let poison = r#"sed -i 's/"second":\[[^,]*/"second":[1e6/' network.json; sed -i /expected/d model.yaml"#;
-    cairn.write("bad.yaml", experiment("bad", 16, poison, &format!("{}{ladder}", watched(""))));
+    // It sees a nought almost everywhere, and says nothing of what its sample is.
+    let poison = format!(
+        r#"sed -i 's/"second":\[\([^,]*,\)\{{17\}}/"second":[{}/' network.json; sed -i /expected/d model.yaml"#,
+        "9,".repeat(17)
+    );
+    cairn.write("bad.yaml", experiment("bad", 16, &poison, &format!("{}{ladder}", watched(""))));
     let bad = cairn.start(["run", "bad.yaml"]);
     until("it gets requests", || (newest(&cairn)["rollout"]["phase"] == "canary").then_some(()));
     let mut asked = 0;
@@ -238,10 +250,10 @@ fn what_is_wrong_with_watching_is_said_at_once() {
     said(
         "{log: {sample: 2, keep: soon}, drift: {window: 5, threshold: 1}, onBreach: shout, webhook: alerts}",
         &[
-            "spec.promotion.serving.watch.log.sample: 2 is no share",
+            "2 is no share",
             "`soon` is no duration",
             "5 rows say too little",
-            "spec.promotion.serving.watch.drift.threshold: 1 is not between 0 and 0.5",
+            "1 is not between 0 and 0.5",
             "\"shout\" is nothing to do",
             "`alerts` is no address of HTTP",
         ],

@@ -98,7 +98,8 @@ impl Feedback {
 fn read(text: &str) -> Result<Vec<LabelRequest>, String> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let label = |(i, line): (usize, &str)| {
-        let wrong = |why: &str| format!("line {}: {why}; write {{\"requestId\": ID, \"label\": VALUE}}", i + 1);
+        let wrong =
+            |why: &str| format!("line {}: {why}; write {{\"requestId\": ID, \"label\": VALUE}}", i + 1);
         let value: Value = serde_json::from_str(line).map_err(|error| wrong(&error.to_string()))?;
         match (value["requestId"].as_str(), value.get("label")) {
             (Some(id), Some(label)) => Ok(LabelRequest { request_id: id.to_owned(), label: label.clone() }),
@@ -128,7 +129,9 @@ fn table(view: &WatchView) -> String {
         let rows: Vec<Vec<String>> = view
             .breaches
             .iter()
-            .map(|breach| vec![breach.at.clone(), breach.server.clone(), breach.done.clone(), breach.detail.clone()])
+            .map(|breach| {
+                vec![breach.at.clone(), breach.server.clone(), breach.done.clone(), breach.detail.clone()]
+            })
             .collect();
         text.push_str("\n\n");
         text.push_str(&output::table(&["BREACH", "SERVER", "DONE", "DETAIL"], &rows));
@@ -171,9 +174,12 @@ mod tests {
 
     #[test]
     fn a_file_of_labels_is_read_line_by_line_and_says_where_it_is_wrong() {
-        let labels = read("{\"requestId\": \"a\", \"label\": 3}\n\n{\"requestId\": \"b\", \"label\": [1, 2]}\n").unwrap();
+        let labels =
+            read("{\"requestId\": \"a\", \"label\": 3}\n\n{\"requestId\": \"b\", \"label\": [1, 2]}\n")
+                .unwrap();
         assert_eq!((labels.len(), &labels[1].label[1]), (2, &Value::from(2)));
-        let wrong = |line: &str| read(&format!("{{\"requestId\": \"a\", \"label\": 3}}\n{line}")).unwrap_err();
+        let wrong =
+            |line: &str| read(&format!("{{\"requestId\": \"a\", \"label\": 3}}\n{line}")).unwrap_err();
         assert!(wrong("{\"label\": 3}").starts_with("line 2: it has no `requestId`; write"));
         assert!(wrong("{\"requestId\": \"a\"}").starts_with("line 2: it has no `label`"));
         assert!(wrong("a,3").starts_with("line 2: "));

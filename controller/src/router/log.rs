@@ -173,7 +173,8 @@ fn blacken(value: &mut Value, names: &[String]) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| blacken(item, names)),
         Value::Object(map) => {
-            let is_named = map.get("name").and_then(Value::as_str).is_some_and(|name| names.iter().any(|n| n == name));
+            let is_named =
+                map.get("name").and_then(Value::as_str).is_some_and(|name| names.iter().any(|n| n == name));
             for (key, value) in map.iter_mut() {
                 if (is_named && key == "data") || names.contains(key) {
                     *value = Value::Null;
@@ -268,7 +269,8 @@ pub(crate) fn part_path(dir: &Path, number: u64) -> PathBuf {
 fn forget(dir: &Path, last: u64, keeps: Duration, now: Timestamp) -> io::Result<()> {
     for number in part_numbers(dir)?.into_iter().filter(|number| *number < last) {
         let path = part_path(dir, number);
-        let written = fs::metadata(&path)?.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let written =
+            fs::metadata(&path)?.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let old = Timestamp(0).plus(written).plus(keeps) < now;
         if old || number + PARTS <= last {
             fs::remove_file(path)?;

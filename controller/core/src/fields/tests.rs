@@ -61,11 +61,7 @@ fn promotion() -> PromotionSpec {
             ready_within: Some(text("1m")),
             sticky: Some(text("x-user")),
             watch: Some(WatchSpec {
-                log: Some(LogSpec {
-                    sample: Some(0.1),
-                    keep: Some(text("7d")),
-                    redact: vec![text("name")],
-                }),
+                log: Some(LogSpec { sample: Some(0.1), keep: Some(text("7d")), redact: vec![text("name")] }),
                 output: Some(text("digit")),
                 drift: Some(DriftSpec { window: Some(500), threshold: Some(0.01) }),
                 on_breach: Some(json!("alert")),

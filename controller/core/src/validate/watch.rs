@@ -24,7 +24,8 @@ pub(super) fn check(watch: &WatchSpec, path: &str, report: &mut Report) {
     }
     if let Some(drift) = &watch.drift {
         if let Some(window) = drift.window.filter(|window| *window < LEAST_WINDOW) {
-            let problem = Problem::new(format!("{path}.drift.window"), format!("{window} rows say too little"));
+            let problem =
+                Problem::new(format!("{path}.drift.window"), format!("{window} rows say too little"));
             report.error(problem.hint(format!("use {LEAST_WINDOW} or more")));
         }
         if let Some(limit) = drift.threshold.filter(|limit| !(*limit > 0.0 && *limit < 0.5)) {

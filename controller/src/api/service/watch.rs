@@ -77,10 +77,10 @@ pub(crate) async fn watch(api: &Api, namespace: &str, model: &str) -> Result<Wat
 }
 
 fn view(deployment: &Deployment, watched: &Watched, counted: Option<&Telemetry>) -> WatchedView {
-    let counts = counted.and_then(|counted| counted.counts.get(&deployment.name)).cloned().unwrap_or_default();
+    let counts =
+        counted.and_then(|counted| counted.counts.get(&deployment.name)).cloned().unwrap_or_default();
     let known = watched.versions.get(&deployment.name).cloned().unwrap_or_default();
-    let millis =
-        |counts: &Counts, percent| counts.class_within(percent).map(|class| bound(class) * 1000.0);
+    let millis = |counts: &Counts, percent| counts.class_within(percent).map(|class| bound(class) * 1000.0);
     let last = known.last.as_ref();
     let worst = last.map(|last: &Judged| last.worst.iter().map(finding_view).collect());
     WatchedView {

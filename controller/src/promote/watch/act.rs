@@ -98,12 +98,7 @@ async fn go_back(
 }
 
 /// Submits a copy of an Experiment, once for each breach.
-async fn start(
-    world: &World,
-    serving: &Serving,
-    name: &str,
-    breach: &Breach,
-) -> Result<String, WatchError> {
+async fn start(world: &World, serving: &Serving, name: &str, breach: &Breach) -> Result<String, WatchError> {
     let Some(old) = world.store.experiment(&serving.namespace, name).await? else {
         return Ok(format!("nothing started, since there is no experiment `{name}`"));
     };

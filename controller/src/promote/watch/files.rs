@@ -98,7 +98,9 @@ impl Folder {
         let mut found = BTreeMap::new();
         for number in part_numbers(&self.0)? {
             let text = fs::read(part_path(&self.0, number))?;
-            found.extend(lines(&text).filter(|kept: &Kept| ids.contains(&kept.id)).map(|kept| (kept.id.clone(), kept)));
+            found.extend(
+                lines(&text).filter(|kept: &Kept| ids.contains(&kept.id)).map(|kept| (kept.id.clone(), kept)),
+            );
         }
         Ok(found)
     }

@@ -171,7 +171,11 @@ pub(super) const FIELDS: &[Field] = &[
         Number,
         "The share of requests that is kept, above 0 and up to 1, drawn by the id of the request. Unset: 0.1.",
     ),
-    f("spec.promotion.serving.watch.log.keep", Text, "How long they are kept, such as `7d`; what is older goes as others come. Unset: `7d`."),
+    f(
+        "spec.promotion.serving.watch.log.keep",
+        Text,
+        "How long they are kept, such as `7d`; what is older goes as others come. Unset: `7d`.",
+    ),
     f(
         "spec.promotion.serving.watch.log.redact",
         Texts,

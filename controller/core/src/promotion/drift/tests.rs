@@ -45,7 +45,10 @@ fn profile(random: &mut Random) -> Profile {
         let empty = if name == "inputs.country" {
             Distribution::Categories { categories: COUNTRIES.iter().map(|c| ((*c).to_owned(), 0)).collect() }
         } else {
-            Distribution::Numbers { edges: (1..20).map(|i| f64::from(i) / 20.0).collect(), counts: vec![0; 20] }
+            Distribution::Numbers {
+                edges: (1..20).map(|i| f64::from(i) / 20.0).collect(),
+                counts: vec![0; 20],
+            }
         };
         let mut found = empty.counts();
         values.iter().for_each(|value| found[empty.class(value).unwrap()] += 1);
@@ -88,7 +91,10 @@ fn probabilities_are_those_of_the_tables() {
         let found = kolmogorov(lambda);
         assert!((found / p - 1.0).abs() < 1e-3, "{lambda}: {found}");
     }
-    assert_eq!((chi_squared_above(1e6, 9), chi_squared_above(0.0, 3), chi_squared_above(3.0, 0)), (0.0, 1.0, 1.0));
+    assert_eq!(
+        (chi_squared_above(1e6, 9), chi_squared_above(0.0, 3), chi_squared_above(3.0, 0)),
+        (0.0, 1.0, 1.0)
+    );
 }
 
 /// At a threshold of 0.001 twenty silent windows have probability 0.98 and more: there is room for new seeds.
@@ -114,14 +120,20 @@ fn the_feature_that_is_shifted_is_named() {
         for seed in 0..20 {
             let findings = judged(seed, Some(feature));
             assert_eq!(findings[0].feature, feature, "seed {seed}: {}", findings[0]);
-            assert!(findings[0].p < 1e-6 && findings[1].p > 0.001, "seed {seed}: {} {}", findings[0], findings[1]);
+            assert!(
+                findings[0].p < 1e-6 && findings[1].p > 0.001,
+                "seed {seed}: {} {}",
+                findings[0],
+                findings[1]
+            );
         }
     }
 }
 
 #[test]
 fn what_was_never_seen_counts_and_what_is_missing_does_not() {
-    let profile = json!({"inputs": {"c": {"categories": {"a": 500, "b": 500}}, "d": {"categories": {"a": 9}}}});
+    let profile =
+        json!({"inputs": {"c": {"categories": {"a": 500, "b": 500}}, "d": {"categories": {"a": 9}}}});
     let profile = Profile::read(&profile).unwrap();
     let mut gathered = Gathered::default();
     let values = (0..100).map(|i| json!(["a", "b", "new", "new"][i % 4])).collect();

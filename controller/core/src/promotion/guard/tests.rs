@@ -146,7 +146,8 @@ fn latencies_fall_into_the_first_class_that_holds_them() {
 
 #[test]
 fn counters_that_begin_anew_count_whole() {
-    let counts = |requests, errors| Counts { requests, errors, latencies: vec![requests], ..Counts::default() };
+    let counts =
+        |requests, errors| Counts { requests, errors, latencies: vec![requests], ..Counts::default() };
     assert_eq!(counts(10, 3).since(&counts(4, 1)), counts(6, 2));
     assert_eq!(counts(2, 1).since(&counts(4, 1)), counts(2, 1));
 }
@@ -169,7 +170,8 @@ fn counters_read_at_different_moments_are_no_evidence() {
 
 #[test]
 fn wrong_answers_send_back_a_candidate_and_as_many_as_the_champion_s_do_not() {
-    let spec = GuardSpec { quality: Some(WorseBySpec { worse_by: Some(json!(0.01)) }), ..GuardSpec::default() };
+    let spec =
+        GuardSpec { quality: Some(WorseBySpec { worse_by: Some(json!(0.01)) }), ..GuardSpec::default() };
     let breach = |wrong: u64| {
         let mut guard = Guard::of(&spec).unwrap();
         let (mut candidate, mut champion) = (Counts::default(), Counts::default());
