@@ -229,7 +229,7 @@ mod tests {
         };
         let table = Table::new(&[routes], &Table::default(), &Meters::default());
         let found = table.find(&Uri::from_static("/team/v2/models/digits/infer"), &HeaderMap::new());
-        let Found::Servers(_, skip) = found else { panic!("{found:?}") };
+        let Found::Servers(_, skip, _) = found else { panic!("{found:?}") };
         assert_eq!(&"/team/v2/models/digits/infer"[skip..], "/v2/models/digits/infer");
     }
 

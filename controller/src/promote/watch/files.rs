@@ -70,14 +70,11 @@ impl Folder {
 
     /// The requests that were kept since the last look, and from where to read next.
     pub(super) fn read(&self, mut part: u64, mut offset: u64) -> io::Result<(Vec<Kept>, u64, u64)> {
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         // A part that has one behind it is whole, so the list comes first.
         let numbers = part_numbers(&self.0)?;
-        let first = numbers.first().copied().unwrap_or(part);
-        if part < first {
-            (part, offset) = (first, 0);
-        }
-        for number in numbers.iter().copied().filter(|number| *number >= part) {
+        let begin = part;
+        for number in numbers.into_iter().filter(|number| *number >= begin) {
             if number > part {
                 (part, offset) = (number, 0);
             }
@@ -86,7 +83,8 @@ impl Folder {
             let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             found.extend(lines(&text[..whole]));
             offset += whole as u64;
-            if text.len() as u64 == AT_ONCE {
+            bytes += text.len() as u64;
+            if bytes >= AT_ONCE {
                 break;
             }
         }
