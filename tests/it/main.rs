@@ -20,3 +20,4 @@ mod quickstart;
 mod serving;
 mod sidecar;
 mod tidy;
+mod watching;

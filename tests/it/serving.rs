@@ -9,7 +9,7 @@ use e2e::{Cairn, until};
 use serde_json::{Value, json};
 
 /// The server of the quick start.
-const OWN: &str = r#"
+pub(crate) const OWN: &str = r#"
       template: custom
       process: {command: [digits, serve, "--port=${port}", "--model=${model.path}", "--name=${model.name}"]}"#;
 /// A ladder that does not take long.
@@ -20,7 +20,7 @@ const LADDER: &str = r"
       guards: [{errorRate: {worseBy: 0.01}}, {latencyP95: {worseBy: 400%}}]";
 
 /// A search that trains one network and promotes it. `after` is done to what it has left.
-fn experiment(name: &str, hidden: u32, after: &str, serving: &str) -> String {
+pub(crate) fn experiment(name: &str, hidden: u32, after: &str, serving: &str) -> String {
     format!(
         r#"
 apiVersion: kubeflow.org/v1beta1
@@ -52,27 +52,27 @@ spec:
 }
 
 /// A folder whose router takes any port.
-fn prepared() -> Cairn {
+pub(crate) fn prepared() -> Cairn {
     Cairn::new().with("USER", "ada").with("CAIRN_ROUTER", "127.0.0.1:0")
 }
 
 /// Searches, and promotes what was found.
-fn run(cairn: &Cairn, name: &str, hidden: u32, after: &str, serving: &str) -> e2e::Output {
+pub(crate) fn run(cairn: &Cairn, name: &str, hidden: u32, after: &str, serving: &str) -> e2e::Output {
     let file = format!("{name}.yaml");
     cairn.write(&file, experiment(name, hidden, after, serving));
     cairn.run(["run", &file])
 }
 
-fn model(cairn: &Cairn) -> Value {
+pub(crate) fn model(cairn: &Cairn) -> Value {
     cairn.run(["models", "get", "digits", "-o", "json"]).ok().json()
 }
 
-fn newest(cairn: &Cairn) -> Value {
+pub(crate) fn newest(cairn: &Cairn) -> Value {
     cairn.run(["promotion", "get", "digits", "-o", "json"]).ok().json()
 }
 
 /// Host and path of the model's address.
-fn address(cairn: &Cairn) -> (String, String) {
+pub(crate) fn address(cairn: &Cairn) -> (String, String) {
     let url = model(cairn)["url"].as_str().expect("it is served").to_owned();
     let end = url[7..].find('/').unwrap() + 7;
     (url[..end].to_owned(), format!("{}/infer", &url[end..]))
@@ -349,8 +349,8 @@ fn what_is_wrong_with_serving_is_said_at_once() {
         "`no header` is no name of a header",
         "spec.promotion.serving.guards[0].errorRate.worseBy",
         "0.2 says no share of the champion's latency",
-        "`quality` is not built in yet",
-        "a guard is one of errorRate and latencyP95",
+        "labels have no requests to be joined with",
+        "a guard is one of errorRate, latencyP95 and quality",
     ] {
         assert!(output.stderr.contains(word), "{word}: {output}");
     }

@@ -7,16 +7,23 @@ use serde_json::Value;
 
 use crate::PATIENCE;
 
-/// An answer: status and body.
+/// An answer: status, headers and body.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Status code.
     pub status: u16,
+    /// Names in small letters, and values.
+    pub headers: Vec<(String, String)>,
     /// Body.
     pub body: String,
 }
 
 impl Answer {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_str())
+    }
+
     /// The body as JSON.
     ///
     /// # Panics
@@ -32,7 +39,7 @@ impl Answer {
 /// If there is no server, or its answer is no HTTP.
 pub fn ask(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut reader = open(url, method, path, headers, body);
-    let (status, length) = head(&mut reader);
+    let (status, length, headers) = head(&mut reader);
     let mut bytes = Vec::new();
     match length {
         Length::Known(length) => {
@@ -49,7 +56,7 @@ pub fn ask(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: 
         }
         Length::ToTheEnd => _ = reader.read_to_end(&mut bytes).expect("the whole body"),
     }
-    Answer { status, body: String::from_utf8_lossy(&bytes).into_owned() }
+    Answer { status, headers, body: String::from_utf8_lossy(&bytes).into_owned() }
 }
 
 /// Asks with GET.
@@ -66,7 +73,7 @@ pub fn get(url: &str, path: &str) -> Answer {
 /// If it is refused.
 pub fn events(url: &str, path: &str, headers: &[(&str, &str)]) -> impl Iterator<Item = String> {
     let mut reader = open(url, "GET", path, headers, "");
-    let (status, _) = head(&mut reader);
+    let (status, ..) = head(&mut reader);
     assert_eq!(status, 200, "the stream is refused");
     let mut event = String::new();
     std::iter::from_fn(move || {
@@ -121,11 +128,11 @@ fn chunk(reader: &mut BufReader<TcpStream>) -> usize {
 }
 
 /// Reads status and headers; how long the body is.
-fn head(reader: &mut BufReader<TcpStream>) -> (u16, Length) {
+fn head(reader: &mut BufReader<TcpStream>) -> (u16, Length, Vec<(String, String)>) {
     let mut line = String::new();
     reader.read_line(&mut line).expect("a status");
     let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status such as 200");
-    let mut length = Length::ToTheEnd;
+    let (mut length, mut headers) = (Length::ToTheEnd, Vec::new());
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).expect("headers");
@@ -135,6 +142,7 @@ fn head(reader: &mut BufReader<TcpStream>) -> (u16, Length) {
         } else if name.eq_ignore_ascii_case("transfer-encoding") {
             length = Length::Chunks;
         }
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    (status, length)
+    (status, length, headers)
 }

@@ -3,6 +3,7 @@
 mod architecture;
 mod promotions;
 mod trials;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 pub(crate) use architecture::*;
 pub(crate) use promotions::*;
 pub(crate) use trials::*;
+pub(crate) use watch::*;
 
 /// An error, as every door tells it.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

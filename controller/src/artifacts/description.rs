@@ -36,6 +36,7 @@ pub(super) fn read(dir: &Path) -> Result<Description, ModelError> {
     };
     description.sample = file("sample")?;
     description.expected = file("expected")?;
+    description.profile = file("profile")?;
     Ok(description)
 }
 

@@ -73,6 +73,7 @@ async fn act(world: &World, down: watch::Receiver<bool>) {
     tokio::join!(
         driver::drive_all(world, down.clone()),
         promote::promote_all(world, down.clone()),
+        promote::watch_all(world, down.clone()),
         promote::record_all(world, down),
     );
 }

@@ -48,6 +48,7 @@ mod trials;
 mod validate;
 mod version;
 mod watch;
+mod watched;
 mod yaml;
 
 use std::path::PathBuf;

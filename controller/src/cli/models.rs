@@ -10,6 +10,7 @@ use super::connect::Connection;
 use super::exit::{Exit, Wrong};
 use super::lineage;
 use super::output::{self, number, talk};
+use super::watched;
 use crate::api::client::encode;
 use crate::api::types::{
     AuditLog, ModelView, ModelsView, PromotionView, ServedView, ServerView, Trial, VersionView,
@@ -20,6 +21,8 @@ use crate::api::types::{
 pub(super) enum Models {
     List(List),
     Get(One),
+    Watch(watched::Watch),
+    Feedback(watched::Feedback),
 }
 
 /// List models with their champions
@@ -105,6 +108,8 @@ impl Models {
                 let model = get(connection, &args.model).await?;
                 output::write(connection.format, &model, whole)?;
             }
+            Self::Watch(args) => return args.run(connection).await,
+            Self::Feedback(args) => return args.run(connection).await,
         }
         Ok(Exit::Done)
     }

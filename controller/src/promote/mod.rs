@@ -11,13 +11,14 @@ mod metadata;
 mod propose;
 mod servers;
 mod telemetry;
+mod watch;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use controller_core::ports::PromotionQuery;
 use controller_core::promotion::{Promotion, PromotionId, Serving, WaitsFor};
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tracing::warn;
@@ -28,6 +29,7 @@ use servers::Servers;
 pub(crate) use line::{PromoteError, carry_on};
 pub(crate) use metadata::{record_all, record_now};
 pub(crate) use propose::{by_hand, of_completed, rollback};
+pub(crate) use watch::{Joined, WatchError, counted, feedback, known, look, watch_all};
 
 /// How often new promotions and wishes are looked for.
 const TICK: Duration = Duration::from_millis(250);
@@ -36,7 +38,7 @@ const TICK: Duration = Duration::from_millis(250);
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// Carries out all promotions that are open, and those that come, until `shutdown` turns true.
-pub(crate) async fn promote_all(world: &World, mut shutdown: watch::Receiver<bool>) {
+pub(crate) async fn promote_all(world: &World, mut shutdown: Receiver<bool>) {
     let mut known = BTreeSet::new();
     let mut under_way: BTreeSet<PromotionId> = BTreeSet::new();
     let mut tasks: HashMap<Id, PromotionId> = HashMap::new();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use controller_core::experiment::{ExperimentRecord, ExperimentStatus, Living};
 use controller_core::promotion::{Candidate, Promotion, PromotionId, Version};
 use controller_core::spec::{PromotionSpec, ServingSpec};
+use controller_core::time::Timestamp;
 use controller_core::trial::TrialRecord;
 
 use super::PromoteError;
@@ -57,14 +58,14 @@ pub(crate) async fn by_hand(
     Ok(world.promotions.propose(&of_trial(world, record, Some(trial), spec, key, author)).await?)
 }
 
-/// Wants to go back to an earlier version, for a person.
+/// Wants to go back to an earlier version; once, however often that is said of the same time.
 pub(crate) async fn rollback(
     world: &World,
     version: &Version,
     author: &str,
+    at: Timestamp,
 ) -> Result<Promotion, PromoteError> {
-    let now = world.clock.now();
-    let key = format!("{}/{}/{}/{}", version.namespace, version.model, version.number, now.0);
+    let key = format!("{}/{}/{}/{}", version.namespace, version.model, version.number, at.0);
     let wanted = Promotion {
         id: PromotionId::of_key(&key),
         key,
@@ -72,7 +73,7 @@ pub(crate) async fn rollback(
         namespace: version.namespace.clone(),
         model: version.model.clone(),
         author: author.to_owned(),
-        created: now,
+        created: world.clock.now(),
         spec: PromotionSpec {
             model: version.model.clone(),
             serving: version.serving.as_ref().map(ServingSpec::at_once),

@@ -370,12 +370,18 @@ impl<'a> Servers<'a> {
     }
 
     /// What the router has counted, if it says so now.
-    async fn telemetry(&self, serving: &Serving) -> Option<Telemetry> {
+    pub(super) async fn telemetry(&self, serving: &Serving) -> Option<Telemetry> {
         let home = &self.world.home;
         let address = home.address().filter(|_| home.is_alive())?.replace("0.0.0.0", "127.0.0.1");
         let (status, page) = self.asker.get(&format!("http://{address}/metrics"), ASK_WITHIN).await.ok()?;
         let page = std::str::from_utf8(&page).ok().filter(|_| status.is_success())?;
-        telemetry::read(page, serving)
+        let mut telemetry = telemetry::read(page, serving)?;
+        // Labels come to another place, and may be unreadable there without harm to the rest.
+        match super::known(home, serving) {
+            Ok(watched) => telemetry::label(&mut telemetry, &watched),
+            Err(error) => warn!(%error, model = serving.model, "labels cannot be read"),
+        }
+        Some(telemetry)
     }
 }
 
@@ -422,12 +428,14 @@ fn routes(serving: &Serving) -> Routes {
         weight: deployment.weight,
     };
     let champion = serving.deployments.iter().find(|one| one.weight > 0 && !one.on_trial);
+    let main = champion.or(serving.main());
     Routes {
         namespace: serving.namespace.clone(),
         model: serving.model.clone(),
         path: serving.path(),
         generation: serving.generation,
-        sticky: champion.or(serving.main()).and_then(|deployment| deployment.spec.sticky.clone()),
+        sticky: main.and_then(|deployment| deployment.spec.sticky.clone()),
+        log: main.and_then(|deployment| deployment.spec.watch.as_ref()?.log.clone()),
         backends: with_server.iter().map(backend).collect(),
     }
 }

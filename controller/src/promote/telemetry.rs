@@ -3,7 +3,16 @@
 use std::collections::BTreeMap;
 
 use controller_core::metrics::prometheus::samples;
-use controller_core::promotion::{Counts, Serving, Telemetry};
+use controller_core::promotion::{Counts, Serving, Telemetry, Watched};
+
+/// Adds how many labels each deployment has got, and how many of its answers they say were wrong.
+pub(super) fn label(telemetry: &mut Telemetry, watched: &Watched) {
+    for (name, version) in &watched.versions {
+        if let Some(counts) = telemetry.counts.get_mut(name) {
+            (counts.labelled, counts.wrong) = (version.labelled, version.labelled - version.right);
+        }
+    }
+}
 
 /// What a page says of the deployments of a model; `None` if it is no page of a router.
 pub(super) fn read(page: &str, serving: &Serving) -> Option<Telemetry> {
@@ -24,7 +33,7 @@ pub(super) fn read(page: &str, serving: &Serving) -> Option<Telemetry> {
             .scan(0, |before, sum| Some(sum.saturating_sub(std::mem::replace(before, *sum))))
             .collect();
         let (requests, errors) = (count("cairn_router_requests_total"), count("cairn_router_errors_total"));
-        counts.insert(deployment.name.clone(), Counts { requests, errors, latencies });
+        counts.insert(deployment.name.clone(), Counts { requests, errors, latencies, ..Counts::default() });
         in_flight.insert(deployment.name.clone(), count("cairn_router_requests_in_flight"));
     }
     Some(Telemetry { since: (start * 1e6) as i64, generation: generation as u64, counts, in_flight })

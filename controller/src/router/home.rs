@@ -1,11 +1,13 @@
 //! The folder by which controller and router speak with each other.
 //!
-//! `routes/` has a file for each model, written anew by rename; `address` is where the router listens; `lock` is held by it.
+//! `routes/` has a file for each model, written anew by rename; `log/` a folder for each model whose requests are kept;
+//! `address` is where the router listens; `lock` is held by it.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use controller_core::spec::LogSpec;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 const USUAL: &str = "127.0.0.1:7800";
 
 /// How the requests of a model are split.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Routes {
     /// Namespace of the model.
@@ -28,6 +30,9 @@ pub(crate) struct Routes {
     /// The header by whose value requests are told apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sticky: Option<String>,
+    /// Which requests are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<LogSpec>,
     /// The servers.
     pub(crate) backends: Vec<Backend>,
 }
@@ -120,6 +125,11 @@ impl Home {
         })
     }
 
+    /// The folder of a model whose requests are kept.
+    pub(crate) fn log(&self, namespace: &str, model: &str) -> PathBuf {
+        self.dir.join("log").join(format!("{namespace}.{model}"))
+    }
+
     /// Says where the router listens.
     pub(crate) fn say_address(&self, address: &str) -> io::Result<()> {
         replace(&self.dir.join("address"), address.as_bytes())
@@ -147,7 +157,7 @@ impl Home {
 }
 
 /// Writes a file in place of any other, at once.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     fs::write(&temporary, text)?;
     fs::rename(&temporary, path)

@@ -3,9 +3,10 @@
 //! A process of its own. What it has to know lies in a folder ([`Home`]), written by whoever promotes; it goes by what it
 //! has read last, while controller and store are away as well as not. It is a plain reverse proxy over the HTTP library
 //! that the rest of Cairn stands on: bodies stream both ways, connections to servers are kept, and what a server that
-//! cannot be reached would have got goes to another version of its model.
+//! cannot be reached would have got goes to another version of its model. A sample of the requests is kept, if that is wanted.
 
 mod home;
+mod log;
 mod meters;
 mod proxy;
 mod table;
@@ -19,13 +20,17 @@ use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub(crate) use home::{Backend, Home, Routes};
+pub(crate) use home::{Backend, Home, Routes, replace};
+pub(crate) use log::{part_numbers, part_path};
 use proxy::Proxy;
 
 /// How often the routes are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long open requests have when the router ends.
 const FAREWELL: Duration = Duration::from_secs(30);
+
+/// How long what is kept may take to be written when the router ends.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Routes requests of this listener until `down` turns true; then open ones have a while to end. The lock says that there
 /// is a router of this home.
@@ -35,7 +40,10 @@ pub(crate) async fn serve(
     _lock: File,
     mut down: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let proxy = Arc::new(Proxy::new());
+    let (log, entries) = log::Log::new();
+    let to = home.clone();
+    let written = tokio::task::spawn_blocking(move || log::write(entries, &to));
+    let proxy = Arc::new(Proxy::new(log));
     proxy.take(&home.read()?);
     home.say_address(&listener.local_addr()?.to_string())?;
     let app = Router::new().fallback(proxy::answer).with_state(Arc::clone(&proxy));
@@ -62,9 +70,13 @@ pub(crate) async fn serve(
         down.changed().await.ok();
         tokio::time::sleep(FAREWELL).await;
     };
-    tokio::select! {
+    let ended = tokio::select! {
         served = async { served.await } => served,
         () = looked => Ok(()),
         () = patience => Ok(()),
-    }
+    };
+    drop(proxy);
+    // Requests that are given up may hold it open; what they would have kept is lost with them.
+    tokio::time::timeout(LAST_LINES, written).await.ok();
+    ended
 }

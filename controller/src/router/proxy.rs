@@ -1,7 +1,7 @@
 //! Passing requests on, and their answers back.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,8 +17,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::home::Routes;
+use super::log::{Entry, Log, Tap};
 use super::meters::{Meters, Ticket};
-use super::table::{Found, Server, Table};
+use super::table::{Found, Sampled, Server, Table};
 use crate::world::SystemClock;
 
 /// How long a connection to a server may take.
@@ -29,6 +30,10 @@ const IDLE: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_mins(5);
 /// Which version has answered.
 const ANSWERED_BY: HeaderName = HeaderName::from_static("x-cairn-version");
+/// What request and answer are called by.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest such name that is taken over from whoever asks.
+const LONGEST_ID: usize = 128;
 /// Headers that are for the next hop alone (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,
@@ -45,18 +50,34 @@ pub(super) struct Proxy {
     table: RwLock<Arc<Table>>,
     meters: Meters,
     client: Client<HttpConnector, Body>,
+    log: Arc<Log>,
+    /// How many requests were given an id.
+    named: AtomicU64,
     /// When it began, in seconds.
     start: f64,
 }
 
 impl Proxy {
-    pub(super) fn new() -> Self {
+    /// A proxy that keeps requests in this log.
+    pub(super) fn new(log: Arc<Log>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
         let start = SystemClock::start().now().0 as f64 / 1e6;
-        Self { table: RwLock::default(), meters: Meters::default(), client, start }
+        let (table, meters, named) = (RwLock::default(), Meters::default(), AtomicU64::default());
+        Self { table, meters, client, log, named, start }
+    }
+
+    /// The id of a request: its own, if that is one that a log and a command line can hold, else a new one.
+    fn id(&self, headers: &HeaderMap) -> String {
+        let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b);
+        let own = own.filter(|id| (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_plain));
+        own.map_or_else(
+            || format!("{:x}-{:x}", (self.start * 1e6) as u64, self.named.fetch_add(1, Relaxed)),
+            str::to_owned,
+        )
     }
 
     /// Goes by these routes from now on; what is on its way goes on as it began.
@@ -77,9 +98,15 @@ impl Proxy {
     }
 
     /// Passes a request on to the first server that can be reached, without so much of its path.
-    async fn pass(&self, servers: Vec<Server>, skip: usize, request: Request<Body>) -> Response<Body> {
+    async fn pass(
+        &self,
+        servers: Vec<Server>,
+        skip: usize,
+        mut entry: Option<Entry>,
+        request: Request<Body>,
+    ) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let lent = Lent::new(body);
+        let lent = Lent::new(body, entry.as_ref().map(Entry::body));
         let mut headers = parts.headers;
         strip(&mut headers);
         let mut why = String::new();
@@ -96,7 +123,7 @@ impl Proxy {
             *request.version_mut() = Version::HTTP_11;
             request.headers_mut().clone_from(&headers);
             match tokio::time::timeout(ANSWER_WITHIN, self.client.request(request)).await {
-                Ok(Ok(response)) => return back(response, &server, ticket),
+                Ok(Ok(response)) => return back(response, &server, ticket, entry.take()),
                 Ok(Err(error)) => {
                     ticket.end(false);
                     why = cause(&error);
@@ -119,15 +146,32 @@ impl Proxy {
 }
 
 /// Answers a request: with what a server says, or the router's own pages.
-pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, request: Request<Body>) -> Response<Body> {
+pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, mut request: Request<Body>) -> Response<Body> {
+    let id = proxy.id(request.headers());
+    let name = HeaderValue::from_str(&id).ok();
+    if let Some(name) = &name {
+        request.headers_mut().insert(REQUEST_ID, name.clone());
+    }
+    let mut response = respond(&proxy, &id, request).await;
+    if let Some(name) = name {
+        response.headers_mut().insert(REQUEST_ID, name);
+    }
+    response
+}
+
+async fn respond(proxy: &Proxy, id: &str, request: Request<Body>) -> Response<Body> {
     let table = proxy.table();
     match table.find(request.uri(), request.headers()) {
-        Found::Servers(servers, skip) => proxy.pass(servers, skip, request).await,
+        Found::Servers(servers, skip, sampled) => {
+            let has = |sampled: &Arc<Sampled>| sampled.has(id);
+            let entry = sampled.filter(has).and_then(|sampled| proxy.log.begin(&sampled, id));
+            proxy.pass(servers, skip, entry, request).await
+        }
         Found::Nobody(model) => {
             refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("no version of model `{model}` is served now"))
         }
         Found::Unknown => match request.uri().path() {
-            "/metrics" => page(proxy.meters.page(proxy.start, &table.generations())),
+            "/metrics" => page(proxy.meters.page(proxy.start, &table.generations()) + &proxy.log.page()),
             "/v2/health/live" | "/v2/health/ready" => Response::new(Body::empty()),
             path => refusal(StatusCode::NOT_FOUND, &format!("no model is served at {path}")),
         },
@@ -135,8 +179,16 @@ pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, request: Request<Bod
 }
 
 /// An answer as it goes back.
-fn back(response: Response<hyper::body::Incoming>, server: &Server, mut ticket: Ticket) -> Response<Body> {
+fn back(
+    response: Response<hyper::body::Incoming>,
+    server: &Server,
+    mut ticket: Ticket,
+    mut entry: Option<Entry>,
+) -> Response<Body> {
     ticket.answered();
+    if let Some(entry) = &mut entry {
+        entry.answered(&server.name, response.status().as_u16());
+    }
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
     if let Ok(name) = HeaderValue::from_str(&server.name) {
@@ -145,7 +197,7 @@ fn back(response: Response<hyper::body::Incoming>, server: &Server, mut ticket: 
     parts.version = Version::default();
     // Who asks wrongly asks every version so; a version that refuses what others take is worse.
     let well = !parts.status.is_server_error() && !parts.status.is_client_error();
-    Response::from_parts(parts, Body::new(Counted { body, ticket, well }))
+    Response::from_parts(parts, Body::new(Counted { body, ticket, well, entry }))
 }
 
 fn strip(headers: &mut HeaderMap) {
@@ -187,14 +239,15 @@ fn cause(error: &dyn std::error::Error) -> String {
 struct Lent {
     body: Arc<Mutex<Body>>,
     touched: Arc<AtomicBool>,
+    tap: Option<Tap>,
     hint: SizeHint,
     ended: bool,
 }
 
 impl Lent {
-    fn new(body: Body) -> Self {
+    fn new(body: Body, tap: Option<Tap>) -> Self {
         let (hint, ended) = (body.size_hint(), body.is_end_stream());
-        Self { body: Arc::new(Mutex::new(body)), touched: Arc::default(), hint, ended }
+        Self { body: Arc::new(Mutex::new(body)), touched: Arc::default(), tap, hint, ended }
     }
 
     fn again(&self) -> Self {
@@ -216,7 +269,13 @@ impl HttpBody for Lent {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         self.touched.store(true, Relaxed);
         let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
-        Pin::new(&mut *body).poll_frame(context)
+        let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(context));
+        if let (Some(tap), Some(Ok(frame))) = (&self.tap, &frame)
+            && let Some(data) = frame.data_ref()
+        {
+            tap.add(data);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -233,6 +292,18 @@ struct Counted {
     body: hyper::body::Incoming,
     ticket: Ticket,
     well: bool,
+    /// The request, if it is kept.
+    entry: Option<Entry>,
+}
+
+impl Counted {
+    fn end(&mut self) {
+        let well = self.well;
+        self.ticket.end(well);
+        if let Some(entry) = self.entry.take() {
+            entry.end();
+        }
+    }
 }
 
 impl HttpBody for Counted {
@@ -244,11 +315,15 @@ impl HttpBody for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        let well = self.well;
+        if let (Some(entry), Some(Ok(frame))) = (&self.entry, &frame)
+            && let Some(data) = frame.data_ref()
+        {
+            entry.answer().add(data);
+        }
         match &frame {
-            None => self.ticket.end(well),
+            None => self.end(),
             Some(Err(_)) => self.ticket.end(false),
-            Some(Ok(_)) if self.body.is_end_stream() => self.ticket.end(well),
+            Some(Ok(_)) if self.body.is_end_stream() => self.end(),
             Some(Ok(_)) => {}
         }
         Poll::Ready(frame)
@@ -267,8 +342,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         // One without a body is never polled.
         if self.body.is_end_stream() {
-            let well = self.well;
-            self.ticket.end(well);
+            self.end();
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::http::{HeaderMap, Uri};
+use controller_core::spec::LogSpec;
 
 use super::home::Routes;
 use super::meters::{Counter, Meters};
@@ -25,6 +26,8 @@ struct Entry {
     servers: Vec<Server>,
     /// Requests so far.
     turn: Arc<AtomicU64>,
+    /// Which of them are kept.
+    sampled: Option<Arc<Sampled>>,
 }
 
 /// A server with a share.
@@ -39,12 +42,30 @@ pub(super) struct Server {
     weight: u32,
 }
 
+/// Which requests of a model are kept.
+#[derive(Debug)]
+pub(super) struct Sampled {
+    /// Namespace of the model.
+    pub(super) namespace: String,
+    /// The model.
+    pub(super) model: String,
+    /// Their share, for how long, and without what.
+    pub(super) log: LogSpec,
+}
+
+impl Sampled {
+    /// Whether a request of this id is one of them.
+    pub(super) fn has(&self, id: &str) -> bool {
+        spread(id.as_bytes()) as f64 <= self.log.share() * u64::MAX as f64
+    }
+}
+
 /// Where a request may go.
 #[derive(Debug)]
 pub(super) enum Found {
     /// To the first of these; to the next, if that one cannot be reached. And how much of the path, its namespace, is not
-    /// for them.
-    Servers(Vec<Server>, usize),
+    /// for them; and which requests are kept.
+    Servers(Vec<Server>, usize, Option<Arc<Sampled>>),
     /// No version of the model is served.
     Nobody(String),
     /// There is no such model.
@@ -67,6 +88,9 @@ impl Table {
                 routes: routes.clone(),
                 servers: routes.backends.iter().filter(|b| b.weight > 0).map(server).collect(),
                 turn: there.map(|entry| Arc::clone(&entry.turn)).unwrap_or_default(),
+                sampled: routes.log.as_ref().map(|log| {
+                    Arc::new(Sampled { namespace: namespace.clone(), model: model.clone(), log: log.clone() })
+                }),
             }
         };
         Self { models: routes.iter().map(entry).collect() }
@@ -113,7 +137,9 @@ impl Table {
         });
         servers.swap(0, chosen.unwrap_or(0));
         let own = "/v2/models/".len() + entry.routes.model.len();
-        Found::Servers(servers, entry.routes.path.len().saturating_sub(own))
+        // Only questions are kept; whoever asks whether a server is ready is no part of the data.
+        let sampled = entry.sampled.clone().filter(|_| uri.path().ends_with("/infer"));
+        Found::Servers(servers, entry.routes.path.len().saturating_sub(own), sampled)
     }
 }
 
@@ -150,7 +176,7 @@ mod tests {
 
     fn first(table: &Table, headers: &HeaderMap) -> String {
         match table.find(&Uri::from_static("/v2/models/digits/infer"), headers) {
-            Found::Servers(servers, _) => servers[0].name.clone(),
+            Found::Servers(servers, ..) => servers[0].name.clone(),
             other => panic!("{other:?}"),
         }
     }
@@ -183,6 +209,16 @@ mod tests {
     }
 
     #[test]
+    fn the_share_of_requests_that_is_kept_is_drawn_by_their_ids() {
+        let log = LogSpec { sample: Some(0.1), ..LogSpec::default() };
+        let sampled = Sampled { namespace: String::new(), model: String::new(), log };
+        let kept = (0..2000).filter(|i| sampled.has(&format!("request-{i}"))).count();
+        assert!((150..=250).contains(&kept), "{kept}");
+        let all = Sampled { log: LogSpec { sample: Some(1.0), ..LogSpec::default() }, ..sampled };
+        assert!((0..2000).all(|i| all.has(&i.to_string())));
+    }
+
+    #[test]
     fn servers_are_asked_without_the_namespace() {
         let routes = Routes {
             namespace: "team".into(),
@@ -193,7 +229,7 @@ mod tests {
         };
         let table = Table::new(&[routes], &Table::default(), &Meters::default());
         let found = table.find(&Uri::from_static("/team/v2/models/digits/infer"), &HeaderMap::new());
-        let Found::Servers(_, skip) = found else { panic!("{found:?}") };
+        let Found::Servers(_, skip, _) = found else { panic!("{found:?}") };
         assert_eq!(&"/team/v2/models/digits/infer"[skip..], "/v2/models/digits/infer");
     }
 

@@ -139,7 +139,7 @@ pub(crate) async fn all_serving(pool: &AnyPool) -> Result<Vec<Serving>, StoreErr
 }
 
 /// Appends to the audit log.
-async fn record(tx: &mut Transaction<'_, Any>, deeds: &[Deed]) -> Result<(), StoreError> {
+pub(crate) async fn record(tx: &mut Transaction<'_, Any>, deeds: &[Deed]) -> Result<(), StoreError> {
     if deeds.is_empty() {
         return Ok(());
     }

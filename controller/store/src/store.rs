@@ -12,7 +12,7 @@ use controller_core::ports::{
     Wish,
 };
 use controller_core::promotion::{
-    AuditEntry, Change, Delivery, Promotion, PromotionId, PromotionWish, Queued, Serving,
+    AuditEntry, Change, Deed, Delivery, Promotion, PromotionId, PromotionWish, Queued, Serving,
     StoredPromotionWish, Version,
 };
 use controller_core::run::{RunId, RunRecord};
@@ -342,6 +342,12 @@ impl Promotions for SqlStore {
         let mut tx = self.begin().await?;
         leases::check(&mut tx, lease).await?;
         promotions::keep_serving(&mut tx, serving).await?;
+        self.end(tx).await
+    }
+
+    async fn note(&self, deed: &Deed) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        promotions::record(&mut tx, std::slice::from_ref(deed)).await?;
         self.end(tx).await
     }
 

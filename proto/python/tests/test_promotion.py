@@ -55,6 +55,10 @@ def test_a_winner_is_promoted_approved_and_taken_back(server: Any) -> None:
     assert model.champion["parameters"] == {"skill": "0.95"}
     assert model.champion["approvedBy"] == "bob"
     assert "champion 2 of 2" in repr(model)
+    with pytest.raises(cairn.NotFoundError, match="is not served"):
+        model.watch()
+    with pytest.raises(cairn.NotFoundError, match="is not served"):
+        model.feedback({"some-request": 3})
     assert model.rollback(by="ada").wait(30).state == "succeeded"
     assert [item.champion["number"] for item in cairn.models() if item.name == "skills"] == [1]
     assert model.promotions()[0].evidence["data"] == ""

@@ -13,7 +13,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use serve::{CLASSES, PIXELS, most_likely};
 
@@ -57,7 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     if let Some(folder) = std::env::var_os("CAIRN_MODEL_DIR") {
-        network.save(Path::new(&folder), &test[0].pixels)?;
+        let folder = Path::new(&folder);
+        network.save(folder, &test[0].pixels)?;
+        network.profile(folder, &train)?;
     }
     Ok(())
 }
@@ -221,6 +223,25 @@ impl Network {
         );
         fs::write(folder.join("network.json"), text)?;
         serve::describe(folder, "custom", image, &self.forward(image).1)
+    }
+
+    /// Writes how the pixels were distributed that it has learnt from, and what it sees in them.
+    fn profile(&self, folder: &Path, images: &[Image]) -> std::io::Result<()> {
+        let edges: Vec<u64> = (1..=16).collect();
+        let mut inputs = serde_json::Map::new();
+        for i in 0..PIXELS {
+            let mut counts = [0; 17];
+            images.iter().for_each(|image| counts[(image.pixels[i] * 16.0) as usize] += 1);
+            inputs.insert(format!("pixels[{i}]"), json!({"edges": edges, "counts": counts.to_vec()}));
+        }
+        let mut digits = [0; CLASSES];
+        images.iter().for_each(|image| digits[self.digit(&image.pixels)] += 1);
+        let categories: serde_json::Map<String, Value> =
+            digits.iter().enumerate().map(|(digit, count)| (digit.to_string(), json!(count))).collect();
+        let profile = json!({"inputs": inputs, "outputs": {"digit": {"categories": categories}}});
+        fs::write(folder.join("profile.json"), profile.to_string())?;
+        let mut description = fs::File::options().append(true).open(folder.join("model.yaml"))?;
+        description.write_all(b"profile: profile.json\n")
     }
 
     /// Reads what was saved.

@@ -60,6 +60,13 @@ fn promotion() -> PromotionSpec {
             keep_previous: Some(text("1h")),
             ready_within: Some(text("1m")),
             sticky: Some(text("x-user")),
+            watch: Some(WatchSpec {
+                log: Some(LogSpec { sample: Some(0.1), keep: Some(text("7d")), redact: vec![text("name")] }),
+                output: Some(text("digit")),
+                drift: Some(DriftSpec { window: Some(500), threshold: Some(0.01) }),
+                on_breach: Some(json!("alert")),
+                webhook: Some(text("http://alerts:9000")),
+            }),
         }),
         metadata: Some(MetadataSpec {
             mlflow: Some(MlflowSpec { uri: text("http://mlflow:5000"), registry: Some(true) }),
@@ -251,7 +258,7 @@ fn a_document_with_everything_comes_back_unchanged() {
 
 #[test]
 fn every_paragraph_is_one() {
-    for field in FIELDS {
+    for field in FIELDS.iter() {
         assert!(field.doc.ends_with('.') && !field.doc.contains('\n'), "{}", field.path);
     }
 }

@@ -24,6 +24,8 @@ pub struct Description {
     pub sample: Option<Value>,
     /// The answer to it.
     pub expected: Option<Value>,
+    /// How the data were distributed that it has learnt from.
+    pub profile: Option<Value>,
     /// What a person should know.
     pub notes: Vec<String>,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::store::{Lease, StoreError};
 use crate::promotion::{
-    AuditEntry, Change, Promotion, PromotionId, PromotionWish, Serving, StoredPromotionWish, Version,
+    AuditEntry, Change, Deed, Promotion, PromotionId, PromotionWish, Serving, StoredPromotionWish, Version,
 };
 use crate::time::Timestamp;
 
@@ -67,6 +67,8 @@ pub trait Promotions: Send + Sync {
     async fn all_serving(&self) -> Result<Vec<Serving>, StoreError>;
     /// Writes down the servers of a model, if its lease is still good.
     async fn keep_serving(&self, lease: &Lease, serving: &Serving) -> Result<(), StoreError>;
+    /// Appends to the audit log what belongs to no step of a promotion.
+    async fn note(&self, deed: &Deed) -> Result<(), StoreError>;
     /// The audit log after a number, oldest first.
     async fn audit(&self, after: u64) -> Result<Vec<AuditEntry>, StoreError>;
 }

@@ -1,7 +1,7 @@
 //! Whether a candidate is worse than the champion beside it: tests that may be looked at as often as one likes.
 //!
 //! Both answer requests at the same time. Of a batch of `m` and `n` requests, `x` of the candidate's and `y` of the
-//! champion's are bad: they failed, or took too long. If both were equally good, then given `m`, `n` and `x + y` the
+//! champion's are bad: they failed, took too long, or were wrong by their labels. If both were equally good, then given `m`, `n` and `x + y` the
 //! number `x` would be hypergeometric (Fisher 1935, J. R. Stat. Soc. 98:39), whatever their common rate. Against an odds
 //! ratio `w > 1` the ratio of likelihoods is `w^x / E[w^X]`, and its expectation is 1, and less where the candidate is
 //! better. Products over batches are so bets that gain nothing unless the candidate is worse, and so is their mean over
@@ -55,14 +55,26 @@ pub struct Counts {
     pub errors: u64,
     /// How many were in each class of latency; may be shorter than the classes.
     pub latencies: Vec<u64>,
+    /// Rows that have got a label.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub labelled: u64,
+    /// Those of them that were wrong.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub wrong: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counts {
-    /// What came since `before`; all of it, if the counting has begun anew.
+    /// What came since `before`; all of it, if the counting has begun anew. Labels are kept elsewhere and go on.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
+        let labelled = self.labelled.saturating_sub(before.labelled);
+        let wrong = self.wrong.saturating_sub(before.wrong);
         if self.requests < before.requests {
-            return self.clone();
+            return Self { labelled, wrong, ..self.clone() };
         }
         let of = |counts: &[u64], class: usize| counts.get(class).copied().unwrap_or(0);
         let latencies = (0..self.latencies.len())
@@ -72,13 +84,28 @@ impl Counts {
             requests: self.requests - before.requests,
             errors: self.errors.saturating_sub(before.errors),
             latencies,
+            labelled,
+            wrong,
         }
+    }
+
+    /// The labels alone.
+    #[must_use]
+    pub fn labels(&self) -> Self {
+        Self { labelled: self.labelled, wrong: self.wrong, ..Self::default() }
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.requests + self.labelled == 0
     }
 
     /// Adds these.
     pub fn add(&mut self, more: &Self) {
         self.requests += more.requests;
         self.errors += more.errors;
+        self.labelled += more.labelled;
+        self.wrong += more.wrong;
         if self.latencies.len() < more.latencies.len() {
             self.latencies.resize(more.latencies.len(), 0);
         }
@@ -90,13 +117,23 @@ impl Counts {
         if self.requests == 0 { 0.0 } else { self.errors as f64 / self.requests as f64 }
     }
 
+    /// The share of labels that say the answer was wrong; 0 without a label.
+    pub fn wrong_rate(&self) -> f64 {
+        if self.labelled == 0 { 0.0 } else { self.wrong as f64 / self.labelled as f64 }
+    }
+
     /// The class within which 95 % were answered; `None` without a request.
     pub fn class_p95(&self) -> Option<usize> {
+        self.class_within(95)
+    }
+
+    /// The class within which this many of a hundred were answered; `None` without a request.
+    pub fn class_within(&self, percent: u64) -> Option<usize> {
         let all: u64 = self.latencies.iter().sum();
         let mut sum = 0;
         self.latencies.iter().position(|count| {
             sum += count;
-            all > 0 && sum * 100 >= all * 95
+            all > 0 && sum * 100 >= all * percent
         })
     }
 
@@ -189,6 +226,11 @@ pub enum Guarded {
         /// As a share of the champion's.
         by: f64,
     },
+    /// How often answers are right; how much less often is borne.
+    Quality {
+        /// As a share of all labels.
+        by: f64,
+    },
 }
 
 /// A guard and what it has seen.
@@ -204,10 +246,11 @@ pub struct Guard {
 impl Guard {
     /// The guard of a spec that is valid.
     pub fn of(spec: &GuardSpec) -> Option<Self> {
-        let guarded = match (&spec.error_rate, &spec.latency_p95) {
-            (Some(limit), _) => Guarded::ErrorRate { by: limit.share()? },
-            (None, Some(limit)) => Guarded::LatencyP95 { by: limit.share()? },
-            (None, None) => return None,
+        let guarded = match (&spec.error_rate, &spec.latency_p95, &spec.quality) {
+            (Some(limit), _, _) => Guarded::ErrorRate { by: limit.share()? },
+            (None, Some(limit), _) => Guarded::LatencyP95 { by: limit.share()? },
+            (None, None, Some(limit)) => Guarded::Quality { by: limit.share()? },
+            (None, None, None) => return None,
         };
         Some(Self { guarded, bets: Bets::default() })
     }
@@ -219,6 +262,10 @@ impl Guard {
                 // Counters are not read at one moment.
                 let bad = |counts: &Counts| counts.errors.min(counts.requests);
                 Batch { m: candidate.requests, x: bad(candidate), n: champion.requests, y: bad(champion) }
+            }
+            Guarded::Quality { .. } => {
+                let bad = |counts: &Counts| counts.wrong.min(counts.labelled);
+                Batch { m: candidate.labelled, x: bad(candidate), n: champion.labelled, y: bad(champion) }
             }
             Guarded::LatencyP95 { by } => {
                 // The limits are known before the batch, so that it is a fair bet.
@@ -261,6 +308,18 @@ impl Guard {
                     )
                 })
             }
+            Guarded::Quality { by } => {
+                let (ours, theirs) = (candidate.wrong_rate(), champion.wrong_rate());
+                (ours > theirs + by).then(|| {
+                    format!(
+                        "quality: {:.2} % of its {} labelled answers are wrong, {:.2} % of the champion's {}; worse by more than {by}, {sure}",
+                        ours * 100.0,
+                        candidate.labelled,
+                        theirs * 100.0,
+                        champion.labelled
+                    )
+                })
+            }
             Guarded::LatencyP95 { by } => {
                 let millis = |counts: &Counts| counts.class_p95().map_or(0.0, |class| bound(class) * 1000.0);
                 let (ours, theirs) = (millis(candidate), millis(champion));
@@ -281,6 +340,7 @@ impl fmt::Display for Guard {
         match self.guarded {
             Guarded::ErrorRate { by } => write!(f, "errorRate worse by {by}")?,
             Guarded::LatencyP95 { by } => write!(f, "latencyP95 worse by {:.0} %", by * 100.0)?,
+            Guarded::Quality { by } => write!(f, "quality worse by {by}")?,
         }
         // A capital of 1 is where the bets began, 100 and more sends back.
         write!(f, ": evidence {:.2}", self.bets.log().exp())

@@ -114,14 +114,15 @@ impl Rollout {
     fn count(&mut self, telemetry: &Telemetry) -> bool {
         if self.counted_since != telemetry.since {
             self.counted_since = telemetry.since;
-            (self.seen_candidate, self.seen_champion) = Default::default();
+            (self.seen_candidate, self.seen_champion) =
+                (self.seen_candidate.labels(), self.seen_champion.labels());
         }
         let of = |name: Option<&String>| name.and_then(|name| telemetry.counts.get(name)).cloned();
         let candidate = of(Some(&self.deployment)).unwrap_or_default();
         let champion = of(self.previous.as_ref()).unwrap_or_default();
         let more = (candidate.since(&self.seen_candidate), champion.since(&self.seen_champion));
         (self.seen_candidate, self.seen_champion) = (candidate, champion);
-        if more.0.requests + more.1.requests == 0 {
+        if more.0.is_empty() && more.1.is_empty() {
             return false;
         }
         for guard in &mut self.guards {

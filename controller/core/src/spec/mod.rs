@@ -7,6 +7,7 @@ mod objective;
 mod parameter;
 mod promotion;
 mod template;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,7 @@ pub use template::{
     ConfigMapSource, FileSystemPath, Filter, HttpGet, MetricsCollector, MetricsCollectorSpec, Source,
     TrialParameter, TrialTemplate,
 };
+pub use watch::{DriftSpec, LogSpec, OnBreach, WatchSpec};
 
 /// A name and a value, both text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

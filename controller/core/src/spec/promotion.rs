@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::WatchSpec;
 use crate::duration;
 
 /// `spec.promotion`: how the best trial becomes the champion of a model.
@@ -155,6 +156,9 @@ pub struct ServingSpec {
     /// A header by whose value requests are told apart: equal values go to one version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sticky: Option<String>,
+    /// What is looked at while it is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchSpec>,
 }
 
 impl ServingSpec {

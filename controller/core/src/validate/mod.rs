@@ -10,6 +10,7 @@ mod serving;
 mod template;
 mod top;
 mod update;
+mod watch;
 
 pub use artifacts::local_problems as local_artifact_problems;
 pub use parameters::point_problems;

@@ -21,7 +21,10 @@ pub(super) fn check(serving: &ServingSpec, path: &str, report: &mut Report) {
         }
     }
     for (i, guard) in serving.guards.iter().enumerate() {
-        self::guard(guard, &format!("{path}.guards[{i}]"), report);
+        self::guard(guard, serving, &format!("{path}.guards[{i}]"), report);
+    }
+    if let Some(watch) = &serving.watch {
+        super::watch::check(watch, &format!("{path}.watch"), report);
     }
     if let Some(header) = &serving.sticky
         && (header.is_empty() || !header.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'))
@@ -111,24 +114,27 @@ fn ladder(serving: &ServingSpec, path: &str, report: &mut Report) {
     }
 }
 
-fn guard(guard: &GuardSpec, path: &str, report: &mut Report) {
+fn guard(guard: &GuardSpec, serving: &ServingSpec, path: &str, report: &mut Report) {
     let words = [
         ("errorRate", &guard.error_rate, "such as `errorRate: {worseBy: 0.01}`"),
         ("latencyP95", &guard.latency_p95, "such as `latencyP95: {worseBy: 20%}`"),
-        ("quality", &guard.quality, "use errorRate or latencyP95"),
+        ("quality", &guard.quality, "such as `quality: {worseBy: 0.01}`"),
     ];
     if words.iter().filter(|(_, word, _)| word.is_some()).count() != 1 {
-        let problem = Problem::new(path, "a guard is one of errorRate and latencyP95");
+        let problem = Problem::new(path, "a guard is one of errorRate, latencyP95 and quality");
         report.error(problem.hint("write several as several items of the list"));
         return;
     }
     for (word, value, hint) in words {
         let at = format!("{path}.{word}");
         match value {
-            Some(_) if word == "quality" => {
-                report.error(Problem::new(at, "`quality` is not built in yet").hint(hint));
+            Some(value) => {
+                if word == "quality" && !serving.is_logged() {
+                    let problem = Problem::new(&at, "labels have no requests to be joined with");
+                    report.error(problem.hint("keep some: `watch: {log: {sample: 0.1}}`"));
+                }
+                worse_by(word, value, &at, hint, report);
             }
-            Some(value) => worse_by(word, value, &at, hint, report),
             None => {}
         }
     }
@@ -143,7 +149,7 @@ fn worse_by(word: &str, value: &WorseBySpec, path: &str, hint: &str, report: &mu
     let is_percent = written.as_str().is_some_and(|text| text.trim().ends_with('%'));
     match value.share() {
         None => report.error(Problem::new(at, format!("{written} is no such limit")).hint(hint)),
-        Some(share) if word == "errorRate" && share >= 1.0 => {
+        Some(share) if word != "latencyP95" && share >= 1.0 => {
             report.error(Problem::new(at, format!("{written} is no share of the requests")).hint(hint));
         }
         Some(_) if word == "latencyP95" && !is_percent => {

@@ -8,6 +8,7 @@ mod misc;
 mod models;
 mod promotions;
 mod trials;
+mod watch;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -72,6 +73,8 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         promotions::model,
         promotions::rollback,
         promotions::audit,
+        watch::feedback,
+        watch::watch,
         misc::algorithms,
         misc::algorithm,
         misc::version,
@@ -121,6 +124,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/models", get(promotions::models))
         .route("/api/v1/models/{model}", get(promotions::model))
         .route("/api/v1/models/{model}/rollback", post(promotions::rollback))
+        .route("/api/v1/models/{model}/feedback", post(watch::feedback))
+        .route("/api/v1/models/{model}/watch", get(watch::watch))
         .route("/api/v1/audit", get(promotions::audit))
         .route("/api/v1/algorithms", get(misc::algorithms))
         .route("/api/v1/algorithms/{name}", get(misc::algorithm))

@@ -28,6 +28,7 @@ mod space;
 mod submit;
 mod trials;
 mod view;
+mod watch;
 
 pub(crate) use algorithms::{algorithm, algorithms};
 pub(crate) use architecture::architecture;
@@ -52,3 +53,4 @@ pub(crate) use rules::PushWatches;
 pub(crate) use space::edit_space;
 pub(crate) use submit::submit;
 pub(crate) use trials::{TrialsQuery, best, logs, observations, trial, trials};
+pub(crate) use watch::{feedback, watch};

@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::view;
 use crate::api::Api;
 use crate::meters::{Counts, Meters};
+use crate::promote;
 
 /// The text of `/metrics`: Cairn's own names, and Katib's.
 pub(crate) async fn exposition(api: &Api) -> Result<String, ApiError> {
@@ -56,8 +57,41 @@ pub(crate) async fn exposition(api: &Api) -> Result<String, ApiError> {
     page.family("cairn_spent_run_seconds", "gauge", help, &one(&run_seconds));
     let help = "GPU-seconds of ended runs of living experiments.";
     page.family("cairn_spent_gpu_seconds", "gauge", help, &one(&gpu_seconds));
+    served(&mut page, api).await?;
     since_start(&mut page, &api.world.meters);
     Ok(page.text)
+}
+
+/// What is known of models that are served and watched.
+async fn served(page: &mut Page, api: &Api) -> Result<(), ApiError> {
+    let (mut breaches, mut labels, mut right, mut drift) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for serving in api.world.promotions.all_serving().await? {
+        // What cannot be read now is there again with the next page.
+        let Ok(watched) = promote::known(&api.world.home, &serving) else { continue };
+        let model = [("namespace", serving.namespace.as_str()), ("model", serving.model.as_str())];
+        breaches.push((labels_of(&model, None), watched.n_breaches.to_string()));
+        for (name, version) in &watched.versions {
+            let of = labels_of(&model, Some(name));
+            labels.push((of.clone(), version.labelled.to_string()));
+            right.push((of.clone(), version.right.to_string()));
+            if let Some(last) = &version.last {
+                drift.push((of, u64::from(last.drifted).to_string()));
+            }
+        }
+    }
+    let help = "Windows of requests that have drifted where the one before had not.";
+    page.family("cairn_model_breaches_total", "counter", help, &breaches);
+    page.family("cairn_model_labels_total", "counter", "Rows that have got a label.", &labels);
+    let help = "Rows with a label whose prediction was right.";
+    page.family("cairn_model_labels_right_total", "counter", help, &right);
+    let help = "Whether the last window of requests has drifted.";
+    page.family("cairn_model_drift", "gauge", help, &drift);
+    Ok(())
+}
+
+fn labels_of(model: &[(&str, &str); 2], version: Option<&str>) -> String {
+    let version = version.map(|version| ("version", version));
+    labels(&model.iter().copied().chain(version).collect::<Vec<_>>())
 }
 
 /// What this process has done, which is lost with it.

@@ -229,7 +229,7 @@ pub(crate) async fn rollback(
         let message = format!("version {to} is the champion of `{name}` already");
         return Err(ApiError::new(Code::Conflict, message));
     }
-    let promotion = promote::rollback(&api.world, version, &request.by).await?;
+    let promotion = promote::rollback(&api.world, version, &request.by, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(promotion_view(&promotion))
 }

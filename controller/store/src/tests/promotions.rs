@@ -110,8 +110,11 @@ async fn the_contract(opened: Opened) {
     promotions.keep_serving(&lease, &servers(2)).await.unwrap();
     assert!(matches!(promotions.keep_serving(&old, &servers(3)).await, Err(StoreError::LeaseLost(_))));
     assert_eq!(promotions.all_serving().await.unwrap(), [servers(2)]);
+    // What belongs to no step goes into the same chain.
+    promotions.note(&deed("drifted")).await.unwrap();
     let log = promotions.audit(0).await.unwrap();
-    assert_eq!((log.len(), audit::verify(&log)), (4, Ok(())));
+    assert_eq!((log.len(), audit::verify(&log)), (5, Ok(())));
+    assert_eq!(log[4].deed, deed("drifted"));
     assert_eq!(promotions.audit(3).await.unwrap(), log[3..]);
 }
 

@@ -67,12 +67,12 @@ class Client:
         self,
         method: str,
         path: str,
-        body: str | Mapping[str, Any] | None = None,
+        body: str | Mapping[str, Any] | list[Any] | None = None,
         query: Mapping[str, Any] | None = None,
         repeatable: bool = True,
     ) -> Any:
         """Sends a body, a text as it is and else as JSON; `repeatable`: sending it twice has the effect of once."""
-        text = body if isinstance(body, str) else json.dumps(body or {})
+        text = body if isinstance(body, str) else json.dumps({} if body is None else body)
         kind = "application/yaml" if isinstance(body, str) else "application/json"
         answer = self.request(method, path, query, text.encode(), kind, repeatable)
         return json.loads(answer) if answer else None

@@ -128,14 +128,31 @@ class RegisteredModel:
 
     def rollback(self, to: int | None = None, by: str | None = None) -> Promotion:
         """Makes an earlier version champion again: the one before, unless `to` names one. Nothing is deleted."""
-        path = f"/api/v1/models/{encode(self.name)}/rollback"
         body = {"to": to, "by": by or _person()}
-        return Promotion(self._client, self._client.send("POST", path, body, {"namespace": self.namespace}))
+        data = self._client.send("POST", self._path("/rollback"), body, {"namespace": self.namespace})
+        return Promotion(self._client, data)
+
+    def watch(self) -> Mapping[str, Any]:
+        """Requests, errors, latencies, quality and drift of each version that is served, as the server has them now."""
+        found: Mapping[str, Any] = self._client.get(self._path("/watch"), {"namespace": self.namespace})
+        return found
+
+    def feedback(self, labels: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Says what is true of requests that were answered: labels by the `x-request-id` of each answer, a list where it had
+        several rows. Returns how many `joined`, and the ids that were `known` already, `unknown`, or `refused`."""
+        body = [{"requestId": request, "label": label} for request, label in labels.items()]
+        joined: Mapping[str, Any] = self._client.send(
+            "POST", self._path("/feedback"), body, {"namespace": self.namespace}
+        )
+        return joined
 
     def promotions(self) -> list[Promotion]:
         """Its promotions, the newest first."""
         query = {"namespace": self.namespace, "model": self.name}
         return [Promotion(self._client, item) for item in self._client.get("/api/v1/promotions", query)["items"]]
+
+    def _path(self, rest: str) -> str:
+        return f"/api/v1/models/{encode(self.name)}{rest}"
 
     def __repr__(self) -> str:
         reached = self.champion.get("value")

@@ -139,14 +139,15 @@ fn latencies_fall_into_the_first_class_that_holds_them() {
         assert_eq!(class_of(at), class, "{at:?}");
     }
     assert_eq!(class_of(Duration::from_secs(100)), BOUNDS);
-    let counts = Counts { requests: 20, errors: 0, latencies: vec![18, 1, 1] };
+    let counts = Counts { requests: 20, errors: 0, latencies: vec![18, 1, 1], ..Counts::default() };
     assert_eq!((counts.class_p95(), counts.longer_than(0)), (Some(1), 2));
     assert_eq!(Counts::default().class_p95(), None);
 }
 
 #[test]
 fn counters_that_begin_anew_count_whole() {
-    let counts = |requests, errors| Counts { requests, errors, latencies: vec![requests] };
+    let counts =
+        |requests, errors| Counts { requests, errors, latencies: vec![requests], ..Counts::default() };
     assert_eq!(counts(10, 3).since(&counts(4, 1)), counts(6, 2));
     assert_eq!(counts(2, 1).since(&counts(4, 1)), counts(2, 1));
 }
@@ -165,4 +166,34 @@ fn counters_read_at_different_moments_are_no_evidence() {
     // What is no number never counts, however it came about.
     guards[0].bets.logs = vec![f64::NAN];
     assert_eq!(guards[0].breach(2, &torn, &Counts::default()), None);
+}
+
+#[test]
+fn wrong_answers_send_back_a_candidate_and_as_many_as_the_champion_s_do_not() {
+    let spec =
+        GuardSpec { quality: Some(WorseBySpec { worse_by: Some(json!(0.01)) }), ..GuardSpec::default() };
+    let breach = |wrong: u64| {
+        let mut guard = Guard::of(&spec).unwrap();
+        let (mut candidate, mut champion) = (Counts::default(), Counts::default());
+        for _ in 0..20 {
+            let ours = Counts { labelled: 50, wrong, ..Counts::default() };
+            let theirs = Counts { labelled: 50, wrong: 5, ..Counts::default() };
+            guard.look(&ours, &theirs, &champion);
+            candidate.add(&ours);
+            champion.add(&theirs);
+        }
+        guard.breach(1, &candidate, &champion)
+    };
+    assert_eq!(breach(5), None);
+    let why = breach(10).unwrap();
+    assert!(why.starts_with("quality: 20.00 % of its 1000 labelled answers are wrong, 10.00 %"), "{why}");
+}
+
+#[test]
+fn labels_go_on_where_the_counting_of_requests_begins_anew() {
+    let before = Counts { requests: 100, labelled: 30, wrong: 3, ..Counts::default() };
+    let now = Counts { requests: 10, labelled: 35, wrong: 4, ..Counts::default() };
+    let more = now.since(&before);
+    assert_eq!((more.requests, more.labelled, more.wrong), (10, 5, 1));
+    assert_eq!(now.since(&before.labels()).labelled, 5);
 }

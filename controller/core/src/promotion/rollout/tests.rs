@@ -152,7 +152,7 @@ impl Paper {
                 [(Some(rollout.deployment), candidate), (rollout.previous, champion)]
             {
                 let counts = telemetry.counts.entry(name.unwrap_or_default()).or_default();
-                counts.add(&Counts { requests, errors, latencies: vec![requests] });
+                counts.add(&Counts { requests, errors, latencies: vec![requests], ..Counts::default() });
             }
         }
         self.run()
