@@ -2,6 +2,7 @@
 
 mod architecture;
 mod promotions;
+mod schedules;
 mod trials;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 
 pub(crate) use architecture::*;
 pub(crate) use promotions::*;
+pub(crate) use schedules::*;
 pub(crate) use trials::*;
 
 /// An error, as every door tells it.

@@ -6,7 +6,7 @@ use sqlx::{Any, AssertSqlSafe, Connection as _, Row as _, Transaction};
 use crate::database::{Database, Place, during};
 
 /// Step i leads from version i to version i + 1. Released steps never change.
-const STEPS: &[&[&str]] = &[FIRST, COLLECTIONS, TERMS, PROMOTIONS, SERVING, REVISIONS, OUTBOX];
+const STEPS: &[&[&str]] = &[FIRST, COLLECTIONS, TERMS, PROMOTIONS, SERVING, REVISIONS, OUTBOX, SCHEDULES];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE experiments (
@@ -97,6 +97,10 @@ const OUTBOX: &[&str] = &[
     "CREATE INDEX outbox_waits ON outbox (waits, target, seq)",
     "CREATE INDEX outbox_promotion ON outbox (namespace, model, promotion)",
 ];
+
+/// Templates that are run again and again: what is wanted of them, and what came of it.
+const SCHEDULES: &[&str] = &["CREATE TABLE schedules (
+        experiment_id BIGINT PRIMARY KEY, suspended BIGINT, asked BIGINT NOT NULL, cause TEXT NOT NULL, body TEXT NOT NULL)"];
 
 /// Brings the database to this version.
 pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ mod extract;
 mod misc;
 mod models;
 mod promotions;
+mod schedules;
 mod trials;
 
 use axum::Router;
@@ -72,6 +73,10 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         promotions::model,
         promotions::rollback,
         promotions::audit,
+        schedules::list,
+        schedules::suspend,
+        schedules::resume,
+        schedules::run,
         misc::algorithms,
         misc::algorithm,
         misc::version,
@@ -121,6 +126,10 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/models", get(promotions::models))
         .route("/api/v1/models/{model}", get(promotions::model))
         .route("/api/v1/models/{model}/rollback", post(promotions::rollback))
+        .route("/api/v1/schedules", get(schedules::list))
+        .route("/api/v1/schedules/{name}/suspend", post(schedules::suspend))
+        .route("/api/v1/schedules/{name}/resume", post(schedules::resume))
+        .route("/api/v1/schedules/{name}/run", post(schedules::run))
         .route("/api/v1/audit", get(promotions::audit))
         .route("/api/v1/algorithms", get(misc::algorithms))
         .route("/api/v1/algorithms/{name}", get(misc::algorithm))
