@@ -153,6 +153,8 @@ fn new_data_begins_a_run_and_drift_does_where_it_is_told_to() {
 #[test]
 fn all_that_is_wrong_with_a_schedule_is_said_and_a_template_goes_with_its_runs() {
     let cairn = Cairn::new();
+    cairn.example("digits");
+    cairn.run(["validate", "digits/again.yaml"]).ok();
     cairn.write("experiment.yaml", experiment("{cron: often, timeZone: Here, concurrency: no}", false));
     let refused = cairn.run(["validate", "experiment.yaml"]);
     for word in ["spec.schedule.cron", "spec.schedule.timeZone", "spec.schedule.concurrency"] {
