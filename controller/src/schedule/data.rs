@@ -59,9 +59,9 @@ fn digest(path: &Path) -> io::Result<String> {
     let mut entries = Vec::new();
     let top = fs::metadata(path)?;
     if top.is_dir() {
-        below(path, path, &mut entries)?
+        below(path, path, &mut entries)?;
     } else {
-        entries.push((PathBuf::new(), top))
+        entries.push((PathBuf::new(), top));
     }
     entries.sort_by(|one, other| one.0.cmp(&other.0));
     let mut sum = Sha256::new();

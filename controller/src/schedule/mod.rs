@@ -5,6 +5,8 @@
 //! whoever comes after a crash makes the one that is missing and no other.
 
 mod data;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -104,7 +104,7 @@ spec:
     fn queue(first: &str) -> Vec<String> {
         let first = Some([("lr".to_owned(), first.to_owned())].into());
         let run = document(&template(), &Pending { n: 7, first, ..Pending::default() });
-        run.spec.queued_points.into_iter().flat_map(|point| point.into_values()).collect()
+        run.spec.queued_points.into_iter().flat_map(Point::into_values).collect()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use controller_core::experiment::{ExperimentRecord, Living};
 use controller_core::schedule::{Cause, Timetable};
 use controller_core::spec::ScheduleSpec;
+use controller_core::time::Timestamp;
 
 use super::error::{ApiError, Code};
 use super::experiments::find;
@@ -16,7 +17,7 @@ use crate::schedule;
 pub(crate) async fn schedules(api: &Api, namespace: Option<&str>) -> Result<SchedulesView, ApiError> {
     let all = api.world.store.experiments().await?;
     let mut items = Vec::new();
-    for living in all.iter() {
+    for living in &all {
         let record = &living.record;
         if let Some(spec) = &record.spec.schedule
             && namespace.is_none_or(|namespace| record.namespace == namespace)
@@ -111,8 +112,8 @@ async fn view(
         runs: state.n_runs,
         active: runs.iter().filter(|run| run.end.is_none()).map(|run| run.name.clone()).collect(),
         last: runs.last().map(|run| run.name.clone()),
-        next: next.map(controller_core::time::Timestamp::to_rfc3339),
-        missed: state.missed.map(controller_core::time::Timestamp::to_rfc3339),
+        next: next.map(Timestamp::to_rfc3339),
+        missed: state.missed.map(Timestamp::to_rfc3339),
         asked: scheduled.asked > state.taken || state.pending.is_some(),
     })
 }

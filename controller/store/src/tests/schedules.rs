@@ -1,6 +1,6 @@
 //! Schedules: what people want and what is decided are written by different hands.
 
-use controller_core::experiment::ExperimentId;
+use controller_core::experiment::{ExperimentId, ExperimentStatus};
 use controller_core::ports::{Batch, Schedules as _, Store as _, StoreError};
 use controller_core::schedule::{Cause, Pending, ScheduleState, Scheduled};
 use controller_core::time::Timestamp;
@@ -12,7 +12,7 @@ const ID: ExperimentId = ExperimentId(1);
 
 async fn what_is_wanted_and_what_is_decided_stand_side_by_side(store: SqlStore) {
     assert_eq!(store.schedule(ID).await.unwrap(), Scheduled::default());
-    store.create_experiment(&record(1, "a"), &Default::default(), &[]).await.unwrap();
+    store.create_experiment(&record(1, "a"), &ExperimentStatus::default(), &[]).await.unwrap();
     assert_eq!(store.ask_for_run(ID, Cause::Drift).await.unwrap(), 1);
     assert_eq!(store.ask_for_run(ID, Cause::Person).await.unwrap(), 2);
     let lease = store.acquire(ID, "me").await.unwrap().unwrap();
@@ -38,11 +38,11 @@ async fn what_is_wanted_and_what_is_decided_stand_side_by_side(store: SqlStore) 
 }
 
 async fn a_run_is_born_once(store: SqlStore) {
-    store.create_experiment(&record(2, "a-1"), &Default::default(), &[]).await.unwrap();
+    store.create_experiment(&record(2, "a-1"), &ExperimentStatus::default(), &[]).await.unwrap();
     let lease = store.acquire(ExperimentId(2), "me").await.unwrap().unwrap();
     store.commit(&lease, &Batch { delete: true, ..Batch::default() }).await.unwrap();
     // Its name is free, its identity is not.
-    let again = store.create_experiment(&record(2, "a-1"), &Default::default(), &[]).await;
+    let again = store.create_experiment(&record(2, "a-1"), &ExperimentStatus::default(), &[]).await;
     assert!(matches!(again, Err(StoreError::AlreadyExists { .. })), "{again:?}");
 }
 
