@@ -10,6 +10,7 @@ mod local;
 mod meters;
 mod promote;
 mod router;
+mod schedule;
 mod world;
 
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ use crate::config::Config;
 use crate::local::{InProcess, LocalConfig, LocalExecutor, StoreSink};
 use crate::meters::{Metered, Meters};
 use crate::router::Home;
-use crate::world::{SystemClock, World};
+use crate::world::{SystemClock, WallClock, World};
 
 /// How long a pod waits for its store, and how often it tries.
 const STORE_PATIENCE: Duration = Duration::from_mins(2);
@@ -61,7 +62,7 @@ impl Engine {
     /// Opens the store, the place where trials run, and a suggestion service in this process.
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         let meters = Arc::new(Meters::default());
-        let Opened { store, promotions, outbox, terms } = open_store(config).await?;
+        let Opened { store, promotions, outbox, schedules, terms } = open_store(config).await?;
         let store: Arc<dyn Store> = Arc::new(Metered::new(store, Arc::clone(&meters)));
         let sink = Arc::new(StoreSink(Arc::clone(&store)));
         let clock = Arc::new(SystemClock::start());
@@ -86,11 +87,13 @@ impl Engine {
             store,
             promotions,
             outbox,
+            schedules,
             models: Arc::new(artifacts.clone()),
             executor,
             search: suggest::in_process(),
             artifacts,
             clock,
+            wall: Arc::new(WallClock),
             meters,
             wake: Arc::new(Notify::new()),
             wished: Arc::default(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use controller_core::ports::{Executor, Models, Outbox, Promotions, Store};
+use controller_core::ports::{Executor, Models, Outbox, Promotions, Schedules, Store};
 use controller_core::time::{Clock, Timestamp};
 use suggest::SearchLine;
 use tokio::sync::Notify;
@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) promotions: Arc<dyn Promotions>,
     /// Keeps what is to be told to others.
     pub(crate) outbox: Arc<dyn Outbox>,
+    /// Keeps what is run again.
+    pub(crate) schedules: Arc<dyn Schedules>,
     /// Reads what trials have left.
     pub(crate) models: Arc<dyn Models>,
     /// Runs trials.
@@ -32,6 +34,8 @@ pub(crate) struct World {
     pub(crate) artifacts: Artifacts,
     /// Tells the time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Tells the time of day, which people may set.
+    pub(crate) wall: Arc<dyn Clock>,
     /// Counts what this process does.
     pub(crate) meters: Arc<Meters>,
     /// Says "look again" to the drivers of this process, after a wish or a new experiment.
@@ -56,10 +60,19 @@ pub(crate) struct SystemClock {
 
 impl SystemClock {
     /// Reads the machine's clock.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
     pub(crate) fn start() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { began: Timestamp(micros(since_epoch)), since: Instant::now() }
+        Self { began: WallClock.now(), since: Instant::now() }
+    }
+}
+
+/// The machine's clock as it is: for times of day, which go on while the machine sleeps and may be set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WallClock;
+
+impl Clock for WallClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place where the clock is read")]
+    fn now(&self) -> Timestamp {
+        Timestamp(micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
 }
 

@@ -328,8 +328,8 @@ spec:
 
     #[test]
     fn a_word_that_is_not_built_yet_is_refused_and_never_passed_over() {
-        let (_, _, report) = read("spec:\n  schedule: {cron: x}\n");
-        assert_eq!((&*report.errors[0].path, report.errors[0].line), ("spec.schedule", Some(2)));
+        let (_, _, report) = read("spec:\n  warmStart: {from: x}\n");
+        assert_eq!((&*report.errors[0].path, report.errors[0].line), ("spec.warmStart", Some(2)));
         assert!(report.warnings.is_empty());
     }
 

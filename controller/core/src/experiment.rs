@@ -88,7 +88,10 @@ pub fn begin(
     let mut status = ExperimentStatus { last_seq: 1, ..ExperimentStatus::default() };
     let (condition, reason, message) = ("Created", "ExperimentCreated", "Experiment is created");
     conditions::set(&mut status.conditions, record.created, condition, true, reason, message);
-    if record.spec.suspend == Some(true) {
+    if record.spec.schedule.is_some() {
+        status.hold = Hold::Draining;
+        status.waiting = "a schedule; its runs are experiments of their own: `cairn schedule list`".into();
+    } else if record.spec.suspend == Some(true) {
         status.hold = Hold::Draining;
         status.waiting = "submitted with `suspend: true`; `cairn resume` lets it begin".into();
     }

@@ -22,6 +22,7 @@ pub mod quantity;
 pub mod render;
 pub mod report;
 pub mod run;
+pub mod schedule;
 pub mod sidecar;
 pub mod spec;
 pub mod study;

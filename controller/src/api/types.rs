@@ -2,6 +2,7 @@
 
 mod architecture;
 mod promotions;
+mod schedules;
 mod trials;
 mod watch;
 
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 
 pub(crate) use architecture::*;
 pub(crate) use promotions::*;
+pub(crate) use schedules::*;
 pub(crate) use trials::*;
 pub(crate) use watch::*;
 

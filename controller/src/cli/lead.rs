@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::secret;
 use crate::api::auth::Token;
 use crate::world::World;
-use crate::{driver, promote};
+use crate::{driver, promote, schedule};
 
 /// Secret in which Cairns that are pods of one install have their token, and its key.
 const TOKEN: (&str, &str) = ("cairn-token", "token");
@@ -74,6 +74,7 @@ async fn act(world: &World, down: watch::Receiver<bool>) {
         driver::drive_all(world, down.clone()),
         promote::promote_all(world, down.clone()),
         promote::watch_all(world, down.clone()),
-        promote::record_all(world, down),
+        promote::record_all(world, down.clone()),
+        schedule::schedule_all(world, down),
     );
 }

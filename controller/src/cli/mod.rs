@@ -38,6 +38,7 @@ mod replay;
 mod resume;
 mod router;
 mod run;
+mod schedule;
 mod secret;
 mod serve;
 mod stop;
@@ -152,6 +153,8 @@ enum Command {
     #[command(subcommand)]
     Audit(models::Audit),
     #[command(subcommand)]
+    Schedule(schedule::Schedule),
+    #[command(subcommand)]
     Nas(nas::Nas),
     Algorithms(algorithms::Algorithms),
     Suggest(suggest::Suggest),
@@ -236,6 +239,7 @@ async fn dispatch(command: Command, common: Common) -> anyhow::Result<Exit> {
         Command::Models(args) => args.run(&connection).await,
         Command::Lineage(args) => args.run(&connection).await,
         Command::Audit(args) => args.run(&connection).await,
+        Command::Schedule(args) => args.run(&connection).await,
         Command::Nas(args) => args.run(&connection).await,
         Command::Algorithms(args) => args.run(&connection).await,
         Command::Replay(args) => args.run(&connection).await,

@@ -36,6 +36,10 @@ impl Run {
         let name = submitted.experiment.metadata.name.clone();
         // A namespace that the file names wins.
         connection.namespace.clone_from(&submitted.experiment.metadata.namespace);
+        if submitted.experiment.spec.get("schedule").is_some() {
+            talk(&format!("experiment `{name}` is a schedule; `cairn serve` makes its runs"));
+            return Ok(Exit::Done);
+        }
         match submitted.outcome.as_str() {
             "unchanged" if follow::is_completed(&submitted.experiment) => {
                 return follow::finish(&connection, &name).await;

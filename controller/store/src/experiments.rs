@@ -131,6 +131,7 @@ pub(crate) async fn purge(tx: &mut Transaction<'_, Any>, id: ExperimentId) -> Re
         return Ok(false);
     }
     for statement in [
+        "DELETE FROM schedules WHERE experiment_id = $1",
         "DELETE FROM collections WHERE experiment_id = $1",
         "DELETE FROM observations WHERE experiment_id = $1",
         "DELETE FROM metrics WHERE experiment_id = $1",

@@ -1,7 +1,8 @@
 //! The [`Store`], [`Promotions`] and [`Outbox`] ports over SQLite and PostgreSQL, with one set of queries.
 //!
 //! Everything is plain SQL of the common subset, near its use: `experiments`, `trials`, `events`, `observations`,
-//! `collections`, `learnt`, `leases`, `terms`, `promotions`, `outbox`. Migrations are part of the binary. Entry point: [`open`].
+//! `collections`, `learnt`, `leases`, `terms`, `promotions`, `outbox`,
+//! `schedules`. Migrations are part of the binary. Entry point: [`open`].
 
 mod collections;
 mod database;
@@ -14,6 +15,7 @@ mod migrations;
 mod observations;
 mod outbox;
 mod promotions;
+mod schedules;
 mod sql;
 mod store;
 mod terms;
@@ -24,7 +26,7 @@ mod wishes;
 
 use std::sync::Arc;
 
-use controller_core::ports::{Outbox, Promotions, Store, StoreError, Terms};
+use controller_core::ports::{Outbox, Promotions, Schedules, Store, StoreError, Terms};
 
 /// Opens a store: `sqlite:PATH` or a bare path, `sqlite::memory:`, or `postgres://...`. What is missing is created:
 /// folders, the file, the tables.
@@ -44,6 +46,8 @@ pub struct Opened {
     pub promotions: Arc<dyn Promotions>,
     /// What is to be told to others.
     pub outbox: Arc<dyn Outbox>,
+    /// What is run again.
+    pub schedules: Arc<dyn Schedules>,
     /// Which of several servers writes.
     pub terms: Arc<dyn Terms>,
 }
@@ -54,6 +58,7 @@ pub struct Opened {
 /// As [`open`].
 pub async fn open_all(url: &str) -> Result<Opened, StoreError> {
     let store = Arc::new(store::SqlStore::open(url).await?);
-    let outbox = Arc::clone(&store) as _;
-    Ok(Opened { store: Arc::clone(&store) as _, promotions: Arc::clone(&store) as _, outbox, terms: store })
+    let (outbox, schedules) = (Arc::clone(&store) as _, Arc::clone(&store) as _);
+    let promotions = Arc::clone(&store) as _;
+    Ok(Opened { store: Arc::clone(&store) as _, promotions, outbox, schedules, terms: store })
 }

@@ -6,7 +6,8 @@ use sqlx::{Any, AssertSqlSafe, Connection as _, Row as _, Transaction};
 use crate::database::{Database, Place, during};
 
 /// Step i leads from version i to version i + 1. Released steps never change.
-const STEPS: &[&[&str]] = &[FIRST, COLLECTIONS, TERMS, PROMOTIONS, SERVING, REVISIONS, OUTBOX, LEARNT];
+const STEPS: &[&[&str]] =
+    &[FIRST, COLLECTIONS, TERMS, PROMOTIONS, SERVING, REVISIONS, OUTBOX, LEARNT, SCHEDULES];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE experiments (
@@ -101,6 +102,10 @@ const OUTBOX: &[&str] = &[
 /// What algorithms have learnt, the newest of each experiment, in base64.
 const LEARNT: &[&str] = &["CREATE TABLE learnt (
         experiment_id BIGINT PRIMARY KEY, maker TEXT NOT NULL, prefix TEXT NOT NULL, state TEXT NOT NULL)"];
+
+/// Templates that are run again and again: what is wanted of them, and what came of it.
+const SCHEDULES: &[&str] = &["CREATE TABLE schedules (
+        experiment_id BIGINT PRIMARY KEY, suspended BIGINT, asked BIGINT NOT NULL, cause TEXT NOT NULL, body TEXT NOT NULL)"];
 
 /// Brings the database to this version.
 pub(crate) async fn run(database: &Database) -> Result<(), StoreError> {

@@ -8,14 +8,15 @@ use controller_core::event::StoredEvent;
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Living};
 use controller_core::ports::{
     AskRecord, Batch, Collected, Learnt, Lease, ModelRecord, Observation, ObservationQuery, ObservationRow,
-    Outbox, Page, PromotionQuery, Promotions, Pushed, Store, StoreError, StoredWish, Term, Terms, TrialQuery,
-    Wish,
+    Outbox, Page, PromotionQuery, Promotions, Pushed, Schedules, Store, StoreError, StoredWish, Term, Terms,
+    TrialQuery, Wish,
 };
 use controller_core::promotion::{
     AuditEntry, Change, Deed, Delivery, Promotion, PromotionId, PromotionWish, Queued, Serving,
     StoredPromotionWish, Version,
 };
 use controller_core::run::{RunId, RunRecord};
+use controller_core::schedule::{Cause, ScheduleState, Scheduled};
 use controller_core::time::Timestamp;
 use controller_core::trial::TrialRecord;
 use sqlx::{Any, Transaction};
@@ -26,7 +27,9 @@ use crate::leases::{self, Leases};
 use crate::living::Experiments;
 use crate::observations::{self, MetricIds};
 use crate::terms::{self, Fence};
-use crate::{collections, events, experiments, learnt, migrations, outbox, promotions, trials, wishes};
+use crate::{
+    collections, events, experiments, learnt, migrations, outbox, promotions, schedules, trials, wishes,
+};
 
 /// A store over SQL.
 #[derive(Debug)]
@@ -381,5 +384,32 @@ impl Outbox for SqlStore {
 
     async fn records(&self, namespace: &str, model: &str, promotion: u64) -> Result<Vec<Queued>, StoreError> {
         outbox::of_promotion(&self.database.read, namespace, model, promotion).await
+    }
+}
+
+#[async_trait]
+impl Schedules for SqlStore {
+    async fn schedule(&self, template: ExperimentId) -> Result<Scheduled, StoreError> {
+        schedules::get(&self.database.read, template).await
+    }
+
+    async fn suspend_schedule(&self, template: ExperimentId, suspended: bool) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        schedules::suspend(&mut tx, template, suspended).await?;
+        self.end(tx).await
+    }
+
+    async fn ask_for_run(&self, template: ExperimentId, cause: Cause) -> Result<u64, StoreError> {
+        let mut tx = self.begin().await?;
+        let asked = schedules::ask(&mut tx, template, cause).await?;
+        self.end(tx).await?;
+        Ok(asked)
+    }
+
+    async fn keep_schedule(&self, lease: &Lease, state: &ScheduleState) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        leases::check(&mut tx, lease).await?;
+        schedules::keep(&mut tx, lease.experiment, state).await?;
+        self.end(tx).await
     }
 }

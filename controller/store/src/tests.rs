@@ -5,6 +5,7 @@ mod faults;
 mod outbox;
 mod postgres;
 mod promotions;
+mod schedules;
 mod terms;
 
 use controller_core::ports::Store;

@@ -173,9 +173,25 @@ fn full() -> ExperimentDocument {
         artifacts: Some(artifacts()),
         suspend: Some(true),
         promotion: Some(promotion()),
+        schedule: Some(schedule()),
     };
     let metadata = Metadata { name: text("a"), namespace: text("b"), labels: map(), annotations: map() };
     ExperimentDocument { api_version: text("a"), kind: text("b"), metadata, spec }
+}
+
+fn schedule() -> ScheduleSpec {
+    let text = || Some("a".to_owned());
+    ScheduleSpec {
+        cron: text(),
+        time_zone: text(),
+        every: text(),
+        on_new_data: Some(NewDataSpec { path: "a".into(), check: text() }),
+        on_drift: Some(true),
+        concurrency: text(),
+        suspend: Some(true),
+        starting_deadline: text(),
+        history: Some(HistorySpec { succeeded: Some(1), failed: Some(1) }),
+    }
 }
 
 fn paths(value: &Value, path: &str, found: &mut Vec<String>) {

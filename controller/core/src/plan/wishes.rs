@@ -19,6 +19,7 @@ impl Snapshot {
         batch.taken_wishes.push(stored.wish_no);
         match stored.wish {
             Wish::Stop { .. } | Wish::Resume if self.status.hold == Hold::Deleting => {}
+            Wish::Stop { .. } | Wish::Resume if self.record.spec.schedule.is_some() => {}
             Wish::Stop { .. } if self.status.is_completed() => {}
             Wish::Stop { now: at_once } => {
                 self.status.hold = if at_once { Hold::Stopped } else { self.status.hold.max_draining() };

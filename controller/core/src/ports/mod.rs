@@ -8,6 +8,7 @@ mod peers;
 mod promotions;
 mod records;
 mod reporters;
+mod schedules;
 mod store;
 mod terms;
 
@@ -21,6 +22,7 @@ pub use peers::{PeerPod, Peers};
 pub use promotions::{ModelRecord, PromotionQuery, Promotions};
 pub use records::{Measured, Outbox, RecordTarget, TargetError};
 pub use reporters::{Claim, NotAllowed, Reporters};
+pub use schedules::Schedules;
 pub use store::{
     AskRecord, Batch, Learnt, Lease, Observation, ObservationQuery, ObservationRow, Page, Pushed, Store,
     StoreError, StoredWish, TrialOrder, TrialQuery, Wish,

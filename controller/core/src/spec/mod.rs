@@ -6,6 +6,7 @@ mod artifacts;
 mod objective;
 mod parameter;
 mod promotion;
+mod schedule;
 mod template;
 mod watch;
 
@@ -22,6 +23,7 @@ pub use promotion::{
     ApprovalSpec, GateSpec, GuardSpec, MetadataSpec, MlflowSpec, PipelineSpec, PromotionSpec, ServingSpec,
     StepSpec, WorseBySpec, manifest,
 };
+pub use schedule::{HistorySpec, NewDataSpec, ScheduleSpec};
 pub use template::{
     ConfigMapSource, FileSystemPath, Filter, HttpGet, MetricsCollector, MetricsCollectorSpec, Source,
     TrialParameter, TrialTemplate,
@@ -124,6 +126,9 @@ pub struct ExperimentSpec {
     /// What happens to the winner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotion: Option<PromotionSpec>,
+    /// When all of this is done again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleSpec>,
 }
 
 impl ExperimentSpec {

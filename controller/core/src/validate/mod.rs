@@ -6,6 +6,7 @@ mod endpoint;
 mod metadata;
 mod parameters;
 mod promotion;
+mod schedule;
 mod serving;
 mod template;
 mod top;
@@ -75,6 +76,7 @@ pub fn document(document: &mut ExperimentDocument) -> Report {
     collector::check(&document.spec, &mut report);
     artifacts::check(&document.spec, &mut report);
     promotion::check(&document.spec, &mut report);
+    schedule::check(&document.metadata.name, &document.spec, &mut report);
     report
 }
 

@@ -33,6 +33,14 @@ pub fn document(resource: &DynamicObject) -> (ExperimentDocument, Report) {
             report.error(Problem::new(format!("spec.trialTemplate.{word}"), error.to_string()));
         }
     }
+    if document.spec.schedule.is_some() {
+        let problem =
+            Problem::new("spec.schedule", "experiments of a cluster are not run again by themselves yet");
+        report
+            .error(problem.hint(
+                "leave it out, and let a CronJob create the Experiment; or submit it to `cairn serve`",
+            ));
+    }
     (document, report)
 }
 

@@ -7,6 +7,7 @@ mod extract;
 mod misc;
 mod models;
 mod promotions;
+mod schedules;
 mod trials;
 mod watch;
 
@@ -75,6 +76,10 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         promotions::audit,
         watch::feedback,
         watch::watch,
+        schedules::list,
+        schedules::suspend,
+        schedules::resume,
+        schedules::run,
         misc::algorithms,
         misc::algorithm,
         misc::version,
@@ -126,6 +131,10 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/models/{model}/rollback", post(promotions::rollback))
         .route("/api/v1/models/{model}/feedback", post(watch::feedback))
         .route("/api/v1/models/{model}/watch", get(watch::watch))
+        .route("/api/v1/schedules", get(schedules::list))
+        .route("/api/v1/schedules/{name}/suspend", post(schedules::suspend))
+        .route("/api/v1/schedules/{name}/resume", post(schedules::resume))
+        .route("/api/v1/schedules/{name}/run", post(schedules::run))
         .route("/api/v1/audit", get(promotions::audit))
         .route("/api/v1/algorithms", get(misc::algorithms))
         .route("/api/v1/algorithms/{name}", get(misc::algorithm))

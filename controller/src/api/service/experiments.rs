@@ -8,6 +8,7 @@ use controller_core::report::Problem;
 use controller_core::{duration, validate};
 
 use super::error::{ApiError, Code};
+use super::schedules::refuse_template;
 use super::{search, view};
 use crate::api::Api;
 use crate::api::types::{Budgets, Experiment, Experiments, Wished, called};
@@ -94,12 +95,14 @@ pub(super) fn way_to_delete(record: &ExperimentRecord) -> String {
 /// Holds an experiment; with `now`, running trials end too.
 pub(crate) async fn stop(api: &Api, namespace: &str, name: &str, now: bool) -> Result<Wished, ApiError> {
     let record = find(api, namespace, name).await?;
+    refuse_template(&record)?;
     wish(api, &record, Wish::Stop { now }).await
 }
 
 /// Lets a held experiment go on.
 pub(crate) async fn resume(api: &Api, namespace: &str, name: &str) -> Result<Wished, ApiError> {
     let record = find(api, namespace, name).await?;
+    refuse_template(&record)?;
     wish(api, &record, Wish::Resume).await
 }
 
@@ -175,6 +178,7 @@ pub(crate) async fn enqueue(
     point: &std::collections::BTreeMap<String, String>,
 ) -> Result<Wished, ApiError> {
     let record = find(api, namespace, name).await?;
+    refuse_template(&record)?;
     let study = search::study(&record)?;
     let best = api.world.store.status(record.id).await?.best;
     let mut point = point.clone();

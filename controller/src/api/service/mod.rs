@@ -22,6 +22,7 @@ mod promotions;
 mod push;
 mod replay;
 mod rules;
+mod schedules;
 mod search;
 mod serving;
 mod space;
@@ -50,6 +51,7 @@ pub(crate) use promotions::{
 pub(crate) use push::{delete_log, log, namespaces_of, push, report, stop_early};
 pub(crate) use replay::replay;
 pub(crate) use rules::PushWatches;
+pub(crate) use schedules::{ask_for_run, schedules, suspend_schedule};
 pub(crate) use space::edit_space;
 pub(crate) use submit::submit;
 pub(crate) use trials::{TrialsQuery, best, logs, observations, trial, trials};

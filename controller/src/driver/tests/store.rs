@@ -8,7 +8,7 @@ use controller_core::event::StoredEvent;
 use controller_core::experiment::{ExperimentId, ExperimentRecord, ExperimentStatus, Living};
 use controller_core::ports::{
     AskRecord, Batch, Collected, Learnt, Lease, Observation, ObservationQuery, ObservationRow, Outbox, Page,
-    Promotions, Pushed, Store, StoreError, StoredWish, TrialQuery, Wish,
+    Promotions, Pushed, Schedules, Store, StoreError, StoredWish, TrialQuery, Wish,
 };
 use controller_core::run::{RunId, RunRecord};
 use controller_core::time::Timestamp;
@@ -26,6 +26,7 @@ pub(super) struct FaultyStore {
     /// What belongs to it and nobody here asks.
     pub(super) promotions: Arc<dyn Promotions>,
     pub(super) outbox: Arc<dyn Outbox>,
+    pub(super) schedules: Arc<dyn Schedules>,
     faults: Arc<Faults>,
     books: Arc<Mutex<Books>>,
 }
@@ -46,9 +47,9 @@ struct Books {
 impl FaultyStore {
     /// An empty store in memory.
     pub(super) async fn open(faults: Arc<Faults>) -> Arc<Self> {
-        let Opened { store: inner, promotions, outbox, .. } =
+        let Opened { store: inner, promotions, outbox, schedules, .. } =
             real(controller_store::open_all("sqlite::memory:")).await.unwrap();
-        Arc::new(Self { inner, promotions, outbox, faults, books: Arc::default() })
+        Arc::new(Self { inner, promotions, outbox, schedules, faults, books: Arc::default() })
     }
 
     /// The driver is dead, and the database notices.

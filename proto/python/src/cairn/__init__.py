@@ -44,6 +44,7 @@ from ._experiment import Experiment, attach, experiments, submit
 from ._plot import Plot
 from ._promotion import Promotion, RegisteredModel, model, models
 from ._report import TrialInfo, flush, report, report_model, trial
+from ._schedule import Schedule, schedules
 from ._server import stop_server
 from ._stop import Stopped
 from ._trial import BestTrial, Model, Prediction, Repeated, Trial
@@ -79,6 +80,7 @@ __all__ = [
     "Promotion",
     "RegisteredModel",
     "Repeated",
+    "Schedule",
     "ServerNotStartedError",
     "ServerUnreachableError",
     "SourceError",
@@ -99,6 +101,7 @@ __all__ = [
     "models",
     "report",
     "report_model",
+    "schedules",
     "search",
     "stop_server",
     "submit",
