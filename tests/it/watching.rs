@@ -29,7 +29,7 @@ fn infer((host, path): &(String, String), id: &str, pictures: &[Vec<f64>]) -> An
 }
 
 /// Asks about two hundred pictures from all over the data; of each, `change` makes another.
-fn window(address: &(String, String), change: impl Fn(&mut Vec<f64>)) {
+fn window(address: &(String, String), change: impl Fn(&mut [f64])) {
     for batch in 0..4 {
         let of = |i: usize| {
             let (_, mut pixels) = picture((batch * 50 + i) * 9 % 1797);
@@ -41,7 +41,7 @@ fn window(address: &(String, String), change: impl Fn(&mut Vec<f64>)) {
     }
 }
 
-fn brighten_the_corner(pixels: &mut Vec<f64>) {
+fn brighten_the_corner(pixels: &mut [f64]) {
     pixels[0] = 16.0;
 }
 

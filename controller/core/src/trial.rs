@@ -223,7 +223,7 @@ pub struct TrialRecord {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references to fields")]
-fn is_zero(n: &u64) -> bool {
+pub(crate) fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 

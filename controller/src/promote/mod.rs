@@ -29,7 +29,7 @@ use servers::Servers;
 pub(crate) use line::{PromoteError, carry_on};
 pub(crate) use metadata::{record_all, record_now};
 pub(crate) use propose::{by_hand, of_completed, rollback};
-pub(crate) use watch::{Joined, WatchError, counted, feedback, known, look, watch_all};
+pub(crate) use watch::{Taken, WatchError, counted, feedback, known, look, watch_all};
 
 /// How often new promotions and wishes are looked for.
 const TICK: Duration = Duration::from_millis(250);

@@ -140,10 +140,6 @@ fn full() -> ExperimentDocument {
             custom_collector: Some(json!({"name": "a"})),
         }),
     };
-    let nas = NasConfig {
-        graph_config: GraphConfig { num_layers: Some(1), input_sizes: vec![1], output_sizes: vec![1] },
-        operations: vec![Operation { operation_type: text("a"), parameters: vec![ParameterSpec::default()] }],
-    };
     let spec = ExperimentSpec {
         parameters: vec![parameter],
         objective: Some(ObjectiveSpec {
@@ -160,7 +156,7 @@ fn full() -> ExperimentDocument {
         max_trial_count: Some(1),
         max_failed_trial_count: Some(1),
         metrics_collector_spec: Some(collector),
-        nas_config: Some(nas),
+        nas_config: Some(nas()),
         resume_policy: Some(text("Never")),
         seed: Some(1),
         parameter_constraints: vec![text("a < 1")],
@@ -177,6 +173,14 @@ fn full() -> ExperimentDocument {
     };
     let metadata = Metadata { name: text("a"), namespace: text("b"), labels: map(), annotations: map() };
     ExperimentDocument { api_version: text("a"), kind: text("b"), metadata, spec }
+}
+
+fn nas() -> NasConfig {
+    let operation = Operation { operation_type: "a".into(), parameters: vec![ParameterSpec::default()] };
+    NasConfig {
+        graph_config: GraphConfig { num_layers: Some(1), input_sizes: vec![1], output_sizes: vec![1] },
+        operations: vec![operation],
+    }
 }
 
 fn schedule() -> ScheduleSpec {

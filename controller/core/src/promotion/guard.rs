@@ -56,15 +56,11 @@ pub struct Counts {
     /// How many were in each class of latency; may be shorter than the classes.
     pub latencies: Vec<u64>,
     /// Rows that have got a label.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "crate::trial::is_zero")]
     pub labelled: u64,
     /// Those of them that were wrong.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "crate::trial::is_zero")]
     pub wrong: u64,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl Counts {

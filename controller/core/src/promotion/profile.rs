@@ -144,8 +144,8 @@ pub fn predictions(outputs: &Value, output: Option<&str>) -> Vec<Value> {
     if let Some(name) = output {
         return of(name).cloned().unwrap_or_default();
     }
-    let names = outputs.as_array().into_iter().flatten().filter_map(|tensor| tensor["name"].as_str());
-    names.filter_map(of).next().cloned().unwrap_or_default()
+    let mut names = outputs.as_array().into_iter().flatten().filter_map(|tensor| tensor["name"].as_str());
+    names.find_map(of).cloned().unwrap_or_default()
 }
 
 /// Whether a prediction is what a label says. Numbers are equal to within a billionth; a text that reads as the other is

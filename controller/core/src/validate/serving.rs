@@ -127,16 +127,12 @@ fn guard(guard: &GuardSpec, serving: &ServingSpec, path: &str, report: &mut Repo
     }
     for (word, value, hint) in words {
         let at = format!("{path}.{word}");
-        match value {
-            Some(value) => {
-                if word == "quality" && !serving.is_logged() {
-                    let problem = Problem::new(&at, "labels have no requests to be joined with");
-                    report.error(problem.hint("keep some: `watch: {log: {sample: 0.1}}`"));
-                }
-                worse_by(word, value, &at, hint, report);
-            }
-            None => {}
+        let Some(value) = value else { continue };
+        if word == "quality" && !serving.is_logged() {
+            let problem = Problem::new(&at, "labels have no requests to be joined with");
+            report.error(problem.hint("keep some: `watch: {log: {sample: 0.1}}`"));
         }
+        worse_by(word, value, &at, hint, report);
     }
 }
 

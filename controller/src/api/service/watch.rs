@@ -8,7 +8,7 @@ use crate::api::Api;
 use crate::api::types::{
     BreachView, FeedbackView, FindingView, LabelRequest, RefusedView, WatchView, WatchedView,
 };
-use crate::promote::{self, Joined, WatchError};
+use crate::promote::{self, Taken, WatchError};
 
 /// How many labels are taken in at a time.
 const LABELS: usize = 10_000;
@@ -51,7 +51,7 @@ pub(crate) async fn feedback(
         return Err(ApiError::invalid(message));
     }
     let labels = labels.into_iter().map(|label| (label.request_id, label.label)).collect();
-    let Joined { joined, known, unknown, refused } = promote::feedback(&api.world, &serving, labels).await?;
+    let Taken { joined, known, unknown, refused } = promote::feedback(&api.world, &serving, labels).await?;
     let refused = refused.into_iter().map(|(request_id, why)| RefusedView { request_id, why }).collect();
     Ok(FeedbackView { joined, known, unknown, refused })
 }

@@ -48,7 +48,7 @@ impl From<StoreError> for WatchError {
 
 /// What has become of labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Joined {
+pub(crate) struct Taken {
     /// How many found their request.
     pub(crate) joined: u64,
     /// Ids of requests that have a label already.
@@ -153,14 +153,14 @@ pub(crate) async fn feedback(
     world: &World,
     serving: &Serving,
     labels: Vec<(String, Value)>,
-) -> Result<Joined, WatchError> {
+) -> Result<Taken, WatchError> {
     let folder = folder(&world.home, serving);
     let _lock = folder.lock().await?;
     let ids: BTreeSet<String> = labels.iter().map(|(id, _)| id.clone()).collect();
     let from = folder.clone();
     let read = move || -> io::Result<_> { Ok((from.find(&ids)?, from.labelled(&ids)?)) };
     let (found, mut known) = tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??;
-    let (mut joined, mut fresh) = (Joined::default(), Vec::new());
+    let (mut joined, mut fresh) = (Taken::default(), Vec::new());
     let now = world.clock.now();
     for (id, label) in labels {
         let Some(kept) = found.get(&id) else {
