@@ -69,6 +69,7 @@ enum LineageOf {
 ///
 /// Example: cairn lineage export digits --version 2 -f lineage.jsonl
 #[derive(Debug, Args)]
+#[command(disable_version_flag = true)]
 struct Export {
     /// The model
     model: String,
