@@ -202,6 +202,28 @@ fn drift_may_start_an_experiment_whose_winner_takes_the_usual_way() {
 }
 
 #[test]
+fn drift_begins_a_run_of_the_schedules_that_heed_it() {
+    let cairn = prepared();
+    run(&cairn, "first", 8, "", &watched("")).ok();
+    let schedule = |name: &str, heeds: bool| {
+        let spec = format!("spec:\n  schedule: {{cron: \"0 0 1 1 *\", onDrift: {heeds}}}\n");
+        let text = experiment(name, 8, "", &watched("")).replacen("spec:\n", &spec, 1);
+        cairn.write("schedule.yaml", text);
+        cairn.run(["submit", "schedule.yaml"]).ok();
+    };
+    schedule("heeds", true);
+    schedule("yearly", false);
+    let address = address(&cairn);
+    let _server = cairn.serve(&[]);
+    window(&address, brighten_the_corner);
+    until("a run is made", || (cairn.run(["get", "heeds-1"]).code == Some(0)).then_some(()));
+    let seen = watch(&cairn);
+    assert_eq!(seen["breaches"][0]["done"], "alert; schedule `heeds` asked for a run", "{seen}");
+    until("its winner is looked at", || (newest(&cairn)["experiment"] == "heeds-1").then_some(()));
+    assert_ne!(cairn.run(["get", "yearly-1"]).code, Some(0));
+}
+
+#[test]
 fn a_candidate_that_is_wrong_more_often_is_sent_back() {
     let cairn = prepared();
     let ladder =

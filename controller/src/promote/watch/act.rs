@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use controller_core::document::{ExperimentDocument, Metadata};
-use controller_core::experiment::{Birth, begin};
+use controller_core::experiment::{Birth, Hold, begin};
 use controller_core::ports::{PromotionQuery, StoreError};
 use controller_core::promotion::{Breach, Deed, Deployment, PromotionState, Serving, Watched};
+use controller_core::schedule::Cause;
 use controller_core::spec::{ExperimentSpec, OnBreach};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -37,6 +38,7 @@ pub(super) async fn act(
         OnBreach::Rollback => go_back(world, serving, deployment, breach).await?,
         OnBreach::Start(name) => start(world, serving, &name, breach).await?,
     };
+    let done = std::iter::once(done).chain(ask_schedules(world, serving).await?).collect::<Vec<_>>().join("; ");
     let deed = Deed {
         at: world.clock.now(),
         actor: "cairn".into(),
@@ -97,11 +99,31 @@ async fn go_back(
     Ok(format!("rollback to version {}", version.number))
 }
 
-/// Submits a copy of an Experiment, once for each breach.
+/// Asks the schedules that heed drift and promote into this model for a run each; which they are.
+async fn ask_schedules(world: &World, serving: &Serving) -> Result<Vec<String>, StoreError> {
+    let mut asked = Vec::new();
+    for living in world.store.experiments().await? {
+        let record = &living.record;
+        let heeds = record.spec.schedule.as_ref().is_some_and(|schedule| schedule.on_drift == Some(true));
+        let model = record.spec.promotion.as_ref().map(|promotion| &promotion.model);
+        let is_its = record.namespace == serving.namespace && model == Some(&serving.model);
+        if heeds && is_its && living.status.hold != Hold::Deleting {
+            world.schedules.ask_for_run(record.id, Cause::Drift).await?;
+            asked.push(format!("schedule `{}` asked for a run", record.name));
+        }
+    }
+    Ok(asked)
+}
+
+/// Submits a copy of an Experiment, once for each breach; of one that is a schedule, asks for a run.
 async fn start(world: &World, serving: &Serving, name: &str, breach: &Breach) -> Result<String, WatchError> {
     let Some(old) = world.store.experiment(&serving.namespace, name).await? else {
         return Ok(format!("nothing started, since there is no experiment `{name}`"));
     };
+    if old.spec.schedule.is_some() {
+        world.schedules.ask_for_run(old.id, Cause::Drift).await?;
+        return Ok(format!("schedule `{name}` asked for a run"));
+    }
     // A name says when, and stays one with that.
     let stem: String = old.name.chars().take(LONGEST_STEM).collect();
     let metadata = Metadata {
