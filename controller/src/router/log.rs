@@ -84,7 +84,7 @@ impl Tap {
 }
 
 impl Log {
-    /// The log, and what [`write`] is to write.
+    /// The log, and what [`write()`] is to write.
     pub(super) fn new() -> (Arc<Self>, Receiver<Entry>) {
         let (queue, entries) = channel(AT_ONCE);
         let log = Self {

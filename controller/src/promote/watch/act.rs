@@ -38,7 +38,8 @@ pub(super) async fn act(
         OnBreach::Rollback => go_back(world, serving, deployment, breach).await?,
         OnBreach::Start(name) => start(world, serving, &name, breach).await?,
     };
-    let done = std::iter::once(done).chain(ask_schedules(world, serving).await?).collect::<Vec<_>>().join("; ");
+    let done =
+        std::iter::once(done).chain(ask_schedules(world, serving).await?).collect::<Vec<_>>().join("; ");
     let deed = Deed {
         at: world.clock.now(),
         actor: "cairn".into(),
