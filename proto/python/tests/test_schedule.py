@@ -24,7 +24,7 @@ def test_a_schedule_is_listed_asked_for_a_run_and_suspended(server: Any) -> None
     while "again-1" not in [item.name for item in cairn.experiments()]:
         assert time.monotonic() < give_up
         time.sleep(0.1)
-    assert cairn.attach("again-1").wait(60, progress=False).best().parameters
+    assert cairn.attach("again-1").wait(60, progress=False).best().params
     schedule.resume()
     assert repr(schedule) == "<schedule again: 0 3 * * 0 (Europe/Berlin), 1 runs>"
     with pytest.raises(cairn.ConflictError, match="is a schedule"):
