@@ -4,6 +4,7 @@ mod artifacts;
 mod counts;
 mod doors;
 mod experiments;
+mod fidelity;
 mod gpus;
 mod hands;
 mod hooks;
