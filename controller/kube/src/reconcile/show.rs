@@ -34,6 +34,10 @@ pub(super) struct Shown {
     written: Instant,
     /// Whether they may not be as they should be.
     stale: bool,
+    /// Whether the first status of a Trial was put off.
+    put_off: bool,
+    /// The trials that go on, as their Trials show them.
+    open: Arc<BTreeMap<TrialIdx, TrialRecord>>,
 }
 
 /// How often trials that wait are looked at: what for is no event.
@@ -43,6 +47,8 @@ const WAITING_EVERY: Duration = Duration::from_secs(1);
 const PACE: Duration = Duration::from_secs(1);
 /// How long a new Trial may go without a status: mostly it runs by then, and one write says both.
 const FIRST_STATUS: Duration = Duration::from_secs(3);
+/// The same once it runs: of those that end at once, one write says all.
+const FIRST_RUNNING: Duration = Duration::from_secs(1);
 
 /// States of trials that have not ended.
 const OPEN: [TrialState; 3] = [TrialState::Pending, TrialState::Running, TrialState::Paused];
@@ -62,21 +68,35 @@ impl Reconciler {
         let touched = |kind: Kind, name: &str| {
             since.has(&Changed { kind, namespace: record.namespace.clone(), name: name.to_owned() })
         };
-        let touched = touched(Kind::Experiment, &record.name) || touched(Kind::Suggestion, &record.name);
         let after = before.filter(|_| !since.all).map(|shown| shown.status.last_seq);
-        let waiting =
-            before.is_some_and(|shown| status.counters.pending > 0 && shown.looked.elapsed() > WAITING_EVERY);
+        let waits = |shown: &Shown| status.counters.pending > 0 || shown.put_off;
+        let waiting = before.is_some_and(|shown| waits(shown) && shown.looked.elapsed() > WAITING_EVERY);
         let looked = before.filter(|_| !(news || waiting)).map_or_else(Instant::now, |shown| shown.looked);
         let trials = match before.zip(after) {
             None => self.all_trials(record, status).await?,
             Some((before, _)) if news || waiting => self.trials_since(record, &before.status, status).await?,
             Some(_) => Vec::new(),
         };
-        let shows: Vec<_> = trials.iter().map(|trial| self.show_trial(record, status, trial)).collect();
+        let is_shown = |trial: &TrialRecord| {
+            before.is_some_and(|shown| shown.open.get(&trial.idx) == Some(trial))
+                && !touched(Kind::Trial, &trial.name)
+        };
+        let late = trials.iter().filter(|trial| self.puts_off(record, trial));
+        let late: BTreeSet<TrialIdx> = late.map(|trial| trial.idx).collect();
+        let show = |trial| self.show_trial(record, status, trial, late.contains(&trial.idx));
+        let shows: Vec<_> = trials.iter().filter(|trial| !is_shown(trial)).map(show).collect();
         stream::iter(shows).buffer_unordered(OBJECTS).try_for_each(|_| ready(Ok(()))).await?;
         if after.is_none() {
             self.clear(record, &trials).await?;
         }
+        let (put_off, open) = match before {
+            Some(shown) if !(news || waiting || since.all) => (shown.put_off, Arc::clone(&shown.open)),
+            _ => {
+                let is_open = |trial: &&TrialRecord| !trial.state.is_final() && !late.contains(&trial.idx);
+                let open = trials.iter().filter(is_open).map(|trial| (trial.idx, trial.clone()));
+                (!late.is_empty(), Arc::new(open.collect()))
+            }
+        };
         let shown: BTreeSet<&str> = trials.iter().map(|trial| trial.name.as_str()).collect();
         let of_this = |changed: &&Changed| {
             let is_ours = changed.name.strip_prefix(&record.name).is_some_and(|rest| rest.starts_with('-'));
@@ -89,6 +109,7 @@ impl Reconciler {
         if before.is_none_or(|shown| !is_over(shown)) || since.all || (news && !status.waiting.is_empty()) {
             self.start_algorithm(resource, record, status).await?;
         }
+        let touched = touched(Kind::Experiment, &record.name) || touched(Kind::Suggestion, &record.name);
         let mut stale = news || touched || before.is_some_and(|shown| shown.stale);
         let mut written = before.map_or_else(Instant::now, |shown| shown.written);
         let at_once = since.all || before.is_none() || status.is_completed();
@@ -111,12 +132,14 @@ impl Reconciler {
         }
         let told = self.tell(resource, record, status, before.map(|shown| shown.told)).await?;
         let same = |shown: &Shown| {
-            !news && (shown.looked, shown.told, shown.written, shown.stale) == (looked, told, written, stale)
+            let as_before = (shown.looked, shown.told, shown.written, shown.stale, shown.put_off);
+            let is_same = as_before == (looked, told, written, stale, put_off);
+            !news && is_same && Arc::ptr_eq(&shown.open, &open)
         };
         if !before.is_some_and(same) {
-            let shown =
-                Shown { record: record.clone(), status: status.clone(), looked, told, written, stale };
-            self.shown.lock().insert(record.id, Arc::new(shown));
+            let (record, status) = (record.clone(), status.clone());
+            let shown = Shown { record, status, looked, told, written, stale, put_off, open };
+            self.shown.lock().insert(shown.record.id, Arc::new(shown));
         }
         Ok(())
     }
@@ -156,12 +179,13 @@ impl Reconciler {
         Ok(trials.into_values().collect())
     }
 
-    /// Shows a trial that is to be shown, once it is seen what a person wishes of it.
+    /// Shows a trial that is to be shown, `put_off` without its status, once it is seen what a person wishes of it.
     async fn show_trial(
         &self,
         record: &ExperimentRecord,
         status: &ExperimentStatus,
         trial: &TrialRecord,
+        put_off: bool,
     ) -> Result<Difference, ReconcileError> {
         let seen = self.watched.trials.get(&record.namespace, &trial.name);
         if !project::is_shown(record, status, trial) {
@@ -179,13 +203,21 @@ impl Reconciler {
             }
         }
         let mut wanted = project::trial(record, trial);
-        let is_bare = seen.is_none_or(|seen| seen.data["status"].is_null());
-        let is_fresh =
-            trial.state == TrialState::Pending && self.clock.now() < trial.created.plus(FIRST_STATUS);
-        if is_bare && is_fresh {
+        if put_off {
             wanted.data["status"].take();
         }
         self.put(Kind::Trial, wanted).await
+    }
+
+    /// Whether the first status of a Trial waits for what comes next.
+    fn puts_off(&self, record: &ExperimentRecord, trial: &TrialRecord) -> bool {
+        let until = match trial.state {
+            TrialState::Pending => trial.created.plus(FIRST_STATUS),
+            TrialState::Running => trial.started.unwrap_or(trial.created).plus(FIRST_RUNNING),
+            _ => return false,
+        };
+        let seen = self.watched.trials.get(&record.namespace, &trial.name);
+        self.clock.now() < until && seen.is_none_or(|seen| seen.data["status"].is_null())
     }
 
     /// A Trial that somebody has touched: a wish, or to be written back.
@@ -198,7 +230,8 @@ impl Reconciler {
         let named = self.store.trials_named(name).await?.into_iter();
         let Some((_, trial)) = named.into_iter().find(|(id, _)| *id == record.id) else { return Ok(()) };
         let seen = self.watched.trials.get(&record.namespace, name);
-        let difference = self.show_trial(record, status, &trial).await?;
+        let put_off = self.puts_off(record, &trial);
+        let difference = self.show_trial(record, status, &trial, put_off).await?;
         // Not every change of one that goes on is an event.
         let is_edited = difference.object || difference.status && trial.state.is_final();
         if let Some(seen) = seen.filter(|_| is_edited)
