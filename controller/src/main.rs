@@ -6,6 +6,7 @@ mod candidate;
 mod cli;
 mod config;
 mod driver;
+mod fault;
 mod local;
 mod meters;
 mod promote;

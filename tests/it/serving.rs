@@ -246,6 +246,29 @@ fn requests_are_answered_while_the_controller_is_killed_and_nothing_is_done_twic
     }
 }
 
+#[test]
+fn a_promotion_that_waits_for_its_turn_hears_what_is_wished() {
+    let cairn = prepared();
+    let (_server, url) = cairn.serve(&[]);
+    let long = LADDER.replace("bake: 500ms", "bake: 10m");
+    let state = |number: u32| {
+        let shown = cairn.run(["promotion", "get", &format!("digits/{number}"), "-o", "json"]);
+        if shown.code == Some(0) { shown.json()["state"].clone() } else { Value::Null }
+    };
+    for (number, name, is) in [(1, "first", "succeeded"), (2, "second", "waiting"), (3, "third", "waiting")] {
+        let file = format!("{name}.yaml");
+        cairn.write(&file, experiment(name, 8 * number, "", &format!("{OWN}{long}")));
+        cairn.run(["submit", &file, "--server", &url]).ok();
+        until("it is as far", || (state(number) == is).then_some(()));
+    }
+    // The second bakes, and has the lease of the model.
+    cairn.run(["promotion", "cancel", "digits/3", "--reason", "not now"]).ok();
+    until("the third is cancelled", || (state(3) == "cancelled").then_some(()));
+    assert_eq!(state(2), "waiting");
+    cairn.run(["promotion", "cancel", "digits/2", "--reason", "nor this"]).ok();
+    until("the second is sent back", || (state(2) == "rolledBack").then_some(()));
+}
+
 /// Kills the process of the newest run that is there.
 fn kill_newest(cairn: &Cairn, whose: &str) {
     let main = model(cairn)["servers"][0]["name"].as_str().unwrap().to_owned();

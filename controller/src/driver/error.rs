@@ -4,6 +4,8 @@ use controller_core::experiment::ExperimentId;
 use controller_core::ports::{ExecutorError, StoreError};
 use thiserror::Error;
 
+use crate::fault::Fault;
+
 /// Why an experiment cannot be driven on.
 #[derive(Debug, Error)]
 pub(crate) enum DriverError {
@@ -24,6 +26,9 @@ pub(crate) enum DriverError {
     /// The executor failed.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
+    /// The driver broke off.
+    #[error(transparent)]
+    Fault(#[from] Fault),
 }
 
 impl DriverError {
@@ -34,7 +39,7 @@ impl DriverError {
             Self::Store(error) => {
                 !matches!(error, StoreError::NotFound(_) | StoreError::AlreadyExists { .. })
             }
-            Self::Executor(_) => true,
+            Self::Executor(_) | Self::Fault(_) => true,
         }
     }
 }

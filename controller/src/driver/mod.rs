@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{Instrument as _, debug, info_span, warn};
 
+use crate::fault::caught;
 use crate::world::World;
 use costs::{Costs, For};
 
@@ -50,6 +51,8 @@ const TICK: Duration = Duration::from_millis(250);
 const BACK_OFF: Duration = Duration::from_millis(200);
 /// The longest such wait.
 const MAX_BACK_OFF: Duration = Duration::from_secs(10);
+/// How often in a row a driver may break off through a fault of its own.
+const MAX_FAULTS: u32 = 5;
 /// How often everything a run could have missed to say is listed.
 const RELIST: Duration = Duration::from_secs(5);
 
@@ -68,18 +71,19 @@ pub(crate) async fn drive(world: &World, id: ExperimentId) -> Result<ExperimentS
 
 /// Leads it again and again, as long as what ends a lead may pass.
 async fn persist(world: &World, id: ExperimentId) -> Result<ExperimentStatus, DriverError> {
-    let mut back_off = BACK_OFF;
+    let (mut back_off, mut faults) = (BACK_OFF, 0);
     loop {
         let outcome = match acquire(world, id).await {
             Ok(Some(lease)) => {
                 let begun = Instant::now();
-                let result = lead(world, &lease).await;
+                let result = caught(lead(world, &lease)).await;
                 if let Err(error) = world.store.release(&lease).await {
                     warn!(%error, "the lease could not be given back");
                 }
                 if begun.elapsed() > MAX_BACK_OFF {
-                    back_off = BACK_OFF;
+                    (back_off, faults) = (BACK_OFF, 0);
                 }
+                faults += u32::from(matches!(result, Err(DriverError::Fault(_))));
                 result
             }
             Ok(None) => return Ok(world.store.status(id).await?),
@@ -87,7 +91,7 @@ async fn persist(world: &World, id: ExperimentId) -> Result<ExperimentStatus, Dr
         };
         match outcome {
             Ok(status) => return Ok(status),
-            Err(error) if error.may_pass() => {
+            Err(error) if error.may_pass() && faults < MAX_FAULTS => {
                 warn!(%error, "the experiment waits and is loaded anew");
                 tokio::time::sleep(back_off).await;
                 back_off = (back_off * 2).min(MAX_BACK_OFF);

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::servers::Servers;
 use super::{data, measure};
+use crate::fault::{Fault, caught};
 use crate::world::World;
 
 /// How often a step that runs is looked at.
@@ -38,6 +39,9 @@ pub(crate) enum PromoteError {
     /// There is no such promotion.
     #[error("promotion {0} is not there")]
     Missing(i64),
+    /// It broke off.
+    #[error(transparent)]
+    Fault(#[from] Fault),
 }
 
 /// Carries a promotion on until it is over or waits for a person; waits while somebody else moves its model.
@@ -58,7 +62,7 @@ pub(crate) async fn carry_on(world: &World, id: PromotionId) -> Result<Promotion
         };
         let (verified, refused) = (None, BTreeMap::new());
         let mut line = Line { world, lease, verified, refused, servers: Servers::new(world) };
-        let result = line.run(id).await;
+        let result = caught(line.run(id)).await;
         if let Err(error) = world.store.release(&line.lease).await {
             warn!(%error, "the lease could not be given back");
         }
@@ -116,7 +120,10 @@ impl Line<'_> {
                 }
                 Action::Wait(_) => match promotion.waits_for() {
                     Some(WaitsFor::Approval | WaitsFor::Turn) => return Ok(promotion),
-                    Some(WaitsFor::Bake) => tokio::time::sleep(COUNT_EVERY).await,
+                    Some(WaitsFor::Bake) => {
+                        self.hear_queued(&promotion).await?;
+                        tokio::time::sleep(COUNT_EVERY).await;
+                    }
                     None => tokio::time::sleep(LOOK_EVERY).await,
                 },
                 Action::Over => {
@@ -154,6 +161,22 @@ impl Line<'_> {
                 ground,
             },
         ))
+    }
+
+    /// What is written down of the promotions that this one, which has the lease of their model, keeps waiting: that
+    /// they wait, that a newer one takes the place of one of them, that somebody cancels one.
+    async fn hear_queued(&mut self, promotion: &Promotion) -> Result<(), PromoteError> {
+        let (namespace, model) = (Some(promotion.namespace.clone()), Some(promotion.model.clone()));
+        let query = PromotionQuery { namespace, model, open: true };
+        for queued in self.world.promotions.promotions(&query).await? {
+            if queued.number > promotion.number
+                && !queued.is_serving()
+                && let Action::Keep(change) = self.next(&queued, &Ground::default()).await?
+            {
+                self.world.promotions.keep_promotion(&self.lease, &change).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn keep(&mut self, before: &Promotion, change: Change) -> Result<(), PromoteError> {

@@ -1,6 +1,7 @@
 //! An executor whose runs are made up: they begin, report and end when a story says so, and outlive every driver.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(super) struct FakeExecutor {
     clock: Arc<dyn Clock>,
     /// Where runs report to.
     store: Arc<dyn Store>,
+    /// Starts at which it panics.
+    panics: AtomicU32,
 }
 
 #[derive(Default)]
@@ -82,7 +85,8 @@ impl FakeExecutor {
     pub(super) fn new(faults: Arc<Faults>, clock: Arc<dyn Clock>, store: Arc<dyn Store>) -> Arc<Self> {
         let (changes, _) = broadcast::channel(1024);
         let news = watch::Sender::new(0);
-        Arc::new(Self { state: Mutex::default(), changes, news, faults, clock, store })
+        let (state, panics) = (Mutex::default(), AtomicU32::new(0));
+        Arc::new(Self { state, changes, news, faults, clock, store, panics })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -126,6 +130,11 @@ impl FakeExecutor {
     /// The next starts fail for now.
     pub(super) fn refuse(&self, n: u32) {
         self.state().refuse = n;
+    }
+
+    /// It panics at the next starts.
+    pub(super) fn panic(&self, n: u32) {
+        self.panics.store(n, Ordering::SeqCst);
     }
 
     /// What was asked of it that never should be.
@@ -275,6 +284,11 @@ impl Executor for FakeExecutor {
 
     async fn ensure(&self, run: &Run) -> Result<(), ExecutorError> {
         self.faults.point().await;
+        let left = self.panics.load(Ordering::SeqCst);
+        if left > 0 {
+            self.panics.store(left - 1, Ordering::SeqCst);
+            panic!("a slip of the executor");
+        }
         {
             let mut state = self.state();
             if state.refuse > 0 {

@@ -51,6 +51,25 @@ async fn whoever_has_lost_the_lease_writes_nothing() {
     assert_eq!((status.generation, status.counters.succeeded), (3, 4));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_breaks_off_gives_its_lease_back_and_goes_on() {
+    let story = Story::of(&Spec::of("random", 1, 4)).await;
+    story.executor.panic(2);
+    let status = story.drive_to_rest(story.all_end_well()).await;
+    assert_eq!((status.generation, status.counters.succeeded), (3, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_always_breaks_off_says_so_and_leaves_the_lease_to_others() {
+    let story = Story::of(&Spec::of("random", 1, 4)).await;
+    story.executor.panic(u32::MAX);
+    let error = drive(&story.world, story.id).await.unwrap_err();
+    assert!(error.to_string().ends_with("worth a report: a slip of the executor"), "{error}");
+    story.executor.panic(0);
+    let status = story.drive_to_rest(story.all_end_well()).await;
+    assert_eq!((status.generation, status.counters.succeeded), (6, 4));
+}
+
 /// Two processes on one file; the first dies with its lock.
 #[tokio::test]
 async fn a_lease_on_a_file_is_freed_by_death() {
