@@ -20,5 +20,6 @@ mod quickstart;
 mod schedule;
 mod serving;
 mod sidecar;
+mod story;
 mod tidy;
 mod watching;

@@ -154,16 +154,22 @@ impl Cairn {
     /// # Panics
     /// If a folder of the path cannot be on a path.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.program(binary());
+        command.args(args);
+        command
+    }
+
+    /// Any program in the folder, not yet started, with `cairn` and the programs of the examples on its path.
+    ///
+    /// # Panics
+    /// If a folder of the path cannot be on a path.
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let binary = binary();
         let users = std::env::var_os("PATH").unwrap_or_default();
         let folders = binary.parent().map(Path::to_path_buf).into_iter().chain(self.path.clone());
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&users)));
-        let mut command = Command::new(&binary);
-        command
-            .args(args)
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .env("PATH", path.expect("no colons"));
+        let mut command = Command::new(program);
+        command.current_dir(self.path()).stdin(Stdio::null()).env("PATH", path.expect("no colons"));
         for name in
             ["CAIRN_SERVER", "CAIRN_STORE", "CAIRN_DIR", "CAIRN_TOKEN_FILE", "CAIRN_ROUTER", "CAIRN_LOG"]
         {

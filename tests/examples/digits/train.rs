@@ -4,7 +4,7 @@
 //! `0` to `g`. Every fifth image is held out for testing. The network is plain softmax regression on ReLU features,
 //! trained by stochastic gradient descent with momentum (Rumelhart, Hinton and Williams 1986, Nature 323:533).
 //!
-//! What it leaves it can serve too: `digits serve`.
+//! What it leaves it can serve too, `digits serve`, and measure: `digits evaluate`.
 
 mod serve;
 
@@ -28,6 +28,8 @@ struct Settings {
     batch: usize,
     epochs: usize,
     seed: u64,
+    /// Every so many-th image is neither learnt nor tested on; 0 for none.
+    leave_out: usize,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -37,8 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok(move |pixels: &[f64]| network.forward(pixels).1)
         });
     }
+    if std::env::args().nth(1).as_deref() == Some("evaluate") {
+        return evaluate(std::env::args().skip(2));
+    }
     let settings = Settings::read(std::env::args().skip(1))?;
-    let (train, test) = images()?;
+    let (train, test) = split(images(DATA)?, settings.leave_out);
     let mut random = Random(settings.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut network = Network::new(settings.hidden, &mut random);
     let mut order: Vec<usize> = (0..train.len()).collect();
@@ -74,6 +79,7 @@ impl Settings {
             batch: 32,
             epochs: 20,
             seed: 1,
+            leave_out: 0,
         };
         for argument in arguments {
             let (name, value) =
@@ -86,6 +92,7 @@ impl Settings {
                 "--batch" => settings.batch = value.parse()?,
                 "--epochs" => settings.epochs = value.parse()?,
                 "--seed" => settings.seed = value.parse()?,
+                "--leave-out" => settings.leave_out = value.parse()?,
                 _ => return Err(format!("there is no option `{name}`").into()),
             }
         }
@@ -102,19 +109,60 @@ struct Image {
     pixels: [f64; PIXELS],
 }
 
-/// The images to learn from, and those held out.
-fn images() -> Result<(Vec<Image>, Vec<Image>), Box<dyn Error>> {
-    let (mut train, mut test) = (Vec::new(), Vec::new());
-    for (i, line) in DATA.lines().enumerate() {
+/// All images of a file.
+fn images(text: &str) -> Result<Vec<Image>, Box<dyn Error>> {
+    let image = |line: &str| -> Result<Image, Box<dyn Error>> {
         let (digit, text) = line.split_once(' ').ok_or("an image without a digit")?;
         let mut pixels = [0.0; PIXELS];
         for (pixel, c) in pixels.iter_mut().zip(text.chars()) {
             *pixel = f64::from(c.to_digit(17).ok_or("a pixel that is none")?) / 16.0;
         }
-        let image = Image { digit: digit.parse()?, pixels };
-        if i % 5 == 4 { test.push(image) } else { train.push(image) }
+        Ok(Image { digit: digit.parse()?, pixels })
+    };
+    text.lines().map(image).collect()
+}
+
+/// The images to learn from, and those to test on.
+fn split(images: Vec<Image>, leave_out: usize) -> (Vec<Image>, Vec<Image>) {
+    let (mut train, mut test) = (Vec::new(), Vec::new());
+    for (i, image) in images.into_iter().enumerate() {
+        match i {
+            _ if is_nth(i, leave_out) => {}
+            _ if is_nth(i, 5) => test.push(image),
+            _ => train.push(image),
+        }
     }
-    Ok((train, test))
+    (train, test)
+}
+
+/// Whether an image is the last of each `n`.
+fn is_nth(i: usize, n: usize) -> bool {
+    n > 0 && i % n == n - 1
+}
+
+/// `digits evaluate --model=FOLDER --data=FILE [--every=N]`: how well a network does on every so many-th image of a file,
+/// and on each of them, so that two networks can be compared in pairs.
+fn evaluate(arguments: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let (mut model, mut data, mut every) = (String::new(), String::new(), 1);
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some(("--model", value)) => value.clone_into(&mut model),
+            Some(("--data", value)) => value.clone_into(&mut data),
+            Some(("--every", value)) => every = value.parse()?,
+            _ => return Err(format!("there is no option `{argument}`").into()),
+        }
+    }
+    let network = Network::load(Path::new(&model))?;
+    let images = images(&fs::read_to_string(&data).map_err(|error| format!("{data}: {error}"))?)?;
+    let held = images.iter().enumerate().filter(|(i, _)| is_nth(*i, every));
+    let right: Vec<bool> = held.map(|(_, image)| network.digit(&image.pixels) == image.digit).collect();
+    let mut out = std::io::stdout();
+    for (i, is_right) in right.iter().enumerate() {
+        writeln!(out, "step={i} score={}", u8::from(*is_right))?;
+    }
+    let accuracy = right.iter().filter(|is_right| **is_right).count() as f64 / right.len() as f64;
+    writeln!(out, "accuracy={accuracy:.6}")?;
+    Ok(())
 }
 
 /// Weights with their velocities. `W1` is hidden x 65, `W2` is 10 x (hidden + 1); the last column is the bias.

@@ -1,0 +1,39 @@
+"""The notebook of the example that goes the whole way, run headless."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import cairn
+from cairn import _server
+
+EXAMPLES = Path(__file__).parents[3] / "tests" / "examples"
+
+
+def test_the_story_is_told_from_a_notebook(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("digits", "promotion"):
+        shutil.copytree(EXAMPLES / name, folder / name)
+    monkeypatch.setenv("PATH", f"{Path(_server.find_binary()).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("CAIRN_ROUTER", "127.0.0.1:0")
+    notebook = nbformat.read(folder / "promotion" / "story.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    said = [
+        "".join(output["data"]["text/plain"] for output in cell.outputs if output.output_type == "execute_result")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    ]
+    assert "succeeded: version 1 is the champion" in said[1]
+    assert said[3] == "[0]"
+    assert "version 2 is the champion in place of version 1" in said[4]
+    assert "mcnemar" in said[5]
+    assert "rolledBack: errorRate" in said[7]
+    assert "inputs.pixels[0]" in said[8]
+    assert "champion 2 of 2" in said[9]
+    model = cairn.model("digits")
+    assert (model.champion["number"], model.champion["experiment"]) == (2, "better")
