@@ -135,6 +135,10 @@ fn who_is_not_among_the_best_ends_where_nobody_waits() {
     assert_eq!(attempts(&trials), [1].into());
     let stopped = trials.iter().find(|trial| trial["state"] == "EarlyStopped").unwrap();
     assert!(stopped["message"].as_str().unwrap().contains("the best 1 go on"), "{stopped}");
+    let spared = "; those stopped early would have taken about ";
+    for shown in [cairn.run(["get", "story"]).ok(), cairn.run(["explain", "story"]).ok()] {
+        assert!(shown.stdout.contains(spared) && shown.stdout.contains(" of 243 steps; best"), "{shown}");
+    }
     assert!(runs(&cairn).iter().all(|run| !run.join("checkpoint.json").exists()), "nobody wants checkpoints");
 }
 

@@ -14,6 +14,7 @@ mod limits;
 mod points;
 mod recover;
 mod snapshot;
+mod spared;
 #[cfg(test)]
 mod tests;
 mod wishes;
@@ -30,6 +31,7 @@ pub use limits::{Limits, Reached};
 pub use points::{Point, Points};
 pub use recover::{Found, FoundEnd, FoundTrial, Recovered};
 pub use snapshot::{Measured, Reports, RunView, Snapshot};
+pub use spared::spared;
 
 use crate::experiment::Hold;
 use crate::ports::{AskRecord, StoredWish, Wish};
