@@ -45,9 +45,24 @@ fn remove_older(attempt: u32, folder: &RunFolder) {
     let Some(trial) = folder.path().parent() else { return };
     for older in (1..attempt).map(|older| RunFolder::new(trial.join(older.to_string()))) {
         // What cannot be removed stays until its experiment goes.
-        fs::remove_dir_all(older.kept_checkpoint()).ok();
-        fs::remove_file(older.checkpoint_manifest()).ok();
+        remove(&older).ok();
     }
+}
+
+/// Removes a sealed checkpoint, what says that it is one first. May be repeated, after a crash on the way too.
+///
+/// # Errors
+/// If something of it cannot be removed.
+pub(super) fn remove(folder: &RunFolder) -> io::Result<()> {
+    for removed in
+        [fs::remove_file(folder.checkpoint_manifest()), fs::remove_dir_all(folder.kept_checkpoint())]
+    {
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Puts a copy of a sealed checkpoint where a run finds it, unless an earlier attempt of its trial has got farther.

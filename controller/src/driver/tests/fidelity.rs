@@ -1,13 +1,13 @@
 //! Trials that are judged while they run: paused, resumed, stopped and copied, whatever becomes of the driver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller_core::event::Event;
 use controller_core::ports::Store as _;
 use controller_core::run::{Exit, RunId};
 use controller_core::trial::TrialState;
-use study::TrialIdx;
+use study::{TrialIdx, Turn};
 use tokio::time::sleep;
 
 use super::audit::Told;
@@ -248,5 +248,17 @@ async fn copies_begin_from_the_checkpoints_of_their_parents() {
     for trial in &trials {
         let from = begun[&trial.idx].map(|run| run.trial);
         assert_eq!(from, trial.suggestion.checkpoint_of(), "trial {}", trial.idx.0);
+    }
+    // Of each member the newest turn stays, and the best; whoever was to begin from what is gone would be a wrong.
+    let turns: BTreeMap<TrialIdx, Turn> =
+        trials.iter().filter_map(|trial| Some((trial.idx, Turn::of(&trial.suggestion)?))).collect();
+    let best = story.status().await.best.map(|best| best.idx);
+    let let_go: BTreeSet<TrialIdx> = story.executor.let_go().iter().map(|run| run.trial).collect();
+    for trial in &trials {
+        let turn = turns[&trial.idx];
+        let is_newest = turns.values().all(|other| other.member != turn.member || *other <= turn);
+        let stays = is_newest || best == Some(trial.idx);
+        let found = (trial.checkpoint.is_some(), let_go.contains(&trial.idx));
+        assert_eq!(found, (stays, !stays), "trial {}", trial.idx.0);
     }
 }

@@ -205,10 +205,20 @@ async fn a_child_of_another_trial_starts_from_a_copy_of_its_checkpoint() {
     executor.forget(&parent.id).await.unwrap();
     let mut child =
         world.shell(2, "cat $CAIRN_CHECKPOINT_DIR/d/step; echo 42 > $CAIRN_CHECKPOINT_DIR/d/step");
-    child.start_from = checkpoint;
+    child.start_from.clone_from(&checkpoint);
     executor.ensure(&child).await.unwrap();
     end(&executor, &child).await;
     assert_eq!(log(&executor, &child), "41\n");
     let kept = executor.folder(&parent.id).unwrap().kept_checkpoint().join("d/step");
-    assert_eq!(fs::read_to_string(kept).unwrap(), "41\n");
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "41\n");
+    // Once nobody goes on from it: after a crash on the way, and again.
+    fs::remove_file(executor.folder(&parent.id).unwrap().checkpoint_manifest()).unwrap();
+    for _ in 0..2 {
+        executor.forget_checkpoint(&parent.id).await.unwrap();
+        assert!(!executor.folder(&parent.id).unwrap().kept_checkpoint().exists());
+    }
+    let mut late = world.shell(3, "true");
+    late.start_from = checkpoint;
+    let refused = executor.ensure(&late).await.unwrap_err().to_string();
+    assert!(refused.contains("is gone"), "{refused}");
 }
