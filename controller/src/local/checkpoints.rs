@@ -13,21 +13,22 @@ use controller_core::artifacts::Manifest;
 use controller_core::ports::ExecutorError;
 use controller_core::run::{Checkpoint, RunId};
 
-use super::artifacts;
+use super::artifacts::{self, Unkept};
 use super::files::RunFolder;
 
 /// Seals the checkpoint of a run of which no process is left; `None` if there is none. May be repeated: a sealed checkpoint
 /// stays as it is.
 ///
 /// # Errors
-/// Why it cannot be kept, in one line.
-pub(super) fn seal(run: RunId, folder: &RunFolder) -> Result<Option<Checkpoint>, String> {
+/// Why it cannot be kept.
+pub(super) fn seal(run: RunId, folder: &RunFolder) -> Result<Option<Checkpoint>, Unkept> {
     let (open, kept) = (folder.checkpoint(), folder.kept_checkpoint());
     if !kept.exists() {
         if is_empty(&open) {
             return Ok(None);
         }
-        fs::rename(&open, &kept).map_err(|error| format!("{} cannot be moved: {error}", open.display()))?;
+        fs::rename(&open, &kept)
+            .map_err(|error| Unkept::of_io(&error, format!("{} cannot be moved: {error}", open.display())))?;
     }
     let sealed = artifacts::seal(Folder::of_checkpoint(&kept), &folder.checkpoint_manifest());
     let sealed = sealed.inspect_err(|_| {
