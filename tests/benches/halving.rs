@@ -1,6 +1,6 @@
 //! A shipped example with and without asynchronous successive halving, run for real one after the other:
-//! `cargo bench -p e2e --bench halving`, and `-- 3` for 3 seeds. Its epochs take a tenth of a second each, two trials run at
-//! once, and both have the same trials to begin with.
+//! `cargo bench -p e2e --bench halving`, and `-- 3` for 3 seeds. Its epochs take a tenth of a second each, and two trials run
+//! at once.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
 use std::time::{Duration, Instant};

@@ -155,7 +155,7 @@ fn hartmann(x: &[f64]) -> f64 {
 }
 
 fn bowl(x: &[f64]) -> f64 {
-    [0.8, 0.3, 0.6].iter().zip(x).map(|(at, x)| (x - at).powi(2)).sum()
+    [0.8_f64, 0.3, 0.6].iter().zip(x).map(|(at, x)| (x - at).powi(2)).sum()
 }
 
 /// Rosenbrock's, from -2 to 2.
