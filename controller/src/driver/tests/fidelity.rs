@@ -37,6 +37,8 @@ const PATIENCE: &str = "{algorithmName: patience, algorithmSettings: [{name: pat
 #[derive(Default)]
 struct Life {
     steps: BTreeMap<TrialIdx, u32>,
+    /// How those end that are told to; none: as they are told.
+    told: Option<Exit>,
 }
 
 impl Life {
@@ -53,7 +55,7 @@ impl Life {
         let alive = story.executor.alive();
         let told = alive.iter().find(|(_, told)| *told).map(|(run, _)| *run);
         if let Some(run) = told {
-            story.executor.end(run, Exit::Stopped).await;
+            story.executor.end(run, self.told.clone().unwrap_or(Exit::Stopped)).await;
         } else if let Some((run, _)) = alive.first() {
             let step = self.steps.entry(run.trial).or_default();
             if *step == ROWS {
@@ -186,6 +188,21 @@ async fn a_program_that_leaves_no_checkpoint_is_stopped_and_that_is_said() {
     for trial in ended {
         assert!(trial.message.contains("left nothing in CAIRN_CHECKPOINT_DIR"), "{}", trial.message);
         assert_eq!((trial.objectives.len(), trial.attempt), (1, 1), "what it had reached counts");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_whose_checkpoint_finds_no_room_is_stopped_and_that_is_said() {
+    let story = story(&under(PROMOTE)).await;
+    let reason = "its checkpoint cannot be kept: checkpoint.json: No space left on device";
+    let mut life = Life { told: Some(Exit::BadOutput { reason: reason.into() }), ..Life::default() };
+    story.drive_to_rest(life.go_on(&story)).await;
+    let trials = story.trials().await;
+    assert!(trials.iter().any(|trial| trial.state == TrialState::EarlyStopped));
+    for trial in trials.iter().filter(|trial| trial.state != TrialState::Succeeded) {
+        assert_eq!((trial.state, trial.objectives.len(), trial.attempt), (TrialState::EarlyStopped, 1, 1));
+        let said = format!("{reason}, so it ends instead of waiting");
+        assert!(trial.message.ends_with(&said), "{}", trial.message);
     }
 }
 
