@@ -4,14 +4,15 @@
 //! A turn of a member is a trial, which begins from the checkpoint of its parent: the member's own last trial, or, for a
 //! member among the worst, that of one of the best (truncation selection, with its parameters perturbed or drawn anew).
 //! Nobody is waited for: a member that has ended is compared with the newest results of all others. Notes say whose
-//! turn a trial is and which; parents are the genealogy.
+//! turn a trial is and which; parents are the genealogy. What a member has left before its newest turn that has ended is
+//! begun from by nobody any more, so its checkpoint may go.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use study::{Assignment, Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx, Value};
+use study::{Assignment, Domain, HistoryEvent, Study, Suggestion, Trial, TrialIdx, Turn, Value};
 
 use crate::Sampler;
 use crate::encode::{Encoder, decode_value, encode_value};
@@ -49,26 +50,6 @@ impl PbtSettings {
         reader.optional("suggestion_trial_dir", "a folder", |_: &String| true)?;
         reader.finish()?;
         Ok(Self { n_population, truncation_threshold, resample_probability })
-    }
-}
-
-/// Whose turn a trial is, and which.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
-    generation: u64,
-    member: u64,
-}
-
-impl Turn {
-    fn of(suggestion: &Suggestion) -> Option<Self> {
-        let number = |name: &str| suggestion.notes.get(name)?.parse().ok();
-        Some(Self { generation: number("generation")?, member: number("member")? })
-    }
-
-    fn note(self, mut suggestion: Suggestion) -> Suggestion {
-        suggestion.notes.insert("generation".into(), self.generation.to_string());
-        suggestion.notes.insert("member".into(), self.member.to_string());
-        suggestion
     }
 }
 

@@ -106,8 +106,12 @@ pub fn watch(study: &Study) -> Option<Watch> {
 
 /// Whether trials of a study may begin from checkpoints: of others, or of their own from before they waited.
 pub fn keeps_checkpoints(study: &Study) -> bool {
+    copies(study) || watch(study).is_some_and(|watch| watch.pauses)
+}
+
+/// Whether trials of a study may begin from checkpoints of others that have ended: of a member of a population its newest turn.
+pub fn copies(study: &Study) -> bool {
     Row::find(&study.algorithm.name).is_some_and(|row| row.copies)
-        || watch(study).is_some_and(|watch| watch.pauses)
 }
 
 fn sampler(study: &Study) -> Result<Box<dyn Sampler>, Vec<SettingsError>> {
@@ -319,6 +323,10 @@ mod tests {
         assert_eq!(under("patience", &[]), (Some(vec![]), false));
         assert_eq!(under("percentile", &[]), (None, false), "whoever watches a trial applies its rules");
         assert!(keeps_checkpoints(&study("pbt", &[])) && !keeps_checkpoints(&study("tpe", &[])));
+        assert!(
+            copies(&study("pbt", &[])) && !copies(&wanted),
+            "a scheduler lets trials go on, and copies none"
+        );
     }
 
     #[test]

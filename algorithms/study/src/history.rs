@@ -46,6 +46,35 @@ impl Suggestion {
     }
 }
 
+/// Notes of a suggestion that is a turn of a member.
+const GENERATION: &str = "generation";
+const MEMBER: &str = "member";
+
+/// Whose turn a trial is, and which, where the members of a population train in turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    /// Which, from 0.
+    pub generation: u64,
+    /// Whose.
+    pub member: u64,
+}
+
+impl Turn {
+    /// The turn that a suggestion is, if it is one.
+    pub fn of(suggestion: &Suggestion) -> Option<Self> {
+        let number = |name: &str| suggestion.notes.get(name)?.parse().ok();
+        Some(Self { generation: number(GENERATION)?, member: number(MEMBER)? })
+    }
+
+    /// The suggestion as this turn.
+    #[must_use]
+    pub fn note(self, mut suggestion: Suggestion) -> Suggestion {
+        suggestion.notes.insert(GENERATION.into(), self.generation.to_string());
+        suggestion.notes.insert(MEMBER.into(), self.member.to_string());
+        suggestion
+    }
+}
+
 /// A trial as an algorithm sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {

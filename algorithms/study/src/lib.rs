@@ -16,7 +16,7 @@ pub use assignment::{Assignment, Value};
 pub use constraint::{Constraint, ConstraintError};
 pub use decision::{Decision, Verdict, Watch};
 pub use history::{
-    Curve, Digest, Finished, History, HistoryEvent, Notes, Outcome, Prefix, Suggestion, Trial, TrialIdx,
+    Curve, Digest, Finished, History, HistoryEvent, Notes, Outcome, Prefix, Suggestion, Trial, TrialIdx, Turn,
 };
 pub use objective::{Cost, Direction, Objective};
 pub use rule::{Comparison, Rule};

@@ -152,7 +152,10 @@ pub(crate) struct Steps {
     pub(crate) whole: Option<u64>,
     /// How many were run when the best trial was found.
     pub(crate) at_best: u64,
-    /// GPU-seconds that the rest would have taken at the same pace.
+    /// Seconds that trials that were stopped early would have run beside what they have, each at the mean pace of its own
+    /// steps; null where it is not known how far they would have come.
+    pub(crate) saved_run_seconds: Option<f64>,
+    /// The same of GPUs, summed over devices; null where none was held.
     pub(crate) saved_gpu_seconds: Option<f64>,
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::connect::Connection;
 use super::exit::Exit;
 use super::output::{self, number, seconds};
-use crate::api::types::{CairnBlock, Experiment, Rung, Steps};
+use crate::api::types::{CairnBlock, Experiment, Rung};
 
 /// Show an experiment: its state, budgets and best trial
 ///
@@ -35,17 +35,6 @@ fn repeated(cairn: &CairnBlock) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// What was run and what that has spared.
-fn steps(steps: &Steps) -> String {
-    let of = steps.whole.map_or_else(String::new, |whole| format!(" of {whole}"));
-    let best =
-        if steps.at_best > 0 { format!("; best found at step {}", steps.at_best) } else { String::new() };
-    let saved = steps.saved_gpu_seconds.map_or_else(String::new, |saved| {
-        format!("; the rest would have taken about {} of GPUs", seconds(saved))
-    });
-    format!("ran {}{of} steps{best}{saved}", steps.run)
 }
 
 fn rung(rung: &Rung) -> String {
@@ -109,7 +98,7 @@ fn table(experiment: &Experiment) -> String {
         ("trials", trials),
         ("limits", limits.join(", ")),
         ("best", best.unwrap_or_default()),
-        ("steps", cairn.steps.as_ref().map(steps).unwrap_or_default()),
+        ("steps", cairn.steps.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("rungs", cairn.rungs.iter().map(rung).collect::<Vec<_>>().join("; ")),
         ("spent", format!("{spent}{gpu}{cost}")),
         ("created", experiment.metadata.creation_timestamp.clone()),

@@ -29,6 +29,8 @@ pub(super) enum Done {
     Forgotten(RunId, Result<(), ExecutorError>),
     /// Whether the model of a trial is gone.
     Removed(TrialIdx, Removed),
+    /// Whether the checkpoint of a trial is gone.
+    LetGo(TrialIdx, Removed),
     /// Something of which no more is to be heard.
     Tidied,
 }
@@ -49,7 +51,7 @@ pub(super) struct Deeds {
     tasks: JoinSet<Done>,
     ensuring: BTreeSet<RunId>,
     forgetting: BTreeSet<RunId>,
-    /// Trials whose models are being removed.
+    /// Trials whose models or checkpoints are being removed, one thing of each at a time.
     pub(super) removing: BTreeSet<TrialIdx>,
 }
 
@@ -98,6 +100,7 @@ impl Driver<'_> {
                 Effect::Stop(run) => self.stop(run),
                 Effect::Forget(run) => self.forget(run),
                 Effect::RemoveModel(trial) => self.remove_model(trial),
+                Effect::RemoveCheckpoint(trial) => self.remove_checkpoint(trial),
                 Effect::Ask(_) => {}
             }
         }
@@ -135,6 +138,7 @@ impl Driver<'_> {
                 self.forget_checkpoints(run);
             }
             Done::Removed(idx, removed) => self.removed(idx, removed),
+            Done::LetGo(idx, removed) => self.let_go(idx, removed),
             Done::Tidied => {}
         }
         Ok(())

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use controller_core::experiment::{ExperimentId, ExperimentRecord};
-use controller_core::plan::{KeptModels, Limits, Points, RunView, Snapshot};
+use controller_core::plan::{KeptCheckpoints, KeptModels, Limits, Points, RunView, Snapshot};
 use controller_core::ports::{Lease, TrialQuery};
 use controller_core::spec::ArtifactsSpec;
 use controller_core::trial::TrialState;
-use study::TrialIdx;
+use study::{Study, TrialIdx};
 
 use super::ask::Asker;
 use super::{DriverError, prepare};
@@ -35,6 +35,7 @@ pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Aske
     let limits = Limits::of_spec(&record.spec);
     let points = points(world, id, &limits).await?;
     let models = models(world, &record, &limits).await?;
+    let checkpoints = checkpoints(world, &record, &study).await?;
     let asks = world.store.asks(id, TrialIdx(status.counters.total())).await?;
     let asker = Asker::new(world, &record, &study);
     status.built_by(&suggest::build());
@@ -51,6 +52,8 @@ pub(super) async fn load(world: &World, lease: &Lease) -> Result<(Snapshot, Aske
         points: Arc::new(points),
         models,
         removed: Vec::new(),
+        checkpoints,
+        let_go: Vec::new(),
         exhausted: false,
         decisions: Vec::new(),
         decided_at: watch.as_ref().map(|_| 0),
@@ -85,4 +88,23 @@ async fn models(
     }
     let trials = world.store.trials(record.id, &TrialQuery::default()).await?.items;
     Ok(models.of_trials(&trials, |value| limits.direction.cost(value)))
+}
+
+/// The checkpoints that there are, where useless ones go: not where trials are retained as they are, nor where the keys of
+/// the store are none of ours.
+async fn checkpoints(
+    world: &World,
+    record: &ExperimentRecord,
+    study: &Study,
+) -> Result<KeptCheckpoints, DriverError> {
+    let spec = &record.spec;
+    let is_retained = spec.trial_template.as_ref().is_some_and(|template| template.retain);
+    let has_other_keys = spec.artifacts.as_ref().and_then(ArtifactsSpec::secret).is_some();
+    let goes = suggest::registry::keeps_checkpoints(study) && !is_retained && !has_other_keys;
+    let checkpoints = KeptCheckpoints::new(goes.then(|| suggest::registry::copies(study)));
+    if !checkpoints.are_limited() {
+        return Ok(checkpoints);
+    }
+    let trials = world.store.trials(record.id, &TrialQuery::default()).await?.items;
+    Ok(checkpoints.of_trials(&trials))
 }

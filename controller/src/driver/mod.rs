@@ -219,6 +219,8 @@ struct Driver<'a> {
     ask_again: Option<(Instant, Duration)>,
     /// When a beaten model could last not be removed.
     removed_at: BTreeMap<study::TrialIdx, Instant>,
+    /// When a useless checkpoint could last not be removed.
+    kept_at: BTreeMap<study::TrialIdx, Instant>,
     /// Where its time went.
     costs: Costs,
 }
@@ -242,6 +244,7 @@ async fn lead(world: &World, lease: &Lease) -> Result<ExperimentStatus, DriverEr
         wishes_at: None,
         ask_again: None,
         removed_at: BTreeMap::new(),
+        kept_at: BTreeMap::new(),
         costs: Costs::default(),
     };
     let led = driver.run().await;

@@ -19,7 +19,7 @@ use crate::world::World;
 const REMOVAL: Duration = Duration::from_mins(1);
 const REMOVE_AGAIN: Duration = Duration::from_secs(30);
 
-/// What has come of removing a beaten model.
+/// What has come of removing a beaten model, or a useless checkpoint.
 pub(super) enum Removed {
     /// It is gone; its trial, as it is now.
     Gone(Box<TrialRecord>),
@@ -56,6 +56,35 @@ impl Driver<'_> {
             Removed::Nothing => self.snapshot.models.removed(idx),
             Removed::Stays => {
                 self.removed_at.insert(idx, Instant::now());
+            }
+        }
+    }
+
+    /// Begins to remove the checkpoint of an ended trial that nobody can go on from, unless something of that trial is being
+    /// removed. One that stays is looked at again as a model is.
+    pub(super) fn remove_checkpoint(&mut self, idx: TrialIdx) {
+        let waits = self.kept_at.get(&idx).is_some_and(|at| at.elapsed() < REMOVE_AGAIN);
+        if waits || !self.deeds.removing.insert(idx) {
+            return;
+        }
+        let (world, experiment) = (self.world.clone(), self.lease.experiment);
+        self.deeds.spawn(async move {
+            let removed = let_go(&world, experiment, idx).await.unwrap_or_else(|error| {
+                warn!(trial = idx.0, %error, "a checkpoint cannot be looked at");
+                Removed::Stays
+            });
+            Done::LetGo(idx, removed)
+        });
+    }
+
+    /// Takes in what has come of that. What is gone is written down with the next plan.
+    pub(super) fn let_go(&mut self, idx: TrialIdx, removed: Removed) {
+        self.deeds.removing.remove(&idx);
+        match removed {
+            Removed::Gone(trial) => self.snapshot.let_go.push(*trial),
+            Removed::Nothing => self.snapshot.checkpoints.removed(idx),
+            Removed::Stays => {
+                self.kept_at.insert(idx, Instant::now());
             }
         }
     }
@@ -101,14 +130,44 @@ async fn remove(
     Ok(Removed::Gone(Box::new(trial)))
 }
 
-async fn forget_checkpoint(world: &World, run: RunId) {
-    let Ok(Some(collected)) = world.store.collected(run).await else { return };
-    let Some(checkpoint) = collected.left.checkpoint else { return };
+/// Removes the checkpoint of an ended trial: files first, then the record, so that a crash between leaves work and no lie.
+async fn let_go(world: &World, experiment: ExperimentId, idx: TrialIdx) -> Result<Removed, StoreError> {
+    let Some(mut trial) = world.store.trial(experiment, idx).await? else { return Ok(Removed::Nothing) };
+    let Some(checkpoint) = trial.checkpoint.take() else { return Ok(Removed::Nothing) };
+    if world.cluster.is_empty() {
+        if let Err(error) = world.executor.forget_checkpoint(&checkpoint.run).await {
+            debug!(trial = trial.name, %error, "a checkpoint cannot be removed yet");
+            return Ok(Removed::Stays);
+        }
+    } else {
+        for attempt in 1..=trial.attempt {
+            if !forget_checkpoint(world, RunId { attempt, ..checkpoint.run }).await {
+                return Ok(Removed::Stays);
+            }
+        }
+    }
+    Ok(Removed::Gone(Box::new(trial)))
+}
+
+/// Removes a checkpoint that a sidecar has sent; whether there is none any more.
+async fn forget_checkpoint(world: &World, run: RunId) -> bool {
+    let left = match world.store.collected(run).await {
+        Ok(collected) => collected.and_then(|collected| collected.left.checkpoint),
+        Err(error) => {
+            debug!(%run, %error, "what a run has left cannot be looked at");
+            return false;
+        }
+    };
+    let Some(checkpoint) = left else { return true };
     match tokio::time::timeout(REMOVAL, world.artifacts.forget_at(&checkpoint.uri)).await {
-        Ok(Ok(())) => debug!(%run, uri = checkpoint.uri, "a checkpoint is no longer needed"),
-        Ok(Err(error)) => debug!(%run, %error, "a checkpoint stays until its experiment is purged"),
+        Ok(Ok(())) => {
+            debug!(%run, uri = checkpoint.uri, "a checkpoint is no longer needed");
+            return true;
+        }
+        Ok(Err(error)) => debug!(%run, %error, "a checkpoint stays for now"),
         Err(_) => debug!(%run, "a checkpoint stays: its store does not answer"),
     }
+    false
 }
 
 /// Whether a version is made of a model, it is served, or a promotion of it is on its way.

@@ -1,11 +1,12 @@
 //! What a run leaves behind: sealed where it lies, or sent to the store that its experiment names.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use artifacts::Folder;
+use artifacts::{Folder, SealError};
 use controller_core::artifacts::{MODEL, Manifest, Scheme, StoreUri, reported};
 use controller_core::ports::ArtifactError;
 use controller_core::run::{Model, Run};
@@ -21,6 +22,61 @@ pub(super) struct Kept {
     pub(super) model: Option<Model>,
     /// What a person should know.
     pub(super) note: Option<String>,
+}
+
+/// Why what a run has left cannot be kept, in one line.
+#[derive(Debug)]
+pub(super) enum Unkept {
+    /// There is no room for it, through no fault of the run.
+    NoRoom(String),
+    /// It is not fit to be kept, or cannot be reached.
+    Unfit(String),
+}
+
+impl Unkept {
+    /// With words before it.
+    fn after(self, words: &str) -> Self {
+        match self {
+            Self::NoRoom(why) => Self::NoRoom(format!("{words}: {why}")),
+            Self::Unfit(why) => Self::Unfit(format!("{words}: {why}")),
+        }
+    }
+
+    /// What the system says of a file; `why` names it.
+    pub(super) fn of_io(error: &io::Error, why: String) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoRoom(format!("{why}; make room on that disk"))
+            }
+            _ => Self::Unfit(why),
+        }
+    }
+}
+
+impl From<SealError> for Unkept {
+    fn from(error: SealError) -> Self {
+        let why = error.to_string();
+        match &error {
+            SealError::Io { source, .. } => Self::of_io(source, why),
+            _ => Self::Unfit(why),
+        }
+    }
+}
+
+impl From<ArtifactError> for Unkept {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::Full(_) => Self::NoRoom(error.to_string()),
+            _ => Self::Unfit(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Unkept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::NoRoom(why) | Self::Unfit(why)) = self;
+        f.write_str(why)
+    }
 }
 
 /// Whether a run has left nothing at all.
@@ -41,12 +97,13 @@ pub(crate) fn run_folder(model: &Model) -> Option<PathBuf> {
 /// Keeps the model of a run that has ended well. May be repeated: a model that is kept stays as it is.
 ///
 /// # Errors
-/// Why it cannot be kept, in one line.
-pub(super) async fn keep(run: &Run, folder: &RunFolder) -> Result<Kept, String> {
+/// Why it cannot be kept.
+pub(super) async fn keep(run: &Run, folder: &RunFolder) -> Result<Kept, Unkept> {
     let (own, max_bytes) = (folder.clone(), run.artifacts.max_bytes());
     let sealed = move || seal(Folder::of_model(&own.model(), max_bytes), &own.model_manifest());
     let sealed = tokio::task::spawn_blocking(sealed).await;
-    let sealed = sealed.unwrap_or_else(|error| Err(format!("the model could not be sealed: {error}")))?;
+    let sealed = sealed
+        .unwrap_or_else(|error| Err(Unkept::Unfit(format!("the model could not be sealed: {error}"))))?;
     let Some(manifest) = sealed else {
         let reported = reported(&fs::read_to_string(folder.artifacts()).unwrap_or_default());
         return Ok(Kept { model: reported.model, note: reported.note });
@@ -57,7 +114,7 @@ pub(super) async fn keep(run: &Run, folder: &RunFolder) -> Result<Kept, String> 
         Some(store) => {
             let place = store.of_run(&run.namespace, &run.experiment, &run.trial, run.id);
             let sent = send(&place, &folder.model(), &manifest).await;
-            sent.map_err(|error| format!("the model could not be kept: {error}"))?;
+            sent.map_err(|error| Unkept::from(error).after("the model could not be kept"))?;
             place
         }
     };
@@ -94,15 +151,18 @@ async fn send(place: &StoreUri, model: &Path, manifest: &Manifest) -> Result<(),
 }
 
 /// The manifest of a folder, on disk; `None` if there is nothing in it. What is sealed already stays as it is.
-pub(super) fn seal(folder: Folder<'_>, path: &Path) -> Result<Option<Manifest>, String> {
+///
+/// # Errors
+/// Why it cannot be sealed.
+pub(super) fn seal(folder: Folder<'_>, path: &Path) -> Result<Option<Manifest>, Unkept> {
     let before = fs::read(path).ok().and_then(|text| Manifest::read(&text, None).ok());
     if before.is_some() {
         return Ok(before);
     }
-    let sealed = folder.seal().map_err(|error| error.to_string())?;
+    let sealed = folder.seal()?;
     if let Some(manifest) = &sealed {
         write_safely(path, &manifest.text()).map_err(|error| {
-            format!("{} cannot be written: {error}; is there room on the disk?", path.display())
+            Unkept::of_io(&error, format!("{} cannot be written: {error}", path.display()))
         })?;
     }
     Ok(sealed)
@@ -110,8 +170,11 @@ pub(super) fn seal(folder: Folder<'_>, path: &Path) -> Result<Option<Manifest>, 
 
 fn write_safely(path: &Path, text: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("json.tmp");
-    write_new(&temporary, text, 0o644)?;
-    File::open(&temporary)?.sync_all()?;
+    let written = write_new(&temporary, text, 0o644).and_then(|()| File::open(&temporary)?.sync_all());
+    written.inspect_err(|_| {
+        // Half of it would only keep a full disk full.
+        fs::remove_file(&temporary).ok();
+    })?;
     fs::rename(&temporary, path)?;
     let dir: PathBuf = path.parent().unwrap_or(path).to_owned();
     File::open(dir)?.sync_all()

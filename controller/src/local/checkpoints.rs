@@ -13,21 +13,22 @@ use controller_core::artifacts::Manifest;
 use controller_core::ports::ExecutorError;
 use controller_core::run::{Checkpoint, RunId};
 
-use super::artifacts;
+use super::artifacts::{self, Unkept};
 use super::files::RunFolder;
 
 /// Seals the checkpoint of a run of which no process is left; `None` if there is none. May be repeated: a sealed checkpoint
 /// stays as it is.
 ///
 /// # Errors
-/// Why it cannot be kept, in one line.
-pub(super) fn seal(run: RunId, folder: &RunFolder) -> Result<Option<Checkpoint>, String> {
+/// Why it cannot be kept.
+pub(super) fn seal(run: RunId, folder: &RunFolder) -> Result<Option<Checkpoint>, Unkept> {
     let (open, kept) = (folder.checkpoint(), folder.kept_checkpoint());
     if !kept.exists() {
         if is_empty(&open) {
             return Ok(None);
         }
-        fs::rename(&open, &kept).map_err(|error| format!("{} cannot be moved: {error}", open.display()))?;
+        fs::rename(&open, &kept)
+            .map_err(|error| Unkept::of_io(&error, format!("{} cannot be moved: {error}", open.display())))?;
     }
     let sealed = artifacts::seal(Folder::of_checkpoint(&kept), &folder.checkpoint_manifest());
     let sealed = sealed.inspect_err(|_| {
@@ -45,9 +46,24 @@ fn remove_older(attempt: u32, folder: &RunFolder) {
     let Some(trial) = folder.path().parent() else { return };
     for older in (1..attempt).map(|older| RunFolder::new(trial.join(older.to_string()))) {
         // What cannot be removed stays until its experiment goes.
-        fs::remove_dir_all(older.kept_checkpoint()).ok();
-        fs::remove_file(older.checkpoint_manifest()).ok();
+        remove(&older).ok();
     }
+}
+
+/// Removes a sealed checkpoint, what says that it is one first. May be repeated, after a crash on the way too.
+///
+/// # Errors
+/// If something of it cannot be removed.
+pub(super) fn remove(folder: &RunFolder) -> io::Result<()> {
+    for removed in
+        [fs::remove_file(folder.checkpoint_manifest()), fs::remove_dir_all(folder.kept_checkpoint())]
+    {
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Puts a copy of a sealed checkpoint where a run finds it, unless an earlier attempt of its trial has got farther.

@@ -342,6 +342,14 @@ impl Executor for LocalExecutor {
         Ok(())
     }
 
+    async fn forget_checkpoint(&self, run: &RunId) -> Result<(), ExecutorError> {
+        let Some(folder) = self.folder(run) else { return Ok(()) };
+        let removed = tokio::task::spawn_blocking(move || checkpoints::remove(&folder)).await;
+        removed.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| {
+            ExecutorError::Unavailable(format!("the checkpoint of run {run} cannot be removed: {error}"))
+        })
+    }
+
     fn logs(&self, run: &RunId, from: u64, follow: bool) -> BoxStream<'static, Bytes> {
         let phase = if follow { self.phase(run) } else { None };
         match self.folder(run) {

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::artifacts;
+use super::artifacts::{self, Unkept};
 use super::checkpoints;
 use super::collect::Signals;
 use super::executor::{OVERTIME, Shared};
@@ -167,7 +167,9 @@ impl Watcher {
                     model = kept.model;
                     notes.extend(kept.note);
                 }
-                Err(reason) => exit = Exit::BadOutput { reason },
+                // What it has measured counts all the same.
+                Err(Unkept::NoRoom(why)) => notes.push(format!("its model is not kept: {why}")),
+                Err(Unkept::Unfit(reason)) => exit = Exit::BadOutput { reason },
             }
         }
         let checkpoint = self.keep_checkpoint(&mut exit, &mut notes).await;
@@ -198,7 +200,7 @@ impl Watcher {
         }
         let (run, folder) = (self.run.id, self.folder.clone());
         let sealed = tokio::task::spawn_blocking(move || checkpoints::seal(run, &folder)).await;
-        match sealed.unwrap_or_else(|error| Err(error.to_string())) {
+        match sealed.unwrap_or_else(|error| Err(Unkept::Unfit(error.to_string()))) {
             Ok(checkpoint) => return checkpoint,
             Err(error) if exit.is_success() => notes.push(format!("its checkpoint cannot be kept: {error}")),
             Err(error) => {

@@ -104,6 +104,24 @@ fn a_trial_that_fills_its_disk_fails_and_says_so() {
 }
 
 #[test]
+fn a_trial_whose_model_fills_its_disk_counts_and_the_disk_is_named() {
+    let script = "(echo loss=${trialParameters.lr}; yes | head -c 1000000 > $CAIRN_MODEL_DIR/m; true)";
+    let edits =
+        [("parallelTrialCount: 2", "parallelTrialCount: 1"), ("maxTrialCount: 4", "maxTrialCount: 1")];
+    let cairn = with_command(script, &edits);
+    let Some(_disk) = Disk::mount(&cairn.at("disk"), "300k") else { return };
+    cairn.run(["run", "experiment.yaml", "--dir", "disk", "--store", "cairn.db"]).ok();
+    let cairn = cairn.with("CAIRN_STORE", "cairn.db");
+    let trials = cairn.trials("demo");
+    assert_eq!(trials[0]["state"], "Succeeded", "{trials:?}");
+    let explained = cairn.run(["explain", "demo", "0"]).ok().stdout;
+    assert!(
+        explained.contains("its model is not kept: /") && explained.contains("No space left"),
+        "{explained}"
+    );
+}
+
+#[test]
 fn a_disk_without_room_for_runs_is_said_once_and_waited_for() {
     let cairn = folder(&[]);
     let Some(disk) = Disk::mount(&cairn.at("disk"), "8k") else { return };

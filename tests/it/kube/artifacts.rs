@@ -225,4 +225,10 @@ fn the_children_of_a_population_find_the_checkpoints_of_their_parents() {
         children += usize::from(!parent.is_null());
     }
     assert_eq!((trials.len(), children), (12, 7), "all but the first turns");
+    let left = watched.story.cairn.at(format!("artifacts/{}/pbt", watched.story.namespace));
+    until("only the newest turns of the five members keep checkpoints, and the best trial", || {
+        let trials = std::fs::read_dir(&left).into_iter().flatten().flatten();
+        let kept = trials.filter(|trial| has_files(&trial.path())).count();
+        (5..=6).contains(&kept).then_some(())
+    });
 }

@@ -268,7 +268,11 @@ const BEFORE: &[Field] = &[
     f("spec.trialTemplate.configMap.configMapName", Text, "Name of the config map."),
     f("spec.trialTemplate.configMap.configMapNamespace", Text, "Namespace of the config map."),
     f("spec.trialTemplate.configMap.templatePath", Text, "Key in the config map's data."),
-    f("spec.trialTemplate.retain", Bool, "Whether the run's objects stay after its end."),
+    f(
+        "spec.trialTemplate.retain",
+        Bool,
+        "Whether the run's objects stay after its end, and checkpoints of ended trials that nobody goes on from.",
+    ),
     f(
         "spec.trialTemplate.primaryPodLabels",
         TextMap,

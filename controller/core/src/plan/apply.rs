@@ -83,6 +83,11 @@ impl Snapshot {
             }
             Action::Run { trial } => self.next_run(trial, batch),
             Action::ModelRemoved { trial } => self.model_removed(now, *trial, batch),
+            Action::CheckpointRemoved { trial } => {
+                self.let_go.retain(|other| other.idx != trial.idx);
+                self.checkpoints.removed(trial.idx);
+                batch.put_trial(*trial);
+            }
             Action::Delete => batch.delete = true,
         }
         batch.status = Some(self.status.clone());
@@ -254,6 +259,7 @@ impl Snapshot {
         let direction = self.limits.direction;
         Arc::make_mut(&mut self.points).ended(&trial, |value| direction.cost(value));
         self.models.ended(&trial, |value| direction.cost(value));
+        self.checkpoints.ended(&trial);
         self.compare_with_best(&trial);
         let ended = Event::TrialEnded {
             trial: Trial { idx, suggestion: trial.suggestion.clone() },

@@ -21,6 +21,8 @@ pub enum Effect {
     Forget(RunId),
     /// See to it that the model of this trial is gone.
     RemoveModel(TrialIdx),
+    /// See to it that the checkpoint of this trial, which has ended, is gone.
+    RemoveCheckpoint(TrialIdx),
 }
 
 /// What the world should do now.
@@ -29,6 +31,7 @@ pub fn effects(snapshot: &Snapshot) -> Vec<Effect> {
     let over = snapshot.status.is_completed();
     let mut effects: Vec<Effect> = snapshot.finished.iter().map(|run| Effect::Forget(*run)).collect();
     effects.extend(snapshot.unwanted_models().map(Effect::RemoveModel));
+    effects.extend(snapshot.unwanted_checkpoints().map(Effect::RemoveCheckpoint));
     for trial in snapshot.active.values() {
         let unwanted =
             over || matches!(hold, Hold::Stopped | Hold::Deleting) || is_run_unwanted(&trial.reason);

@@ -192,4 +192,14 @@ impl Spent {
             cost: self.cost + other.cost,
         }
     }
+
+    /// As often.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self {
+            run_seconds: self.run_seconds * factor,
+            gpu_seconds: self.gpu_seconds * factor,
+            cost: self.cost * factor,
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod limits;
 mod points;
 mod recover;
 mod snapshot;
+mod spared;
 #[cfg(test)]
 mod tests;
 mod wishes;
@@ -25,11 +26,12 @@ pub use effects::{Effect, effects};
 pub use judge::{
     Fate, Fault, KILL_WANTED, PAUSE_DECIDED, STOP_DECIDED, STOP_WANTED, is_end_wanted, is_run_unwanted, judge,
 };
-pub use keep::KeptModels;
+pub use keep::{KeptCheckpoints, KeptModels};
 pub use limits::{Limits, Reached};
 pub use points::{Point, Points};
 pub use recover::{Found, FoundEnd, FoundTrial, Recovered};
 pub use snapshot::{Measured, Reports, RunView, Snapshot};
+pub use spared::spared;
 
 use crate::experiment::Hold;
 use crate::ports::{AskRecord, StoredWish, Wish};
@@ -110,6 +112,11 @@ pub enum Action {
         /// Its trial, as it is now.
         trial: Box<TrialRecord>,
     },
+    /// The checkpoint of an ended trial is gone.
+    CheckpointRemoved {
+        /// The trial, as it is now.
+        trial: Box<TrialRecord>,
+    },
     /// All is stopped and forgotten: the experiment goes.
     Delete,
 }
@@ -124,6 +131,9 @@ pub fn plan(now: Timestamp, snapshot: &Snapshot) -> Vec<Action> {
     }
     if let Some(trial) = snapshot.removed.first() {
         return vec![Action::ModelRemoved { trial: Box::new(trial.clone()) }];
+    }
+    if let Some(trial) = snapshot.let_go.first() {
+        return vec![Action::CheckpointRemoved { trial: Box::new(trial.clone()) }];
     }
     let end = next_end(snapshot);
     let then = end.map_or(now, |(_, measured)| measured.end.ended.min(now));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use study::{Curve, Decision, Study, TrialIdx, Watch};
 
-use super::keep::KeptModels;
+use super::keep::{KeptCheckpoints, KeptModels};
 use super::limits::Limits;
 use super::points::{Point, Points};
 use crate::experiment::{ExperimentRecord, ExperimentStatus, Hold};
@@ -105,6 +105,10 @@ pub struct Snapshot {
     pub models: KeptModels,
     /// Trials whose models are gone, which is not in the record yet.
     pub removed: Vec<TrialRecord>,
+    /// The checkpoints of ended trials that there are, where useless ones go.
+    pub checkpoints: KeptCheckpoints,
+    /// Trials whose checkpoints are gone, which is not in the record yet.
+    pub let_go: Vec<TrialRecord>,
     /// Runs whose end is in the record: the executor may forget them.
     pub finished: Vec<RunId>,
 }

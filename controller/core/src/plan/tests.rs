@@ -8,8 +8,8 @@ use serde_json::json;
 use study::{Assignment, Decision, Suggestion, TrialIdx, Value, Verdict};
 
 use super::{
-    Action, Answer, Effect, Fate, Found, FoundEnd, FoundTrial, KeptModels, Limits, Measured, Points,
-    Recovered, Reports, RunView, Snapshot, effects, judge, plan,
+    Action, Answer, Effect, Fate, Found, FoundEnd, FoundTrial, KeptCheckpoints, KeptModels, Limits, Measured,
+    Points, Recovered, Reports, RunView, Snapshot, effects, judge, plan,
 };
 use crate::experiment::{Counters, ExperimentId, ExperimentRecord, ExperimentStatus, Hold};
 use crate::ports::{Batch, StoredWish, Wish};
@@ -159,6 +159,8 @@ fn snapshot(trials: i32, parallel: i32, failed: Option<i32>, repeats: i32) -> Sn
         repeats: BTreeMap::new(),
         models: KeptModels::default(),
         removed: Vec::new(),
+        checkpoints: KeptCheckpoints::default(),
+        let_go: Vec::new(),
         finished: Vec::new(),
     }
 }

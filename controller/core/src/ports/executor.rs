@@ -51,6 +51,10 @@ pub trait Executor: Send + Sync {
     async fn owners(&self) -> Result<BTreeSet<ExperimentId>, ExecutorError>;
     /// The run's end is safe in the store; what the executor kept to report it may go (logs and models stay).
     async fn forget(&self, run: &RunId) -> Result<(), ExecutorError>;
+    /// Nobody goes on from the checkpoint of the run any more: what the executor itself has kept of it goes.
+    async fn forget_checkpoint(&self, _: &RunId) -> Result<(), ExecutorError> {
+        Ok(())
+    }
     /// What the run has printed, from a byte offset on; with `follow` until the run has ended.
     fn logs(&self, run: &RunId, from: u64, follow: bool) -> BoxStream<'static, Bytes>;
     /// Changes of an experiment's runs from now on. May repeat or miss some; `list` is the truth.

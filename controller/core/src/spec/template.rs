@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TrialTemplate {
-    /// Whether the run's objects stay after its end.
+    /// Whether the run's objects stay after its end, and checkpoints of ended trials that nobody goes on from.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub retain: bool,
     /// The object to run, inline.

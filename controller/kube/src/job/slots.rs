@@ -9,7 +9,7 @@ const COUNTS: [&str; 3] = ["replicas", "parallelism", "numNodes"];
 /// Most slots that are told; more is a mistake in a template.
 const MAX_SLOTS: u64 = 100_000;
 
-/// The GPUs of all pods of an object of any kind, told by its spec: every container counts, as often as the counts above it
+/// The GPUs, whole ones and slices, of all pods of an object of any kind, told by its spec: every container counts, as often as the counts above it
 /// say. Named as slots of a machine are, because hours and costs are counted by them.
 pub(super) fn slots(object: &Value) -> Vec<String> {
     let gpus = object.get("spec").map_or(0, gpus);
@@ -31,10 +31,15 @@ fn gpus(value: &Value) -> u64 {
     }
 }
 
+/// `nvidia.com/gpu` and those of other vendors, and slices such as `nvidia.com/mig-1g.10gb`, each of which counts as one.
+fn is_gpu(resource: &str) -> bool {
+    resource.ends_with("/gpu") || resource.starts_with("nvidia.com/mig-")
+}
+
 /// Limits of GPUs, which must be equal to requests.
 fn of_resources(resources: &Value) -> u64 {
     let limits = resources.get("limits").or_else(|| resources.get("requests")).and_then(Value::as_object);
-    let gpus = limits.into_iter().flatten().filter(|(name, _)| name.ends_with("/gpu"));
+    let gpus = limits.into_iter().flatten().filter(|(name, _)| is_gpu(name));
     let amount = |value: &Value| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         quantity::parse(&text).map_or(0, |amount| amount as u64)
@@ -63,6 +68,8 @@ mod tests {
         assert_eq!(of(json!({ "trainer": trainer })), 8);
         assert_eq!(of(json!({"template": {"spec": {"containers": [{"name": "cpu"}]}}})), 0);
         assert_eq!(slots(&json!({"spec": {"template": pod(&json!(1))}})), ["gpu-0"]);
+        let slices = json!({"containers": [{"resources": {"limits": {"nvidia.com/mig-1g.10gb": 3, "nvidia.com/other": 1}}}]});
+        assert_eq!(of(json!({"template": {"spec": slices}})), 3);
     }
 
     #[test]

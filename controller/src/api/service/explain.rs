@@ -12,9 +12,9 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::events::text;
 use super::trials::find_trial;
-use super::{find, view};
+use super::{fidelity, find, view};
 use crate::api::Api;
-use crate::api::types::{Calibration, Comparison, ComparisonRow, Explanation, called};
+use crate::api::types::{CairnBlock, Calibration, Comparison, ComparisonRow, Explanation, called};
 
 /// Explains a trial (by name or number), a field (by path, such as `spec.maxTrialCount`), or, without a subject, where
 /// the experiment stands and what it waits for.
@@ -47,6 +47,9 @@ async fn experiment(api: &Api, record: &ExperimentRecord) -> Result<Explanation,
             called(&record.namespace, &record.name)
         )),
     }
+    let mut block = CairnBlock::default();
+    fidelity::add(api, record, &status, &mut block).await?;
+    lines.extend(block.steps.map(|steps| steps.to_string()));
     lines.extend(waits(record, &status));
     if !status.waiting.is_empty() {
         lines.push(format!("waits: {}", status.waiting));

@@ -1,6 +1,11 @@
 //! What is shown of trials that are judged while they run: where they stand, and what that has spared.
 
+use std::fmt;
+use std::time::Duration;
+
+use controller_core::duration;
 use controller_core::experiment::{ExperimentRecord, ExperimentStatus};
+use controller_core::plan::{Limits, spared};
 use controller_core::ports::TrialQuery;
 use controller_core::trial::{TrialRecord, TrialState};
 
@@ -31,18 +36,46 @@ pub(super) async fn add(
         .collect();
     trials.iter().for_each(|trial| stand(&mut block.rungs, trial));
     let steps = status.steps.unwrap_or_default();
-    let judged = trials.iter().filter(|trial| trial.steps > 0);
-    let whole = whole.map(|whole| whole * judged.count() as u64);
-    let left = whole.filter(|_| steps.all > 0).map(|whole| whole.saturating_sub(steps.all) as f64);
+    let judged = trials.iter().filter(|trial| trial.steps > 0).count() as u64;
+    let saved = match whole.filter(|_| judged > 0) {
+        None => None,
+        Some(whole) => {
+            let runs = api.world.store.runs(record.id, None).await?;
+            Some(spared(&Limits::of_spec(&record.spec), whole, &trials, &runs))
+        }
+    };
     block.steps = Some(Steps {
         run: steps.all,
-        whole,
+        whole: whole.map(|whole| whole * judged),
         at_best: steps.at_best,
-        saved_gpu_seconds: left
-            .filter(|_| status.spent.gpu_seconds > 0.0)
-            .map(|left| status.spent.gpu_seconds * left / steps.all as f64),
+        saved_run_seconds: saved.map(|saved| saved.run_seconds),
+        saved_gpu_seconds: saved.filter(|_| status.spent.gpu_seconds > 0.0).map(|saved| saved.gpu_seconds),
     });
     Ok(())
+}
+
+impl fmt::Display for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ran {}", self.run)?;
+        if let Some(whole) = self.whole {
+            write!(f, " of {whole}")?;
+        }
+        f.write_str(" steps")?;
+        if self.at_best > 0 {
+            write!(f, "; best found at step {}", self.at_best)?;
+        }
+        let positive = |saved: Option<f64>| {
+            let saved = Duration::try_from_secs_f64(saved?).ok()?;
+            (!saved.is_zero()).then(|| duration::show(saved))
+        };
+        if let Some(runs) = positive(self.saved_run_seconds) {
+            write!(f, "; those stopped early would have taken about {runs} more of runs")?;
+        }
+        match positive(self.saved_gpu_seconds) {
+            Some(gpus) => write!(f, " and {gpus} of GPUs"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Counts a trial on all rungs that it has come to.
@@ -60,5 +93,26 @@ fn stand(rungs: &mut [Rung], trial: &TrialRecord) {
         TrialState::Succeeded => last.promoted += 1,
         // It goes on, or is not judged yet; or it has ended by itself.
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_run_and_spared_is_one_sentence() {
+        let steps = Steps { run: 212, whole: Some(1620), at_best: 58, ..Steps::default() };
+        assert_eq!(steps.to_string(), "ran 212 of 1620 steps; best found at step 58");
+        let saved = Steps { saved_run_seconds: Some(7200.0), saved_gpu_seconds: Some(14_400.0), ..steps };
+        let said = saved.to_string();
+        assert!(
+            said.ends_with(
+                "; those stopped early would have taken about 2h00m more of runs and 4h00m of GPUs"
+            ),
+            "{said}"
+        );
+        let none = Steps { saved_run_seconds: Some(0.0), ..steps };
+        assert_eq!(none.to_string(), steps.to_string());
     }
 }

@@ -70,6 +70,8 @@ struct State {
     rows: BTreeMap<RunId, u32>,
     /// Runs that leave no checkpoint though they should.
     forgetful: bool,
+    /// Runs whose checkpoints are gone.
+    let_go: BTreeSet<RunId>,
     most_alive: usize,
     wrongs: Vec<String>,
 }
@@ -150,6 +152,11 @@ impl FakeExecutor {
     /// Runs ended and forgotten.
     pub(super) fn forgotten(&self) -> BTreeSet<RunId> {
         self.state().forgotten.clone()
+    }
+
+    /// Runs whose checkpoints are gone.
+    pub(super) fn let_go(&self) -> BTreeSet<RunId> {
+        self.state().let_go.clone()
     }
 
     /// Runs not forgotten.
@@ -299,6 +306,11 @@ impl Executor for FakeExecutor {
                 state.wrongs.push(format!("run {} is begun again", run.id));
             }
             if !state.known.contains_key(&run.id) {
+                let gone =
+                    run.start_from.as_ref().filter(|checkpoint| state.let_go.contains(&checkpoint.run));
+                let wrong =
+                    gone.map(|gone| format!("run {} is to begin from {}, which is gone", run.id, gone.run));
+                state.wrongs.extend(wrong);
                 let phase = state.first_phase(self.clock.now());
                 state.known.insert(run.id, Entry { run: run.clone(), phase: phase.clone(), stopped: false });
                 state.say(&self.changes, RunStatus { run: run.id, phase });
@@ -345,6 +357,13 @@ impl Executor for FakeExecutor {
                 state.forgotten.insert(*run);
             }
         }
+        self.faults.point().await;
+        Ok(())
+    }
+
+    async fn forget_checkpoint(&self, run: &RunId) -> Result<(), ExecutorError> {
+        self.faults.point().await;
+        self.state().let_go.insert(*run);
         self.faults.point().await;
         Ok(())
     }

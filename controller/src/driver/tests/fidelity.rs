@@ -1,13 +1,13 @@
 //! Trials that are judged while they run: paused, resumed, stopped and copied, whatever becomes of the driver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller_core::event::Event;
 use controller_core::ports::Store as _;
 use controller_core::run::{Exit, RunId};
 use controller_core::trial::TrialState;
-use study::TrialIdx;
+use study::{TrialIdx, Turn};
 use tokio::time::sleep;
 
 use super::audit::Told;
@@ -37,6 +37,8 @@ const PATIENCE: &str = "{algorithmName: patience, algorithmSettings: [{name: pat
 #[derive(Default)]
 struct Life {
     steps: BTreeMap<TrialIdx, u32>,
+    /// How those end that are told to; none: as they are told.
+    told: Option<Exit>,
 }
 
 impl Life {
@@ -53,7 +55,7 @@ impl Life {
         let alive = story.executor.alive();
         let told = alive.iter().find(|(_, told)| *told).map(|(run, _)| *run);
         if let Some(run) = told {
-            story.executor.end(run, Exit::Stopped).await;
+            story.executor.end(run, self.told.clone().unwrap_or(Exit::Stopped)).await;
         } else if let Some((run, _)) = alive.first() {
             let step = self.steps.entry(run.trial).or_default();
             if *step == ROWS {
@@ -189,6 +191,21 @@ async fn a_program_that_leaves_no_checkpoint_is_stopped_and_that_is_said() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_whose_checkpoint_finds_no_room_is_stopped_and_that_is_said() {
+    let story = story(&under(PROMOTE)).await;
+    let reason = "its checkpoint cannot be kept: checkpoint.json: No space left on device";
+    let mut life = Life { told: Some(Exit::BadOutput { reason: reason.into() }), ..Life::default() };
+    story.drive_to_rest(life.go_on(&story)).await;
+    let trials = story.trials().await;
+    assert!(trials.iter().any(|trial| trial.state == TrialState::EarlyStopped));
+    for trial in trials.iter().filter(|trial| trial.state != TrialState::Succeeded) {
+        assert_eq!((trial.state, trial.objectives.len(), trial.attempt), (TrialState::EarlyStopped, 1, 1));
+        let said = format!("{reason}, so it ends instead of waiting");
+        assert!(trial.message.ends_with(&said), "{}", trial.message);
+    }
+}
+
 /// What an attempt had reached before its trial waited counts as much as what the next one reaches.
 #[tokio::test(start_paused = true)]
 async fn who_goes_on_starts_from_its_checkpoint_and_keeps_what_it_had_reached() {
@@ -248,5 +265,17 @@ async fn copies_begin_from_the_checkpoints_of_their_parents() {
     for trial in &trials {
         let from = begun[&trial.idx].map(|run| run.trial);
         assert_eq!(from, trial.suggestion.checkpoint_of(), "trial {}", trial.idx.0);
+    }
+    // Of each member the newest turn stays, and the best; whoever was to begin from what is gone would be a wrong.
+    let turns: BTreeMap<TrialIdx, Turn> =
+        trials.iter().filter_map(|trial| Some((trial.idx, Turn::of(&trial.suggestion)?))).collect();
+    let best = story.status().await.best.map(|best| best.idx);
+    let let_go: BTreeSet<TrialIdx> = story.executor.let_go().iter().map(|run| run.trial).collect();
+    for trial in &trials {
+        let turn = turns[&trial.idx];
+        let is_newest = turns.values().all(|other| other.member != turn.member || *other <= turn);
+        let stays = is_newest || best == Some(trial.idx);
+        let found = (trial.checkpoint.is_some(), let_go.contains(&trial.idx));
+        assert_eq!(found, (stays, !stays), "trial {}", trial.idx.0);
     }
 }

@@ -178,6 +178,47 @@ async fn a_model_is_sealed_and_links_out_of_it_are_refused() {
     assert_eq!(world.end_of(&world.shell(7, "echo x > $CAIRN_MODEL_DIR/m; exit 1")).await.model, None);
 }
 
+/// What is written where the manifest is to go finds no room, as on a disk that is full.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_at_the_end_costs_what_was_left_and_nothing_else() {
+    let world = World::new();
+    let full = |name: &str| format!("ln -s /dev/full $CAIRN_TRIAL_DIR/{name}.json.tmp");
+    let model = world.shell(1, &format!("echo x > $CAIRN_MODEL_DIR/m; {}", full("model.manifest")));
+    let end = world.end_of(&model).await;
+    assert_eq!((&end.exit, &end.model), (&Exit::Code { code: 0 }, &None));
+    let said = "/test-1/1/model.manifest.json cannot be written: No space left on device (os error 28); make room on that disk";
+    assert!(
+        end.message.starts_with("its model is not kept: /") && end.message.contains(said),
+        "{}",
+        end.message
+    );
+
+    let script = format!("echo 1 > $CAIRN_CHECKPOINT_DIR/step; {}", full("checkpoint"));
+    let mut whole = world.shell(2, &script);
+    whole.keep_checkpoint = true;
+    let end = world.end_of(&whole).await;
+    assert_eq!((&end.exit, &end.checkpoint), (&Exit::Code { code: 0 }, &None));
+    assert!(end.message.contains("its checkpoint cannot be kept: /"), "{}", end.message);
+
+    // One that was to wait cannot go on, which is for the plan to judge.
+    let mut told = world.shell(3, &format!("{script}; echo up; while :; do sleep 0.01; done"));
+    told.keep_checkpoint = true;
+    let executor = world.executor();
+    executor.ensure(&told).await.unwrap();
+    while !log(&executor, &told).contains("up") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    executor.stop(&told.id, Duration::from_secs(5)).await.unwrap();
+    let end = self::end(&executor, &told).await;
+    let Exit::BadOutput { reason } = &end.exit else { panic!("{:?}", end.exit) };
+    assert!(
+        reason.contains("its checkpoint cannot be kept: ") && reason.contains("No space left"),
+        "{reason}"
+    );
+    let open = executor.folder(&told.id).unwrap().checkpoint().join("step");
+    assert_eq!(fs::read_to_string(open).unwrap(), "1\n", "what it has saved is where it was");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_kept_elsewhere_is_told() {
     let world = World::new();
@@ -205,10 +246,20 @@ async fn a_child_of_another_trial_starts_from_a_copy_of_its_checkpoint() {
     executor.forget(&parent.id).await.unwrap();
     let mut child =
         world.shell(2, "cat $CAIRN_CHECKPOINT_DIR/d/step; echo 42 > $CAIRN_CHECKPOINT_DIR/d/step");
-    child.start_from = checkpoint;
+    child.start_from.clone_from(&checkpoint);
     executor.ensure(&child).await.unwrap();
     end(&executor, &child).await;
     assert_eq!(log(&executor, &child), "41\n");
     let kept = executor.folder(&parent.id).unwrap().kept_checkpoint().join("d/step");
-    assert_eq!(fs::read_to_string(kept).unwrap(), "41\n");
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "41\n");
+    // Once nobody goes on from it: after a crash on the way, and again.
+    fs::remove_file(executor.folder(&parent.id).unwrap().checkpoint_manifest()).unwrap();
+    for _ in 0..2 {
+        executor.forget_checkpoint(&parent.id).await.unwrap();
+        assert!(!executor.folder(&parent.id).unwrap().kept_checkpoint().exists());
+    }
+    let mut late = world.shell(3, "true");
+    late.start_from = checkpoint;
+    let refused = executor.ensure(&late).await.unwrap_err().to_string();
+    assert!(refused.contains("is gone"), "{refused}");
 }

@@ -424,6 +424,13 @@ def _judged(block: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
     of = f" of {steps['whole']}" if steps["whole"] else ""
     rows = [("steps", f"ran {steps['run']}{of}; best found at step {steps['atBest']}")]
+    saved = [
+        f"{timedelta(seconds=round(steps[word]))} of {what}"
+        for word, what in (("savedRunSeconds", "runs"), ("savedGpuSeconds", "GPUs"))
+        if steps.get(word)
+    ]
+    if saved:
+        rows.append(("saved by stopping early", "about " + ", ".join(saved)))
     for rung in block.get("rungs", []):
         counts = ", ".join(f"{rung[word]} {word}" for word in ("reached", "promoted", "paused", "stopped"))
         rows.append((f"rung at step {rung['step']}", counts))
