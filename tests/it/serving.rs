@@ -291,6 +291,101 @@ fn servers_that_are_not_ready_or_answer_wrongly_get_no_request() {
     assert_eq!(infer(&address, 0.0).status, 200);
 }
 
+/// A copy of each request until sixty were compared.
+const SHADOW: &str = r"
+      mode: shadow
+      minRequests: 60
+      guards: [{errorRate: {worseBy: 0.01}}, {disagreement: {worseBy: 0.05}}]";
+
+#[test]
+fn a_shadow_answers_to_nobody_and_is_promoted_only_if_it_agrees() {
+    let cairn = prepared();
+    run(&cairn, "first", 8, "", &format!("{OWN}{SHADOW}")).ok();
+    let address = address(&cairn);
+    let first = infer(&address, 0.0).header("x-cairn-version").unwrap().to_owned();
+    let traffic = Traffic::to(&address, 0.0);
+    // Another network has other probabilities, and no request but copies ever.
+    let other = run(&cairn, "other", 24, "", &format!("{OWN}{SHADOW}"));
+    assert_eq!(other.code, Some(3), "{other}");
+    assert!(other.stderr.contains("it gets a copy of each request"), "{other}");
+    let promotion = newest(&cairn);
+    assert_eq!((&promotion["state"], &promotion["rollout"]["weight"]), (&json!("failed"), &json!(0)));
+    assert!(promotion["message"].as_str().unwrap().starts_with("disagreement: 100.00 %"), "{promotion}");
+    assert_eq!(infer(&address, 0.0).header("x-cairn-version"), Some(first.as_str()));
+    let page = ask(&address.0, "GET", "/metrics", &[], "").body;
+    let name = promotion["rollout"]["server"].as_str().unwrap();
+    let line = |what: &str| {
+        let labels = format!("{{namespace=\"default\",model=\"digits\",version=\"{name}\"}} ");
+        let found = page.lines().find_map(|line| line.strip_prefix(&format!("{what}{labels}")));
+        found.and_then(|value| value.parse::<u64>().ok())
+    };
+    assert!(line("cairn_router_shadow_compared_total") > Some(0), "{page}");
+    assert!(line("cairn_router_requests_total").unwrap_or(0) == 0, "{page}");
+    // The same network under another digest agrees.
+    let same = run(&cairn, "same", 8, "echo same > note.txt", &format!("{OWN}{SHADOW}")).ok();
+    assert!(same.stdout.contains("version 2 is the champion in place of version 1"), "{same}");
+    let rollout = newest(&cairn)["rollout"].clone();
+    assert!(rollout["compared"].as_u64() >= Some(60) && rollout["disagreed"] == 0, "{rollout}");
+    let (answered, failed) = traffic.end();
+    assert!(answered > 100 && failed == 0, "{answered} answered, {failed} failed");
+}
+
+#[test]
+fn all_requests_move_at_once_and_back_if_the_new_version_fails_more_than_the_old_has() {
+    let cairn = prepared();
+    let blue = "\n      mode: blueGreen\n      bake: 500ms\n      minRequests: 60\n      guards: [{errorRate: {worseBy: 0.01}}]";
+    run(&cairn, "first", 8, "", &format!("{OWN}{blue}")).ok();
+    let address = address(&cairn);
+    let traffic = Traffic::to(&address, 16.0);
+    let second = run(&cairn, "second", 24, "", &format!("{OWN}{blue}")).ok();
+    assert!(second.stderr.contains("100 % of the requests go to it, for at least"), "{second}");
+    assert!(second.stdout.contains("version 2 is the champion in place of version 1"), "{second}");
+    assert!(model(&cairn)["servers"][1]["warmUntil"].is_string(), "the version before stays warm");
+    assert_eq!(traffic.failed.load(Relaxed), 0);
+    let poison = r#"sed -i 's/"first":\[[^,]*,[^,]*/"first":[1e308,1e308/' network.json"#;
+    let bad = run(&cairn, "bad", 16, poison, &format!("{OWN}{blue}"));
+    assert_eq!(bad.code, Some(3), "{bad}");
+    let promotion = newest(&cairn);
+    assert_eq!(promotion["state"], "rolledBack", "{promotion}");
+    assert!(promotion["message"].as_str().unwrap().starts_with("errorRate: "), "{promotion}");
+    assert_eq!((model(&cairn)["champion"].clone(), infer(&address, 16.0).status), (json!(2), 200));
+    traffic.end();
+}
+
+#[test]
+fn a_split_stands_for_each_user_until_a_person_ends_it() {
+    let cairn = prepared();
+    let ab = "\n      mode: ab\n      share: 50\n      sticky: x-user\n      guards: [{errorRate: {worseBy: 0.01}}]";
+    run(&cairn, "first", 8, "", &format!("{OWN}{ab}")).ok();
+    let address = address(&cairn);
+    cairn.write("second.yaml", experiment("second", 24, "", &format!("{OWN}{ab}")));
+    let second = cairn.start(["run", "second.yaml"]);
+    until("it gets requests", || (newest(&cairn)["rollout"]["phase"] == "canary").then_some(()));
+    let of_user = |user: usize| {
+        let user = format!("user-{user}");
+        let headers = [("content-type", "application/json"), ("x-user", user.as_str())];
+        let answer = ask(&address.0, "POST", &address.1, &headers, &image(0.0));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.header("x-cairn-version").unwrap().to_owned()
+    };
+    let split = || (0..40).map(of_user).collect::<Vec<_>>();
+    let versions = until("both answer", || {
+        let versions = split();
+        versions.iter().any(|version| *version != versions[0]).then_some(versions)
+    });
+    assert_eq!(versions, split(), "every user stays with their version");
+    let promotion = newest(&cairn);
+    assert_eq!((&promotion["state"], &promotion["waitsFor"]), (&json!("waiting"), &json!("bake")));
+    let finished = cairn.run(["promotion", "finish", "digits", "--reason", "it sells more"]).ok();
+    assert!(finished.stdout.contains("version 2 is the champion in place of version 1"), "{finished}");
+    second.end().ok();
+    assert!(split().iter().all(|version| *version == of_user(0)), "all go to the new version");
+    let audit = cairn.run(["audit", "list"]).ok();
+    assert!(audit.stdout.contains("finished") && audit.stdout.contains("it sells more"), "{audit}");
+    let again = cairn.run(["promotion", "finish", "digits"]);
+    assert!(again.code != Some(0) && again.stderr.contains("is succeeded already"), "{again}");
+}
+
 /// Trains a classifier of scikit-learn, and leaves what MLServer wants.
 const SKLEARN: &str = r#"
 import json, os, joblib
@@ -350,9 +445,32 @@ fn what_is_wrong_with_serving_is_said_at_once() {
         "spec.promotion.serving.guards[0].errorRate.worseBy",
         "0.2 says no share of the champion's latency",
         "labels have no requests to be joined with",
-        "a guard is one of errorRate, latencyP95 and quality",
+        "a guard is one of errorRate, latencyP95, quality and disagreement",
     ] {
         assert!(output.stderr.contains(word), "{word}: {output}");
+    }
+    for (serving, words) in [
+        ("mode: green", vec!["`green` is no mode", "canary, shadow, blueGreen, ab"]),
+        ("mode: ab\n      share: 100", vec!["between 1 and 99 percent", "which requests are of one user"]),
+        (
+            "mode: shadow\n      share: 5",
+            vec!["it belongs to the mode `ab` alone", "how many copies are enough"],
+        ),
+        (
+            "mode: blueGreen\n      canary: [5, 100]\n      guards: [{disagreement: {worseBy: 0.1}}]",
+            vec![
+                "`canary` and `shadow` alone",
+                "how long they look on",
+                "no copies whose answers could be compared",
+            ],
+        ),
+    ] {
+        let serving = format!("{OWN}\n      {serving}");
+        cairn.write("mode.yaml", experiment("mode", 8, "", &serving));
+        let output = cairn.run(["validate", "mode.yaml"]);
+        for word in words {
+            assert!(output.stderr.contains(word), "{word}: {output}");
+        }
     }
     let custom = "\n      template: custom\n      process: {command: [./serve]}\n      canary: [5, 50]";
     cairn.write("custom.yaml", experiment("custom", 8, "", custom));

@@ -426,7 +426,9 @@ fn routes(serving: &Serving) -> Routes {
         name: deployment.name.clone(),
         address: format!("127.0.0.1:{}", deployment.port),
         weight: deployment.weight,
+        shadow: deployment.shadow,
     };
+    let shadowed = serving.deployments.iter().find(|one| one.shadow);
     let champion = serving.deployments.iter().find(|one| one.weight > 0 && !one.on_trial);
     let main = champion.or(serving.main());
     Routes {
@@ -436,6 +438,7 @@ fn routes(serving: &Serving) -> Routes {
         generation: serving.generation,
         sticky: main.and_then(|deployment| deployment.spec.sticky.clone()),
         log: main.and_then(|deployment| deployment.spec.watch.as_ref()?.log.clone()),
+        compare: shadowed.and_then(|deployment| deployment.spec.compare.clone()),
         backends: with_server.iter().map(backend).collect(),
     }
 }

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use controller_core::spec::LogSpec;
+use controller_core::spec::{CompareSpec, LogSpec};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub(crate) struct Routes {
     /// Which requests are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<LogSpec>,
+    /// How answers to copies are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) compare: Option<CompareSpec>,
     /// The servers.
     pub(crate) backends: Vec<Backend>,
 }
@@ -46,6 +49,9 @@ pub(crate) struct Backend {
     pub(crate) address: String,
     /// Its share in percent.
     pub(crate) weight: u32,
+    /// Whether it gets a copy of each request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) shadow: bool,
 }
 
 /// The folder.

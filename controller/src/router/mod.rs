@@ -3,12 +3,15 @@
 //! A process of its own. What it has to know lies in a folder ([`Home`]), written by whoever promotes; it goes by what it
 //! has read last, while controller and store are away as well as not. It is a plain reverse proxy over the HTTP library
 //! that the rest of Cairn stands on: bodies stream both ways, connections to servers are kept, and what a server that
-//! cannot be reached would have got goes to another version of its model. A sample of the requests is kept, if that is wanted.
+//! cannot be reached would have got goes to another version of its model. A sample of the requests is kept, if that is wanted, and a
+//! candidate may get copies of them.
 
+mod copies;
 mod home;
 mod log;
 mod meters;
 mod proxy;
+mod shadow;
 mod table;
 
 use std::fs::File;
@@ -43,7 +46,9 @@ pub(crate) async fn serve(
     let (log, entries) = log::Log::new();
     let to = home.clone();
     let written = tokio::task::spawn_blocking(move || log::write(entries, &to));
-    let proxy = Arc::new(Proxy::new(log));
+    let (shadow, copies) = shadow::Shadow::new();
+    let proxy = Arc::new(Proxy::new(log, shadow));
+    let copied = tokio::spawn(shadow::ask_all(copies, proxy.client()));
     proxy.take(&home.read()?);
     home.say_address(&listener.local_addr()?.to_string())?;
     let app = Router::new().fallback(proxy::answer).with_state(Arc::clone(&proxy));
@@ -76,6 +81,8 @@ pub(crate) async fn serve(
         () = patience => Ok(()),
     };
     drop(proxy);
+    // Nobody waits for answers to copies.
+    copied.abort();
     // Requests that are given up may hold it open; what they would have kept is lost with them.
     tokio::time::timeout(LAST_LINES, written).await.ok();
     ended

@@ -16,9 +16,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use super::copies::Copies;
 use super::home::Routes;
-use super::log::{Entry, Log, Tap};
+use super::log::{Log, Tap};
 use super::meters::{Meters, Ticket};
+use super::shadow::Shadow;
 use super::table::{Found, Sampled, Server, Table};
 use crate::world::SystemClock;
 
@@ -51,6 +53,7 @@ pub(super) struct Proxy {
     meters: Meters,
     client: Client<HttpConnector, Body>,
     log: Arc<Log>,
+    shadow: Arc<Shadow>,
     /// How many requests were given an id.
     named: AtomicU64,
     /// When it began, in seconds.
@@ -58,15 +61,20 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy that keeps requests in this log.
-    pub(super) fn new(log: Arc<Log>) -> Self {
+    /// A proxy that keeps requests in this log, and sends copies there.
+    pub(super) fn new(log: Arc<Log>, shadow: Arc<Shadow>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
         let start = SystemClock::start().now().0 as f64 / 1e6;
         let (table, meters, named) = (RwLock::default(), Meters::default(), AtomicU64::default());
-        Self { table, meters, client, log, named, start }
+        Self { table, meters, client, log, shadow, named, start }
+    }
+
+    /// What requests to servers go through.
+    pub(super) fn client(&self) -> Client<HttpConnector, Body> {
+        self.client.clone()
     }
 
     /// The id of a request: its own, if that is one that a log and a command line can hold, else a new one.
@@ -102,17 +110,18 @@ impl Proxy {
         &self,
         servers: Vec<Server>,
         skip: usize,
-        mut entry: Option<Entry>,
+        mut copies: Copies,
         request: Request<Body>,
     ) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let lent = Lent::new(body, entry.as_ref().map(Entry::body));
+        let lent = Lent::new(body, copies.bodies());
         let mut headers = parts.headers;
         strip(&mut headers);
+        let path = parts.uri.path_and_query().and_then(|path| path.as_str().get(skip..)).unwrap_or("/");
+        copies.asks(&parts.method, path, &headers);
         let mut why = String::new();
         for server in servers {
             let mut ticket = server.counter.begin();
-            let path = parts.uri.path_and_query().and_then(|path| path.as_str().get(skip..)).unwrap_or("/");
             let Ok(uri) = format!("http://{}{path}", server.address).parse::<Uri>() else {
                 why = format!("its address {} is none", server.address);
                 continue;
@@ -123,7 +132,7 @@ impl Proxy {
             *request.version_mut() = Version::HTTP_11;
             request.headers_mut().clone_from(&headers);
             match tokio::time::timeout(ANSWER_WITHIN, self.client.request(request)).await {
-                Ok(Ok(response)) => return back(response, &server, ticket, entry.take()),
+                Ok(Ok(response)) => return back(response, &server, ticket, copies),
                 Ok(Err(error)) => {
                     ticket.end(false);
                     why = cause(&error);
@@ -162,16 +171,20 @@ pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, mut request: Request
 async fn respond(proxy: &Proxy, id: &str, request: Request<Body>) -> Response<Body> {
     let table = proxy.table();
     match table.find(request.uri(), request.headers()) {
-        Found::Servers(servers, skip, sampled) => {
+        Found::Servers(servers, skip, sampled, shadowed) => {
             let has = |sampled: &Arc<Sampled>| sampled.has(id);
-            let entry = sampled.filter(has).and_then(|sampled| proxy.log.begin(&sampled, id));
-            proxy.pass(servers, skip, entry, request).await
+            let kept = sampled.filter(has).and_then(|sampled| proxy.log.begin(&sampled, id));
+            let copied = shadowed.and_then(|shadowed| proxy.shadow.begin(&shadowed));
+            proxy.pass(servers, skip, Copies { kept, copied }, request).await
         }
         Found::Nobody(model) => {
             refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("no version of model `{model}` is served now"))
         }
         Found::Unknown => match request.uri().path() {
-            "/metrics" => page(proxy.meters.page(proxy.start, &table.generations()) + &proxy.log.page()),
+            "/metrics" => {
+                let counted = proxy.meters.page(proxy.start, &table.generations());
+                page(counted + &proxy.log.page() + &proxy.shadow.page())
+            }
             "/v2/health/live" | "/v2/health/ready" => Response::new(Body::empty()),
             path => refusal(StatusCode::NOT_FOUND, &format!("no model is served at {path}")),
         },
@@ -183,12 +196,10 @@ fn back(
     response: Response<hyper::body::Incoming>,
     server: &Server,
     mut ticket: Ticket,
-    mut entry: Option<Entry>,
+    mut copies: Copies,
 ) -> Response<Body> {
     ticket.answered();
-    if let Some(entry) = &mut entry {
-        entry.answered(&server.name, response.status().as_u16());
-    }
+    copies.answered(&server.name, response.status().as_u16());
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
     if let Ok(name) = HeaderValue::from_str(&server.name) {
@@ -197,7 +208,7 @@ fn back(
     parts.version = Version::default();
     // Who asks wrongly asks every version so; a version that refuses what others take is worse.
     let well = !parts.status.is_server_error() && !parts.status.is_client_error();
-    Response::from_parts(parts, Body::new(Counted { body, ticket, well, entry }))
+    Response::from_parts(parts, Body::new(Counted { body, ticket, well, copies }))
 }
 
 fn strip(headers: &mut HeaderMap) {
@@ -239,15 +250,15 @@ fn cause(error: &dyn std::error::Error) -> String {
 struct Lent {
     body: Arc<Mutex<Body>>,
     touched: Arc<AtomicBool>,
-    tap: Option<Tap>,
+    taps: Vec<Tap>,
     hint: SizeHint,
     ended: bool,
 }
 
 impl Lent {
-    fn new(body: Body, tap: Option<Tap>) -> Self {
+    fn new(body: Body, taps: Vec<Tap>) -> Self {
         let (hint, ended) = (body.size_hint(), body.is_end_stream());
-        Self { body: Arc::new(Mutex::new(body)), touched: Arc::default(), tap, hint, ended }
+        Self { body: Arc::new(Mutex::new(body)), touched: Arc::default(), taps, hint, ended }
     }
 
     fn again(&self) -> Self {
@@ -270,10 +281,10 @@ impl HttpBody for Lent {
         self.touched.store(true, Relaxed);
         let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
         let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(context));
-        if let (Some(tap), Some(Ok(frame))) = (&self.tap, &frame)
+        if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            tap.add(data);
+            self.taps.iter().for_each(|tap| tap.add(data));
         }
         Poll::Ready(frame)
     }
@@ -292,17 +303,15 @@ struct Counted {
     body: hyper::body::Incoming,
     ticket: Ticket,
     well: bool,
-    /// The request, if it is kept.
-    entry: Option<Entry>,
+    /// The request, where it is copied.
+    copies: Copies,
 }
 
 impl Counted {
     fn end(&mut self) {
         let well = self.well;
         self.ticket.end(well);
-        if let Some(entry) = self.entry.take() {
-            entry.end();
-        }
+        self.copies.end();
     }
 }
 
@@ -315,10 +324,10 @@ impl HttpBody for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let (Some(entry), Some(Ok(frame))) = (&self.entry, &frame)
+        if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            entry.answer().add(data);
+            self.copies.add(data);
         }
         match &frame {
             None => self.end(),

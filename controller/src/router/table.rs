@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use axum::http::{HeaderMap, Uri};
 use controller_core::spec::LogSpec;
 
-use super::home::Routes;
+use super::home::{Backend, Routes};
 use super::meters::{Counter, Meters};
+use super::shadow::Shadowed;
 
 /// Multiplied by this, numbers that follow each other lie evenly over all (Knuth 1998, The Art of Computer Programming 3,
 /// section 6.4: the golden ratio).
@@ -28,6 +29,8 @@ struct Entry {
     turn: Arc<AtomicU64>,
     /// Which of them are kept.
     sampled: Option<Arc<Sampled>>,
+    /// Who gets copies of them.
+    shadowed: Option<Arc<Shadowed>>,
 }
 
 /// A server with a share.
@@ -64,8 +67,8 @@ impl Sampled {
 #[derive(Debug)]
 pub(super) enum Found {
     /// To the first of these; to the next, if that one cannot be reached. And how much of the path, its namespace, is not
-    /// for them; and which requests are kept.
-    Servers(Vec<Server>, usize, Option<Arc<Sampled>>),
+    /// for them; which requests are kept; and who gets a copy of this one.
+    Servers(Vec<Server>, usize, Option<Arc<Sampled>>, Option<Arc<Shadowed>>),
     /// No version of the model is served.
     Nobody(String),
     /// There is no such model.
@@ -78,11 +81,16 @@ impl Table {
         let entry = |routes: &Routes| {
             let (namespace, model) = (&routes.namespace, &routes.model);
             let there = before.models.iter().find(|entry| entry.routes.path == routes.path);
-            let server = |backend: &super::Backend| Server {
+            let with = |backend: &Backend, counter: Arc<Counter>| Server {
                 name: backend.name.clone(),
                 address: backend.address.clone(),
-                counter: meters.of(namespace, model, &backend.name),
+                counter,
                 weight: backend.weight,
+            };
+            let server = |backend: &Backend| with(backend, meters.of(namespace, model, &backend.name));
+            let shadowed = |backend: &Backend| {
+                let server = with(backend, meters.of_copies(namespace, model, &backend.name));
+                Arc::new(Shadowed { server, compare: routes.compare.clone().unwrap_or_default() })
             };
             Entry {
                 routes: routes.clone(),
@@ -91,6 +99,7 @@ impl Table {
                 sampled: routes.log.as_ref().map(|log| {
                     Arc::new(Sampled { namespace: namespace.clone(), model: model.clone(), log: log.clone() })
                 }),
+                shadowed: routes.backends.iter().find(|backend| backend.shadow).map(shadowed),
             }
         };
         Self { models: routes.iter().map(entry).collect() }
@@ -137,9 +146,11 @@ impl Table {
         });
         servers.swap(0, chosen.unwrap_or(0));
         let own = "/v2/models/".len() + entry.routes.model.len();
-        // Only questions are kept; whoever asks whether a server is ready is no part of the data.
-        let sampled = entry.sampled.clone().filter(|_| uri.path().ends_with("/infer"));
-        Found::Servers(servers, entry.routes.path.len().saturating_sub(own), sampled)
+        // Only questions are copied; whoever asks whether a server is ready is no part of the data.
+        let is_question = uri.path().ends_with("/infer");
+        let sampled = entry.sampled.clone().filter(|_| is_question);
+        let shadowed = entry.shadowed.clone().filter(|_| is_question);
+        Found::Servers(servers, entry.routes.path.len().saturating_sub(own), sampled, shadowed)
     }
 }
 
@@ -156,13 +167,13 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-    use crate::router::Backend;
 
     fn table(shares: &[(&str, u32)], sticky: Option<&str>) -> Table {
         let backend = |(name, weight): &(&str, u32)| Backend {
             name: (*name).into(),
             address: format!("{name}:1"),
             weight: *weight,
+            ..Backend::default()
         };
         let routes = Routes {
             model: "digits".into(),
@@ -224,12 +235,17 @@ mod tests {
             namespace: "team".into(),
             model: "digits".into(),
             path: "/team/v2/models/digits".into(),
-            backends: vec![Backend { name: "one".into(), address: "one:1".into(), weight: 100 }],
+            backends: vec![Backend {
+                name: "one".into(),
+                address: "one:1".into(),
+                weight: 100,
+                shadow: false,
+            }],
             ..Routes::default()
         };
         let table = Table::new(&[routes], &Table::default(), &Meters::default());
         let found = table.find(&Uri::from_static("/team/v2/models/digits/infer"), &HeaderMap::new());
-        let Found::Servers(_, skip, _) = found else { panic!("{found:?}") };
+        let Found::Servers(_, skip, ..) = found else { panic!("{found:?}") };
         assert_eq!(&"/team/v2/models/digits/infer"[skip..], "/v2/models/digits/infer");
     }
 

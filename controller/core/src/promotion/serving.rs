@@ -49,6 +49,9 @@ pub struct Deployment {
     pub base_dir: Option<String>,
     /// Its share of the requests in percent.
     pub weight: u32,
+    /// Whether it gets a copy of each request.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// Whether it is a candidate: one that dies is judged by that.
     pub on_trial: bool,
     /// The port of its newest server; 0 before the first.
@@ -159,10 +162,10 @@ impl Deployment {
         }
     }
 
-    /// Whether it is not started again once it has died: a candidate that had requests, or has died twice. Its first server
+    /// Whether it is not started again once it has died: a candidate that had requests or copies, or has died twice. Its first server
     /// may only have found its port taken.
     pub fn is_given_up(&self) -> bool {
-        self.on_trial && (self.weight > 0 || self.attempt > 1)
+        self.on_trial && (self.weight > 0 || self.shadow || self.attempt > 1)
     }
 
     /// How long after the start of one server the next may begin.
@@ -239,6 +242,7 @@ impl Serving {
     /// Splits the requests anew: this share for one, the rest for another.
     pub fn split(&mut self, now: Timestamp, promotion: u64, one: (&str, u32), other: Option<&str>) {
         for deployment in &mut self.deployments {
+            deployment.shadow = false;
             deployment.weight = match &deployment.name {
                 name if name == one.0 => one.1,
                 name if Some(name.as_str()) == other => 100 - one.1,

@@ -70,6 +70,7 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         promotions::get,
         promotions::approve,
         promotions::cancel,
+        promotions::finish,
         promotions::models,
         promotions::model,
         promotions::rollback,
@@ -126,6 +127,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/promotions/{model}/{number}", get(promotions::get))
         .route("/api/v1/promotions/{model}/{number}/approve", post(promotions::approve))
         .route("/api/v1/promotions/{model}/{number}/cancel", post(promotions::cancel))
+        .route("/api/v1/promotions/{model}/{number}/finish", post(promotions::finish))
         .route("/api/v1/models", get(promotions::models))
         .route("/api/v1/models/{model}", get(promotions::model))
         .route("/api/v1/models/{model}/rollback", post(promotions::rollback))

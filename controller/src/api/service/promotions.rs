@@ -1,7 +1,8 @@
 //! Promotions, models and the audit log.
 
 use controller_core::ports::{ModelRecord, PromotionQuery};
-use controller_core::promotion::plan::approval_problem;
+use controller_core::promotion::rollout::finish_problem;
+use controller_core::promotion::wish::approval_problem;
 use controller_core::promotion::{
     Delivery, Promotion, PromotionState, PromotionWish, Queued, Version, audit,
 };
@@ -155,6 +156,22 @@ pub(crate) async fn cancel(
         return Err(ApiError::new(Code::Conflict, message));
     }
     let wished = PromotionWish::Cancel { by: word.by.clone(), reason: word.reason.clone() };
+    wish(api, promotion, wished).await
+}
+
+/// Gives the candidate of a promotion all requests now.
+pub(crate) async fn finish(
+    api: &Api,
+    namespace: &str,
+    model: &str,
+    number: u64,
+    word: &WordRequest,
+) -> Result<PromotionView, ApiError> {
+    let promotion = one(api, namespace, model, number).await?;
+    if let Some(problem) = finish_problem(&promotion) {
+        return Err(ApiError::new(Code::Conflict, problem));
+    }
+    let wished = PromotionWish::Finish { by: word.by.clone(), reason: word.reason.clone() };
     wish(api, promotion, wished).await
 }
 
