@@ -386,6 +386,31 @@ fn a_split_stands_for_each_user_until_a_person_ends_it() {
     assert!(again.code != Some(0) && again.stderr.contains("is succeeded already"), "{again}");
 }
 
+#[test]
+fn a_model_that_is_stopped_says_so_and_is_served_again_at_the_same_address() {
+    let cairn = prepared();
+    run(&cairn, "first", 8, "", OWN).ok();
+    let address = address(&cairn);
+    let stopped = cairn.run(["models", "stop", "digits", "--reason", "closed"]).ok();
+    assert!(stopped.stderr.contains("version 1 stays its champion"), "{stopped}");
+    let answer = infer(&address, 0.0);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.body.contains("no version of model `digits` is served now"), "{answer:?}");
+    let shown = model(&cairn);
+    assert_eq!((&shown["champion"], shown["url"].is_null()), (&json!(1), true), "{shown}");
+    assert_eq!((&shown["servers"], shown["versions"][0]["served"][0]["to"].is_string()), (&json!([]), true));
+    let again = cairn.run(["models", "stop", "digits"]);
+    assert!(again.code != Some(0) && again.stderr.contains("model `digits` is not served"), "{again}");
+    let started = cairn.run(["models", "start", "digits"]).ok();
+    assert!(started.stdout.contains("version 1 is the champion"), "{started}");
+    assert_eq!((address.clone(), infer(&address, 0.0).status), (self::address(&cairn), 200));
+    cairn.run(["models", "stop", "digits"]).ok();
+    run(&cairn, "second", 24, "", OWN).ok();
+    assert_eq!((model(&cairn)["champion"].clone(), infer(&address, 0.0).status), (json!(2), 200));
+    let audit = cairn.run(["audit", "list"]).ok();
+    assert!(audit.stdout.contains("stopped") && audit.stdout.contains("closed"), "{audit}");
+}
+
 /// Trains a classifier of scikit-learn, and leaves what MLServer wants.
 const SKLEARN: &str = r#"
 import json, os, joblib

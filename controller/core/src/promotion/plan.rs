@@ -292,7 +292,14 @@ impl Step {
         if let Some(problem) = nothing_to_promote(promotion) {
             return self.end(PromotionEvent::Failed, problem);
         }
-        let Some(champion) = view.champion.filter(|champion| champion.digest() == digest) else {
+        // A champion that is served no more may be served again.
+        let is_started = |champion: &Version| {
+            promotion.back_to == Some(champion.number)
+                && champion.serving.is_some()
+                && view.ground.serving.main().is_none()
+        };
+        let is_same = |champion: &&Version| champion.digest() == digest && !is_started(champion);
+        let Some(champion) = view.champion.filter(is_same) else {
             let what = match promotion.back_to {
                 Some(version) => format!("back to version {version}"),
                 None => format!("model {digest} of trial {name}"),
@@ -441,6 +448,7 @@ impl Step {
     fn register(mut self, view: &View<'_>) -> Action {
         let promotion = view.promotion;
         let replaced = view.champion.map(|champion| champion.number);
+        let replaced = replaced.filter(|replaced| Some(*replaced) != promotion.back_to);
         let judged = promotion.spec.gate.as_ref().is_some_and(|gate| gate.improves_on.is_some());
         if promotion.rollout.is_none()
             && promotion.back_to.is_none()

@@ -239,6 +239,12 @@ impl Serving {
         self.generation += 1;
     }
 
+    /// Takes all requests from all servers, which go once their last ones have ended.
+    pub fn stop(&mut self, now: Timestamp, promotion: u64) {
+        self.split(now, promotion, ("", 0), None);
+        self.deployments.iter_mut().for_each(|deployment| deployment.warm_until = Some(now));
+    }
+
     /// Splits the requests anew: this share for one, the rest for another.
     pub fn split(&mut self, now: Timestamp, promotion: u64, one: (&str, u32), other: Option<&str>) {
         for deployment in &mut self.deployments {

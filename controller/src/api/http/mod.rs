@@ -74,6 +74,7 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         promotions::models,
         promotions::model,
         promotions::rollback,
+        promotions::stop,
         promotions::audit,
         watch::feedback,
         watch::watch,
@@ -131,6 +132,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/models", get(promotions::models))
         .route("/api/v1/models/{model}", get(promotions::model))
         .route("/api/v1/models/{model}/rollback", post(promotions::rollback))
+        .route("/api/v1/models/{model}/stop", post(promotions::stop))
         .route("/api/v1/models/{model}/feedback", post(watch::feedback))
         .route("/api/v1/models/{model}/watch", get(watch::watch))
         .route("/api/v1/schedules", get(schedules::list))

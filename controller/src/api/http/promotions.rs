@@ -212,6 +212,26 @@ pub(super) async fn rollback(
     Ok((StatusCode::ACCEPTED, Json(promotion)))
 }
 
+/// Ends the servers of a model, once their last requests have ended; its champion stays.
+#[utoipa::path(
+    post, path = "/api/v1/models/{model}/stop", tag = "promotions",
+    params(("model" = String, Path, description = "model"), Namespace), request_body = WordRequest,
+    responses(
+        (status = 200, body = ModelView),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody),
+    )
+)]
+pub(super) async fn stop(
+    State(api): State<Api>,
+    Place(model): Place<String>,
+    Params(query): Params<Namespace>,
+    Body(word): Body<WordRequest>,
+) -> Answer<ModelView> {
+    Ok(Json(service::stop_model(&api, &query.namespace, &model, &word).await?))
+}
+
 /// Everything that was done to models, and whether the log is whole.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "promotions", responses((status = 200, body = AuditLog)))]
 pub(super) async fn audit(State(api): State<Api>) -> Answer<AuditLog> {

@@ -47,7 +47,7 @@ pub(crate) use predicted::predicted_best;
 pub(crate) use prometheus::exposition;
 pub(crate) use promotions::{
     approve, audit_log, cancel, finish, model, models, promote, promotion, promotion_view, promotions,
-    rollback,
+    rollback, stop_model,
 };
 pub(crate) use push::{delete_log, log, namespaces_of, push, report, stop_early};
 pub(crate) use replay::replay;

@@ -393,6 +393,27 @@ fn a_share_may_have_a_last_day() {
 }
 
 #[test]
+fn a_champion_that_was_stopped_is_served_again_as_the_same_version() {
+    let mut paper = Paper::with_champion();
+    paper.wants("aa");
+    paper.promotion.back_to = Some(1);
+    paper.promotion.spec.serving = Some(spec().at_once());
+    assert_eq!(paper.run().state, PromotionState::Skipped, "it is served already");
+    paper.ground.serving.stop(Timestamp(paper.now), 1);
+    paper.tend();
+    assert!(paper.shares().is_empty());
+    paper.wants("aa");
+    paper.promotion.back_to = Some(1);
+    paper.promotion.spec.serving = Some(spec().at_once());
+    assert_eq!(paper.run().state, PromotionState::Succeeded);
+    assert_eq!((paper.champion, paper.shares()), (Some(1), shares(&[("aa", 100)])));
+    assert_eq!(
+        (paper.promotion.message.as_str(), paper.promotion.replaced),
+        ("version 1 is the champion", None)
+    );
+}
+
+#[test]
 fn what_is_not_as_far_cannot_be_finished() {
     let mut paper = Paper::with_champion();
     paper.fate = Seen::Running;
