@@ -79,27 +79,27 @@ pub(crate) fn address(cairn: &Cairn) -> (String, String) {
 }
 
 /// A request for an image that is white but for the first pixels, which are this bright.
-fn image(corner: f64) -> String {
+pub(crate) fn image(corner: f64) -> String {
     let mut pixels = [0.0; 64];
     pixels[..2].fill(corner);
     json!({"inputs": [{"name": "pixels", "datatype": "FP64", "shape": [1, 64], "data": pixels.to_vec()}]})
         .to_string()
 }
 
-fn infer((host, path): &(String, String), corner: f64) -> Answer {
+pub(crate) fn infer((host, path): &(String, String), corner: f64) -> Answer {
     ask(host, "POST", path, &[("content-type", "application/json")], &image(corner))
 }
 
 /// Requests, one after the other, as long as this lives.
-struct Traffic {
+pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
+    pub(crate) answered: Arc<AtomicU64>,
     failed: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Traffic {
-    fn to(address: &(String, String), corner: f64) -> Self {
+    pub(crate) fn to(address: &(String, String), corner: f64) -> Self {
         let (stop, answered, failed) = (Arc::default(), Arc::default(), Arc::default());
         let mut traffic = Self { stop, answered, failed, threads: Vec::new() };
         for _ in 0..2 {
@@ -118,7 +118,7 @@ impl Traffic {
     }
 
     /// Ends it: how many were answered, and how many failed.
-    fn end(mut self) -> (u64, u64) {
+    pub(crate) fn end(mut self) -> (u64, u64) {
         self.stop.store(true, Relaxed);
         for thread in self.threads.drain(..) {
             thread.join().expect("every request has an answer");

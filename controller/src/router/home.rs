@@ -1,7 +1,7 @@
 //! The folder by which controller and router speak with each other.
 //!
 //! `routes/` has a file for each model, written anew by rename; `log/` a folder for each model whose requests are kept;
-//! `address` is where the router listens; `lock` is held by it.
+//! `address` is where the router listens; `lock` is held by it; at `door` it hands its socket over to the next.
 
 use std::fs::{self, File};
 use std::io;
@@ -154,6 +154,11 @@ impl Home {
         let chosen = named.into_iter().next().cloned().or_else(|| self.address());
         let chosen = chosen.or_else(|| any.into_iter().next().cloned());
         chosen.unwrap_or_else(|| if free(USUAL) { USUAL.into() } else { "127.0.0.1:0".into() })
+    }
+
+    /// The socket at which a router hands over to the next.
+    pub(super) fn door(&self) -> PathBuf {
+        self.dir.join("door")
     }
 
     /// The folder of the Cairn that it belongs to.

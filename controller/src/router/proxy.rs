@@ -54,6 +54,8 @@ pub(super) struct Proxy {
     client: Client<HttpConnector, Body>,
     log: Arc<Log>,
     shadow: Arc<Shadow>,
+    /// Whether another router has taken over.
+    is_left: AtomicBool,
     /// How many requests were given an id.
     named: AtomicU64,
     /// When it began, in seconds.
@@ -69,7 +71,13 @@ impl Proxy {
         let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
         let start = SystemClock::start().now().0 as f64 / 1e6;
         let (table, meters, named) = (RwLock::default(), Meters::default(), AtomicU64::default());
-        Self { table, meters, client, log, shadow, named, start }
+        let is_left = AtomicBool::new(false);
+        Self { table, meters, client, log, shadow, is_left, named, start }
+    }
+
+    /// From now on every answer is the last on its connection.
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, Relaxed);
     }
 
     /// What requests to servers go through.
@@ -161,7 +169,11 @@ pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, mut request: Request
     if let Some(name) = &name {
         request.headers_mut().insert(REQUEST_ID, name.clone());
     }
+    let is_first = request.version() < Version::HTTP_2;
     let mut response = respond(&proxy, &id, request).await;
+    if is_first && proxy.is_left.load(Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(name) = name {
         response.headers_mut().insert(REQUEST_ID, name);
     }
