@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use e2e::http::get;
-use e2e::until;
+use e2e::{Cairn, until};
 
-use crate::serving::{OWN, Traffic, address, image, infer, prepared, run};
+use crate::serving::{OWN, Traffic, address, experiment, image, infer, prepared, run};
 
 /// Asks on one connection again and again, and opens another where an answer says that it was the last there. How many
 /// were answered, on how many connections; the first failure ends it.
@@ -100,4 +100,87 @@ fn a_router_is_replaced_and_the_controller_killed_and_no_request_fails() {
     let (answered, failed) = traffic.end();
     assert!(answered > 200 && failed == 0, "{answered} answered, {failed} failed");
     assert_eq!(infer(&address, 0.0).status, 200);
+}
+
+/// What a program of Python says, with the packages of the stories about serving.
+pub(crate) fn python(cairn: &Cairn, program: &str, argument: &str) -> String {
+    let file = cairn.write("calls.py", program);
+    let mut command = std::process::Command::new(e2e::python::with("serving"));
+    let output = command.arg(file).arg(argument).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A server that says it is ready over HTTP, and over gRPC talks back word by word and has a last word in its trailers.
+const TALKER: &str = r#"
+import sys, threading
+from concurrent import futures
+from http.server import BaseHTTPRequestHandler, HTTPServer
+import grpc
+class Ready(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+def talk(words, context):
+    for word in words:
+        if word == b"fail":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such word")
+        yield word.upper()
+    context.set_trailing_metadata((("x-last", "bye"),))
+rpc = grpc.stream_stream_rpc_method_handler(talk)
+server = grpc.server(futures.ThreadPoolExecutor(4))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Talker", {"Talk": rpc}),))
+assert server.add_insecure_port(f"127.0.0.1:{sys.argv[2]}")
+server.start()
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
+"#;
+
+/// Says the next word when the one before has come back.
+const TALKS: &str = r#"
+import queue, sys, grpc
+channel = grpc.insecure_channel(sys.argv[1])
+talk = channel.stream_stream("/test.Talker/Talk")
+def conversation(words):
+    said = queue.Queue()
+    call = talk(iter(said.get, None), timeout=30)
+    for word in words:
+        said.put(word)
+        print(next(call).decode(), flush=True)
+    said.put(None)
+    assert next(call, None) is None
+    print(dict(call.trailing_metadata())["x-last"], "x-cairn-version" in dict(call.initial_metadata()))
+conversation([b"one", b"two", b"three"])
+conversation([b"x" * 200_000])
+try:
+    list(talk(iter([b"fail"]), timeout=30))
+except grpc.RpcError as error:
+    print(error.code().name, error.details())
+"#;
+
+#[test]
+fn calls_of_grpc_stream_both_ways_and_end_with_their_trailers() {
+    let cairn = prepared().with_python(&e2e::python::with("serving"));
+    let talker = cairn.write("talker.py", TALKER);
+    let file = talker.display();
+    let serving = format!(
+        "\n      template: custom\n      process: {{command: [python3, '{file}', '${{port}}', '${{grpcPort}}', '${{model.path}}']}}"
+    );
+    cairn.write(
+        "talker.yaml",
+        experiment("talker", 8, "sed -i -e /sample/d -e /expected/d model.yaml", &serving),
+    );
+    cairn.run(["run", "talker.yaml"]).ok();
+    let address = address(&cairn);
+    let said = python(&cairn, TALKS, &address.0[7..]);
+    let long = "X".repeat(200_000);
+    let wanted = format!("ONE\nTWO\nTHREE\nbye True\n{long}\nbye True\nINVALID_ARGUMENT no such word\n");
+    assert!(said == wanted, "{}", said.replace(&long, "X..."));
+    // Three calls, of which one failed.
+    let page = get(&address.0, "/metrics").body;
+    let count = |name: &str| {
+        let line = page.lines().find(|line| line.starts_with(&format!("{name}{{")));
+        line.and_then(|line| line.rsplit_once(' ')).map(|(_, count)| count.to_owned())
+    };
+    assert_eq!(count("cairn_router_requests_total").as_deref(), Some("3"), "{page}");
+    assert_eq!(count("cairn_router_errors_total").as_deref(), Some("1"), "{page}");
 }

@@ -446,9 +446,35 @@ fn mlserver_serves_what_scikit_learn_has_left() {
     let output = cairn.start(["run", "sklearn.yaml"]).end_within(std::time::Duration::from_mins(4)).ok();
     assert!(output.stdout.contains("it answers the sample as expected: 2 values"), "{output}");
     assert!(output.stdout.contains("model.joblib is a pickle"), "{output}");
-    let answer = infer(&address(&cairn), 0.0);
+    let address = address(&cairn);
+    let answer = infer(&address, 0.0);
     assert_eq!((answer.status, &answer.json()["model_name"]), (200, &json!("digits")), "{answer:?}");
+    // The same over gRPC, at the same address.
+    let called = crate::router::python(&cairn, CALLS, &address.0[7..]);
+    let (version, rest) = called.split_once(' ').unwrap();
+    assert_eq!(answer.header("x-cairn-version"), Some(version), "{called}");
+    assert_eq!(
+        rest,
+        "digits predict\nTrue True\nNOT_FOUND no model `letters` is served in namespace `default`\n"
+    );
 }
+
+/// Asks about a white image over gRPC, then for a model that is not there.
+const CALLS: &str = r#"
+import sys, grpc
+from mlserver.grpc import dataplane_pb2 as pb, dataplane_pb2_grpc as dataplane
+stub = dataplane.GRPCInferenceServiceStub(grpc.insecure_channel(sys.argv[1]))
+contents = pb.InferTensorContents(fp64_contents=[0.0] * 64)
+image = pb.ModelInferRequest.InferInputTensor(name="x", datatype="FP64", shape=[1, 64], contents=contents)
+answer, call = stub.ModelInfer.with_call(pb.ModelInferRequest(model_name="digits", inputs=[image]), timeout=30)
+print(dict(call.initial_metadata())["x-cairn-version"], answer.model_name, answer.outputs[0].name)
+ready = stub.ModelReady(pb.ModelReadyRequest(name="digits"), timeout=30).ready
+print(ready, stub.ServerLive(pb.ServerLiveRequest(), timeout=30).live)
+try:
+    stub.ModelInfer(pb.ModelInferRequest(model_name="letters", inputs=[image]), timeout=30)
+except grpc.RpcError as error:
+    print(error.code().name, error.details())
+"#;
 
 #[test]
 fn what_is_wrong_with_serving_is_said_at_once() {

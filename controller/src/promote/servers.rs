@@ -236,10 +236,11 @@ impl<'a> Servers<'a> {
             warn!(model = serving.model, server = deployment.name, why, "a server is started again");
             self.world.executor.forget(&serving.run_id(deployment)).await?;
         }
-        let Some(port) = free_port() else {
+        let Some([port, grpc_port]) = free_ports() else {
             return Err(ExecutorError::Unavailable("no port is free for a server".into()).into());
         };
-        let next = deployment.next(self.world.clock.now(), port);
+        let mut next = deployment.next(self.world.clock.now(), port);
+        next.grpc_port = if next.speaks_grpc() { grpc_port } else { 0 };
         if let Some(there) = serving.find_mut(&deployment.name) {
             there.clone_from(&next);
         }
@@ -403,9 +404,10 @@ fn compared(expected: Option<&Value>, body: &[u8]) -> Result<String, String> {
 /// A server as it is run.
 fn server(serving: &Serving, deployment: &Deployment, path: &str) -> Run {
     let mut manifest = deployment.manifest();
-    let port = deployment.port.to_string();
+    let (port, grpc_port) = (deployment.port.to_string(), deployment.grpc_port.to_string());
     let words = [
         ("${port}", port.as_str()),
+        ("${grpcPort}", &grpc_port),
         ("${model.name}", &serving.model),
         ("${model.path}", path),
         ("${model.uri}", &deployment.artifact.uri),
@@ -427,6 +429,7 @@ fn routes(serving: &Serving) -> Routes {
         address: format!("127.0.0.1:{}", deployment.port),
         weight: deployment.weight,
         shadow: deployment.shadow,
+        grpc: (deployment.grpc_port > 0).then(|| format!("127.0.0.1:{}", deployment.grpc_port)),
     };
     let shadowed = serving.deployments.iter().find(|one| one.shadow);
     let champion = serving.deployments.iter().find(|one| one.weight > 0 && !one.on_trial);
@@ -471,8 +474,9 @@ fn long_run(id: RunId, whose: &str, name: &str, manifest: Value, base_dir: Optio
     }
 }
 
-/// A port that nobody listens on now. Whoever is quicker makes the server die, and the next gets another.
-fn free_port() -> Option<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
-    listener.local_addr().ok().map(|at| at.port())
+/// Two ports that nobody listens on now. Whoever is quicker makes the server die, and the next gets others.
+fn free_ports() -> Option<[u16; 2]> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok();
+    let (one, other) = (listen()?, listen()?);
+    Some([one.local_addr().ok()?.port(), other.local_addr().ok()?.port()])
 }

@@ -49,6 +49,9 @@ pub(crate) struct Backend {
     pub(crate) address: String,
     /// Its share in percent.
     pub(crate) weight: u32,
+    /// Host and port at which it speaks gRPC, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc: Option<String>,
     /// Whether it gets a copy of each request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) shadow: bool,

@@ -7,6 +7,7 @@
 //! wanted, and a candidate may get copies of them. A router that is to be replaced hands its socket over to the next.
 
 mod copies;
+mod grpc;
 mod handover;
 mod home;
 mod log;

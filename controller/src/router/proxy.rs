@@ -17,6 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::copies::Copies;
+use super::grpc;
 use super::home::Routes;
 use super::log::{Log, Tap};
 use super::meters::{Meters, Ticket};
@@ -52,6 +53,8 @@ pub(super) struct Proxy {
     table: RwLock<Arc<Table>>,
     meters: Meters,
     client: Client<HttpConnector, Body>,
+    /// The same for servers that speak gRPC.
+    calls: Client<HttpConnector, Body>,
     log: Arc<Log>,
     shadow: Arc<Shadow>,
     /// Whether another router has taken over.
@@ -68,11 +71,13 @@ impl Proxy {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector.clone());
+        let calls =
+            Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).http2_only(true).build(connector);
         let start = SystemClock::start().now().0 as f64 / 1e6;
         let (table, meters, named) = (RwLock::default(), Meters::default(), AtomicU64::default());
         let is_left = AtomicBool::new(false);
-        Self { table, meters, client, log, shadow, is_left, named, start }
+        Self { table, meters, client, calls, log, shadow, is_left, named, start }
     }
 
     /// From now on every answer is the last on its connection.
@@ -121,10 +126,17 @@ impl Proxy {
         mut copies: Copies,
         request: Request<Body>,
     ) -> Response<Body> {
+        let is_grpc = grpc::is_grpc(request.headers());
+        let (client, version) =
+            if is_grpc { (&self.calls, Version::HTTP_2) } else { (&self.client, Version::HTTP_11) };
+        let refuse = if is_grpc { grpc::refusal } else { refusal };
         let (parts, body) = request.into_parts();
         let lent = Lent::new(body, copies.bodies());
         let mut headers = parts.headers;
         strip(&mut headers);
+        if is_grpc {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
         let path = parts.uri.path_and_query().and_then(|path| path.as_str().get(skip..)).unwrap_or("/");
         copies.asks(&parts.method, path, &headers);
         let mut why = String::new();
@@ -137,9 +149,9 @@ impl Proxy {
             let mut request = Request::new(Body::new(lent.again()));
             *request.method_mut() = parts.method.clone();
             *request.uri_mut() = uri;
-            *request.version_mut() = Version::HTTP_11;
+            *request.version_mut() = version;
             request.headers_mut().clone_from(&headers);
-            match tokio::time::timeout(ANSWER_WITHIN, self.client.request(request)).await {
+            match tokio::time::timeout(ANSWER_WITHIN, client.request(request)).await {
                 Ok(Ok(response)) => return back(response, &server, ticket, copies),
                 Ok(Err(error)) => {
                     ticket.end(false);
@@ -147,18 +159,18 @@ impl Proxy {
                     if error.is_connect() && !lent.is_touched() {
                         continue;
                     }
-                    return refusal(
+                    return refuse(
                         StatusCode::BAD_GATEWAY,
                         &format!("the server of the model failed: {why}"),
                     );
                 }
                 Err(_) => {
                     ticket.end(false);
-                    return refusal(StatusCode::GATEWAY_TIMEOUT, "the server of the model does not answer");
+                    return refuse(StatusCode::GATEWAY_TIMEOUT, "the server of the model does not answer");
                 }
             }
         }
-        refusal(StatusCode::BAD_GATEWAY, &format!("no server of the model can be reached: {why}"))
+        refuse(StatusCode::BAD_GATEWAY, &format!("no server of the model can be reached: {why}"))
     }
 }
 
@@ -181,6 +193,9 @@ pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, mut request: Request
 }
 
 async fn respond(proxy: &Proxy, id: &str, request: Request<Body>) -> Response<Body> {
+    if grpc::is_grpc(request.headers()) {
+        return call(proxy, request).await;
+    }
     let table = proxy.table();
     match table.find(request.uri(), request.headers()) {
         Found::Servers(servers, skip, sampled, shadowed) => {
@@ -203,6 +218,26 @@ async fn respond(proxy: &Proxy, id: &str, request: Request<Body>) -> Response<Bo
     }
 }
 
+/// Answers a call of gRPC.
+async fn call(proxy: &Proxy, request: Request<Body>) -> Response<Body> {
+    let (namespace, model, request) = grpc::named(request).await;
+    let found = proxy.table().find_grpc(&namespace, model.as_deref(), request.headers());
+    match found {
+        Found::Servers(servers, ..) => proxy.pass(servers, 0, Copies::default(), request).await,
+        Found::Nobody(model) => {
+            let why = format!("no version of model `{model}` is served over gRPC now");
+            grpc::refusal(StatusCode::SERVICE_UNAVAILABLE, &why)
+        }
+        Found::Unknown => {
+            let why = model.map_or_else(
+                || "the call names no model, and there is not one alone that is served over gRPC".to_owned(),
+                |model| format!("no model `{model}` is served in namespace `{namespace}`"),
+            );
+            grpc::refusal(StatusCode::NOT_FOUND, &why)
+        }
+    }
+}
+
 /// An answer as it goes back.
 fn back(
     response: Response<hyper::body::Incoming>,
@@ -219,7 +254,8 @@ fn back(
     }
     parts.version = Version::default();
     // Who asks wrongly asks every version so; a version that refuses what others take is worse.
-    let well = !parts.status.is_server_error() && !parts.status.is_client_error();
+    let well =
+        !parts.status.is_server_error() && !parts.status.is_client_error() && grpc::is_well(&parts.headers);
     Response::from_parts(parts, Body::new(Counted { body, ticket, well, copies }))
 }
 
@@ -340,6 +376,12 @@ impl HttpBody for Counted {
             && let Some(data) = frame.data_ref()
         {
             self.copies.add(data);
+        }
+        // What a call has come to is said after its last message.
+        if let Some(Ok(frame)) = &frame
+            && frame.trailers_ref().is_some_and(|trailers| !grpc::is_well(trailers))
+        {
+            self.well = false;
         }
         match &frame {
             None => self.end(),

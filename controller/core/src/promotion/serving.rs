@@ -56,6 +56,9 @@ pub struct Deployment {
     pub on_trial: bool,
     /// The port of its newest server; 0 before the first.
     pub port: u16,
+    /// The port on which that one speaks gRPC; 0 if it does not.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub grpc_port: u16,
     /// Number of its newest server; 0 before the first.
     pub attempt: u32,
     /// Since when that one is wanted.
@@ -182,6 +185,11 @@ impl Deployment {
         Self { port, attempt: self.attempt + 1, since: now, deaths, ..self.clone() }
     }
 
+    /// Whether its server is told of a port for gRPC.
+    pub fn speaks_grpc(&self) -> bool {
+        self.manifest().to_string().contains("${grpcPort}")
+    }
+
     /// Folder that relative paths of its server start from; a template's server needs none.
     pub fn starts_in(&self) -> Option<String> {
         self.base_dir.clone().filter(|_| self.spec.template == CUSTOM)
@@ -281,6 +289,11 @@ fn name(digest: &str, spec: &ServingSpec) -> String {
     hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
 /// MLServer takes everything from its environment; what serves several models at once and its other doors are left out.
 fn mlserver(format: &str) -> Value {
     let runtime = match format {
@@ -292,7 +305,7 @@ fn mlserver(format: &str) -> Value {
     let variables = [
         ("MLSERVER_HOST", "127.0.0.1"),
         ("MLSERVER_HTTP_PORT", "${port}"),
-        ("MLSERVER_GRPC_PORT", "0"),
+        ("MLSERVER_GRPC_PORT", "${grpcPort}"),
         ("MLSERVER_METRICS_PORT", "0"),
         ("MLSERVER_PARALLEL_WORKERS", "0"),
         ("MLSERVER_MODEL_NAME", "${model.name}"),

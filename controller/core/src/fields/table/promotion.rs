@@ -93,7 +93,7 @@ pub(super) const FIELDS: &[Field] = &[
     f(
         "spec.promotion.serving.process",
         Any,
-        "The server of `custom`, with the fields of a Process. `${port}` stands for the port that it serves on, `${model.path}` for the folder of the model, `${model.name}` for its name, `${model.digest}` and `${model.uri}` as in steps.",
+        "The server of `custom`, with the fields of a Process. `${port}` stands for the port that it serves on, `${grpcPort}` for one on which it speaks gRPC, if it does, `${model.path}` for the folder of the model, `${model.name}` for its name, `${model.digest}` and `${model.uri}` as in steps.",
     ),
     f(
         "spec.promotion.serving.mode",
