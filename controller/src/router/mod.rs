@@ -24,6 +24,7 @@ use axum::Router;
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub(crate) use handover::{Before, Taken, take};
 use handover::{Door, Until};
@@ -57,7 +58,8 @@ pub(crate) async fn serve(
     let written = tokio::task::spawn_blocking(move || log::write(entries, &to));
     let (shadow, copies) = shadow::Shadow::new();
     let proxy = Arc::new(Proxy::new(log, shadow));
-    let copied = tokio::spawn(shadow::ask_all(copies, proxy.client()));
+    let mut asking = JoinSet::new();
+    asking.spawn(shadow::ask_all(copies, proxy.client()));
     proxy.take(&home.read()?);
     home.say_address(&listener.local_addr()?.to_string())?;
     let door = Door::open(home, &listener, &lock)
@@ -70,8 +72,9 @@ pub(crate) async fn serve(
         // One that cannot be set is slower, no worse.
         connection.set_nodelay(true).ok();
     });
-    let served = axum::serve(listener, app)
-        .with_graceful_shutdown(async move { handover::until(&mut ended).await });
+    let served = axum::serve(listener, app).with_graceful_shutdown(async move {
+        handover::until(&mut ended).await;
+    });
     let looked = async {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -113,7 +116,7 @@ pub(crate) async fn serve(
     };
     drop(proxy);
     // Nobody waits for answers to copies.
-    copied.abort();
+    asking.shutdown().await;
     // Requests that are given up may hold it open; what they would have kept is lost with them.
     tokio::time::timeout(LAST_LINES, written).await.ok();
     ended

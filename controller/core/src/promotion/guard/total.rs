@@ -8,8 +8,8 @@
 
 use super::Batch;
 
-/// The largest logarithm that is told: its exponential is still a number.
-const MOST: f64 = 700.0;
+/// The largest logarithm that is told: more would be no surer.
+const MOST: f64 = 50.0;
 
 /// The logarithm of the evidence that more than `limit` of all are bad.
 pub(super) fn above(bad: u64, all: u64, limit: f64) -> f64 {
