@@ -10,7 +10,7 @@ use std::time::Duration;
 use e2e::http::get;
 use e2e::{Cairn, until};
 
-use crate::serving::{OWN, Traffic, address, experiment, image, infer, prepared, run};
+use crate::serving::{OWN, Traffic, address, experiment, image, infer, prepared, run, started};
 
 /// Asks on one connection again and again, and opens another where an answer says that it was the last there. How many
 /// were answered, on how many connections; the first failure ends it.
@@ -100,6 +100,28 @@ fn a_router_is_replaced_and_the_controller_killed_and_no_request_fails() {
     let (answered, failed) = traffic.end();
     assert!(answered > 200 && failed == 0, "{answered} answered, {failed} failed");
     assert_eq!(infer(&address, 0.0).status, 200);
+}
+
+#[test]
+fn an_upgraded_controller_replaces_the_router_that_it_finds() {
+    let cairn = prepared();
+    run(&cairn, "first", 8, "", OWN).ok();
+    let address = address(&cairn);
+    let traffic = Traffic::to(&address, 0.0);
+    let (_server, _) = cairn.serve(&[]);
+    let begun = || {
+        let page = get(&address.0, "/metrics").body;
+        page.lines().find(|line| line.starts_with("cairn_router_start_time_seconds ")).map(str::to_owned)
+    };
+    let first = begun();
+    cairn.write(".cairn/router/version", "0.0.0");
+    until("another answers", || (begun() != first).then_some(()));
+    assert_ne!(std::fs::read_to_string(cairn.at(".cairn/router/version")).unwrap(), "0.0.0");
+    let before = traffic.answered.load(Relaxed);
+    until("requests go on", || (traffic.answered.load(Relaxed) > before + 50).then_some(()));
+    assert_eq!(started(&cairn, "router"), 2);
+    let (answered, failed) = traffic.end();
+    assert!(answered > 50 && failed == 0, "{answered} answered, {failed} failed");
 }
 
 /// What a program of Python says, with the packages of the stories about serving.

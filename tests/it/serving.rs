@@ -128,7 +128,7 @@ impl Traffic {
 }
 
 /// How many servers and routers were ever started: a folder each.
-fn started(cairn: &Cairn, whose: &str) -> usize {
+pub(crate) fn started(cairn: &Cairn, whose: &str) -> usize {
     let attempts = |dir: std::fs::DirEntry| {
         let entries = std::fs::read_dir(dir.path()).into_iter().flatten().flatten();
         entries.filter(|entry| entry.path().join("started.json").exists()).count()

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::Common;
 use super::exit::{Exit, Wrong};
 use super::output::talk;
-use super::serve::listen;
+use super::serve::{address, listen};
 use crate::router::{self, Taken};
 
 /// Serve models at one address, and split their requests among versions
@@ -37,8 +37,8 @@ impl Router {
                 return Err(Wrong(text).into());
             };
             let Taken { listener, lock, before } = taken;
-            let (is, wanted) = (listener.local_addr()?.to_string(), home.place());
-            if is != wanted && !wanted.ends_with(":0") {
+            let (is, wanted) = (listener.local_addr()?, address("--listen", &home.place()).await?);
+            if is != wanted && wanted.port() != 0 {
                 let text = format!("there is a router at {is} already; stop it first to serve at {wanted}");
                 return Err(Wrong(text).into());
             }

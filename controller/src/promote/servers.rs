@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
+use controller_core::experiment::ExperimentId;
 use controller_core::ports::{ExecutorError, Lease, ModelError};
 use controller_core::promotion::{
     Deployment, Ground, Keep, Phase, Promotion, PromotionId, Seen, Serving, Telemetry, keep, smoke,
@@ -20,7 +21,7 @@ use super::PromoteError;
 use super::ask::Asker;
 use super::measure::fill;
 use super::telemetry;
-use crate::router::{Backend, Routes};
+use crate::router::{Backend, Routes, VERSION};
 use crate::world::World;
 
 /// How long a server may take to say that it is ready, and the router to show its page.
@@ -121,7 +122,19 @@ impl<'a> Servers<'a> {
         let seen = self.look(serving, None).await?;
         let now = self.world.clock.now();
         let home = &self.world.home;
-        Ok(!home.is_alive() || !home.has(&routes(serving)) || !keep(now, serving, &seen).is_empty())
+        Ok(!home.is_alive()
+            || self.is_outdated().await?
+            || !home.has(&routes(serving))
+            || !keep(now, serving, &seen).is_empty())
+    }
+
+    /// Whether the router was started here by another Cairn, and none is about to take over from it.
+    async fn is_outdated(&self) -> Result<bool, PromoteError> {
+        if self.world.home.version().is_none_or(|version| version == VERSION) {
+            return Ok(false);
+        }
+        let listed = self.world.executor.list(router_runs()).await?;
+        Ok(listed.iter().filter(|status| !matches!(status.phase, RunPhase::Ended(_))).count() == 1)
     }
 
     /// Asks the candidate's server for its answer to the sample.
@@ -332,14 +345,21 @@ impl<'a> Servers<'a> {
 
     /// Sees to it that there is a router, where something is served.
     async fn see_to_router(&mut self, serving: &Serving) -> Result<(), PromoteError> {
-        if self.world.home.is_alive() || serving.deployments.is_empty() {
+        let is_alive = self.world.home.is_alive();
+        if serving.deployments.is_empty() || (is_alive && !self.is_outdated().await?) {
             self.no_router.clear();
             return Ok(());
         }
-        let runs = PromotionId::of_key("router").of_runs();
+        let runs = router_runs();
         let now = self.world.clock.now();
         for status in self.world.executor.list(runs).await? {
-            let RunPhase::Ended(end) = &status.phase else { return Ok(()) };
+            let RunPhase::Ended(end) = &status.phase else {
+                // One that is alive is to hand over; another is just coming.
+                if is_alive {
+                    continue;
+                }
+                return Ok(());
+            };
             self.no_router = match self.ended(&status.run, end).await {
                 Seen::Died(why) | Seen::Lost(why) => why,
                 _ => String::new(),
@@ -384,6 +404,11 @@ impl<'a> Servers<'a> {
         }
         Some(telemetry)
     }
+}
+
+/// What the runs of routers carry in place of an experiment.
+fn router_runs() -> ExperimentId {
+    PromotionId::of_key("router").of_runs()
 }
 
 /// What the comparison of an answer with the expected one shows.

@@ -1,7 +1,7 @@
 //! The folder by which controller and router speak with each other.
 //!
 //! `routes/` has a file for each model, written anew by rename; `log/` a folder for each model whose requests are kept;
-//! `address` is where the router listens; `lock` is held by it; at `door` it hands its socket over to the next.
+//! `address` is where the router listens, `version` which Cairn it is of; `lock` is held by it; at `door` it hands its socket over to the next.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 /// Where models are served unless somebody says otherwise.
 const USUAL: &str = "127.0.0.1:7800";
+
+/// Which Cairn this is.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How the requests of a model are split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -142,6 +145,16 @@ impl Home {
     /// Says where the router listens.
     pub(crate) fn say_address(&self, address: &str) -> io::Result<()> {
         replace(&self.dir.join("address"), address.as_bytes())
+    }
+
+    /// Says that the router is of this Cairn.
+    pub(super) fn say_version(&self) -> io::Result<()> {
+        replace(&self.dir.join("version"), VERSION.as_bytes())
+    }
+
+    /// Which Cairn the router is of, if it says so.
+    pub(crate) fn version(&self) -> Option<String> {
+        fs::read_to_string(self.dir.join("version")).ok()
     }
 
     /// Where the router listens, or has listened last.

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 pub(crate) use handover::{Before, Taken, take};
 use handover::{Door, Until};
-pub(crate) use home::{Backend, Home, Routes, replace};
+pub(crate) use home::{Backend, Home, Routes, VERSION, replace};
 pub(crate) use log::{part_numbers, part_path};
 use proxy::Proxy;
 
@@ -62,6 +62,7 @@ pub(crate) async fn serve(
     asking.spawn(shadow::ask_all(copies, proxy.client()));
     proxy.take(&home.read()?);
     home.say_address(&listener.local_addr()?.to_string())?;
+    home.say_version()?;
     let door = Door::open(home, &listener, &lock)
         .inspect_err(|error| tracing::warn!(%error, "no other router can take over from this one"))
         .ok();
