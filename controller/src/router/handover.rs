@@ -85,6 +85,8 @@ impl Door {
     pub(super) fn open(home: &Home, listener: &TcpListener, lock: &File) -> io::Result<Self> {
         let door = home.door();
         let mine = door.with_extension(std::process::id().to_string());
+        // One that was killed may have left it; else there is none.
+        fs::remove_file(&mine).ok();
         let socket = UnixListener::bind(&mine)?;
         fs::rename(&mine, &door)?;
         let (listener, lock) = (listener.as_fd().try_clone_to_owned()?, lock.try_clone()?);
