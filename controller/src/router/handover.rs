@@ -4,13 +4,13 @@
 //! has accepted yet wait in the listener for either. Once the new one is ready it says so: the old one accepts nothing more,
 //! ends what it has, and goes. A new one that dies before has taken nothing away.
 
+use std::fs::{self, File};
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use std::{fs, fs::File};
 
 use axum::serve::Listener;
 use rustix::net::{
