@@ -1,9 +1,10 @@
-//! What the router adds to talking with a small server directly, and what nginx does: `cargo bench -p e2e --bench router`,
+//! What the router adds to talking with a small server directly, and what nginx adds: `cargo bench -p e2e --bench router`,
 //! and `-- 500` for 500 requests a second.
 //!
 //! Open loop: requests have their time and are counted from it, whether the one before has been answered or not, so that
-//! a pause is paid for by all that wait in it. Direct, router and nginx take turns in short blocks, so that what else the
-//! machine does falls on all alike. nginx is the one on the path; without one it is left out, which is said.
+//! a pause is paid for by all that wait in it. Direct, router (plain, with every request kept, and with a copy of each for a
+//! candidate) and nginx take turns in short blocks, so that what else the machine does falls on all alike. nginx is the one on
+//! the path; without one it is left out, which is said.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -96,12 +97,15 @@ fn server(cairn: &Cairn, at: SocketAddr) -> Running {
     Running::start(serve)
 }
 
-/// The router with this server behind it.
-fn router(cairn: &Cairn, server: SocketAddr) -> (Running, SocketAddr) {
-    let routes = serde_json::json!({
+/// A router with this server behind it. `more` is what else its routes say.
+fn router(cairn: &Cairn, server: SocketAddr, more: &serde_json::Value) -> (Running, SocketAddr) {
+    let mut routes = serde_json::json!({
         "namespace": "default", "model": "digits", "path": "/v2/models/digits", "generation": 1,
         "backends": [{"name": "only", "address": server.to_string(), "weight": 100}],
     });
+    for (word, value) in more.as_object().into_iter().flatten() {
+        routes[word] = value.clone();
+    }
     cairn.write(".cairn/router/routes/default.digits.json", routes.to_string());
     let router = cairn.start(["router", "--listen", "127.0.0.1:0"]);
     let address = router.said("models are served on http://");
@@ -135,9 +139,23 @@ fn main() {
     let cairn = Cairn::new();
     let direct = free();
     let _server = server(&cairn, direct);
-    let (_router, routed) = router(&cairn, direct);
+    let (keeps, copies) = (Cairn::new(), Cairn::new());
+    let kept = serde_json::json!({"log": {"sample": 1.0}});
+    let only = |shadow: bool, weight: u32| {
+        serde_json::json!({"name": if shadow { "next" } else { "only" },
+        "address": direct.to_string(), "weight": weight, "shadow": shadow})
+    };
+    let copied = serde_json::json!({"backends": [only(false, 100), only(true, 0)]});
+    let (_router, routed) = router(&cairn, direct, &serde_json::Value::Null);
+    let (_keeping, keeping) = router(&keeps, direct, &kept);
+    let (_copying, copying) = router(&copies, direct, &copied);
     let nginx = nginx(&cairn, direct);
-    let mut ways = vec![("direct", direct, Vec::new()), ("router", routed, Vec::new())];
+    let mut ways = vec![
+        ("direct", direct, Vec::new()),
+        ("router", routed, Vec::new()),
+        ("router, all kept", keeping, Vec::new()),
+        ("router, all copied", copying, Vec::new()),
+    ];
     match &nginx {
         Some((_, at)) => ways.push(("nginx", *at, Vec::new())),
         None => report("nginx is not on the path and is left out"),
@@ -151,15 +169,31 @@ fn main() {
             latencies.extend(block(*at, rate));
         }
     }
-    for (name, _, latencies) in &mut ways {
-        latencies.sort_unstable();
-        let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize].as_secs_f64() * 1e3;
+    let rows: Vec<(&str, [f64; 3])> = ways
+        .iter_mut()
+        .map(|(name, _, latencies)| {
+            latencies.sort_unstable();
+            let at = |share: f64| latencies[(latencies.len() as f64 * share) as usize].as_secs_f64() * 1e3;
+            (*name, [at(0.5), at(0.95), at(0.99)])
+        })
+        .collect();
+    let added = |row: &[f64; 3], i: usize| row[i] - rows[0].1[i];
+    let nginx = rows.iter().find(|(name, _)| *name == "nginx").map(|(_, row)| row);
+    for (name, row) in &rows {
+        let [median, p95, p99] = row;
         report(&format!(
-            "{name}: {rate} a second, median {:.3} ms, p95 {:.3} ms, p99 {:.3} ms",
-            at(0.5),
-            at(0.95),
-            at(0.99)
+            "{name}: {rate} a second, median {median:.3} ms, p95 {p95:.3} ms, p99 {p99:.3} ms; adds {:.3} ms at the median, \
+             {:.3} ms at p99",
+            added(row, 0),
+            added(row, 2)
         ));
+        if let Some(nginx) = nginx.filter(|_| name.starts_with("router")) {
+            report(&format!(
+                "{name}: {:.2} times what nginx adds at the median, {:.2} times at p99",
+                added(row, 0) / added(nginx, 0),
+                added(row, 2) / added(nginx, 2)
+            ));
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod metadata;
 mod nas;
 mod promotion;
 mod quickstart;
+mod router;
 mod schedule;
 mod serving;
 mod sidecar;

@@ -79,27 +79,27 @@ pub(crate) fn address(cairn: &Cairn) -> (String, String) {
 }
 
 /// A request for an image that is white but for the first pixels, which are this bright.
-fn image(corner: f64) -> String {
+pub(crate) fn image(corner: f64) -> String {
     let mut pixels = [0.0; 64];
     pixels[..2].fill(corner);
     json!({"inputs": [{"name": "pixels", "datatype": "FP64", "shape": [1, 64], "data": pixels.to_vec()}]})
         .to_string()
 }
 
-fn infer((host, path): &(String, String), corner: f64) -> Answer {
+pub(crate) fn infer((host, path): &(String, String), corner: f64) -> Answer {
     ask(host, "POST", path, &[("content-type", "application/json")], &image(corner))
 }
 
 /// Requests, one after the other, as long as this lives.
-struct Traffic {
+pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
+    pub(crate) answered: Arc<AtomicU64>,
     failed: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Traffic {
-    fn to(address: &(String, String), corner: f64) -> Self {
+    pub(crate) fn to(address: &(String, String), corner: f64) -> Self {
         let (stop, answered, failed) = (Arc::default(), Arc::default(), Arc::default());
         let mut traffic = Self { stop, answered, failed, threads: Vec::new() };
         for _ in 0..2 {
@@ -118,7 +118,7 @@ impl Traffic {
     }
 
     /// Ends it: how many were answered, and how many failed.
-    fn end(mut self) -> (u64, u64) {
+    pub(crate) fn end(mut self) -> (u64, u64) {
         self.stop.store(true, Relaxed);
         for thread in self.threads.drain(..) {
             thread.join().expect("every request has an answer");
@@ -128,7 +128,7 @@ impl Traffic {
 }
 
 /// How many servers and routers were ever started: a folder each.
-fn started(cairn: &Cairn, whose: &str) -> usize {
+pub(crate) fn started(cairn: &Cairn, whose: &str) -> usize {
     let attempts = |dir: std::fs::DirEntry| {
         let entries = std::fs::read_dir(dir.path()).into_iter().flatten().flatten();
         entries.filter(|entry| entry.path().join("started.json").exists()).count()
@@ -314,6 +314,127 @@ fn servers_that_are_not_ready_or_answer_wrongly_get_no_request() {
     assert_eq!(infer(&address, 0.0).status, 200);
 }
 
+/// A copy of each request until sixty were compared.
+const SHADOW: &str = r"
+      mode: shadow
+      minRequests: 60
+      guards: [{errorRate: {worseBy: 0.01}}, {disagreement: {worseBy: 0.05}}]";
+
+#[test]
+fn a_shadow_answers_to_nobody_and_is_promoted_only_if_it_agrees() {
+    let cairn = prepared();
+    run(&cairn, "first", 8, "", &format!("{OWN}{SHADOW}")).ok();
+    let address = address(&cairn);
+    let first = infer(&address, 0.0).header("x-cairn-version").unwrap().to_owned();
+    let traffic = Traffic::to(&address, 0.0);
+    // Another network has other probabilities, and no request but copies ever.
+    let other = run(&cairn, "other", 24, "", &format!("{OWN}{SHADOW}"));
+    assert_eq!(other.code, Some(3), "{other}");
+    let audit = cairn.run(["audit", "list"]).ok();
+    assert!(audit.stdout.contains("it gets a copy of each request"), "{audit}");
+    let promotion = newest(&cairn);
+    assert_eq!((&promotion["state"], &promotion["rollout"]["weight"]), (&json!("failed"), &json!(0)));
+    assert!(promotion["message"].as_str().unwrap().starts_with("disagreement: 100.00 %"), "{promotion}");
+    assert_eq!(infer(&address, 0.0).header("x-cairn-version"), Some(first.as_str()));
+    let page = ask(&address.0, "GET", "/metrics", &[], "").body;
+    let name = promotion["rollout"]["server"].as_str().unwrap();
+    let line = |what: &str| {
+        let labels = format!("{{namespace=\"default\",model=\"digits\",version=\"{name}\"}} ");
+        let found = page.lines().find_map(|line| line.strip_prefix(&format!("{what}{labels}")));
+        found.and_then(|value| value.parse::<u64>().ok())
+    };
+    assert!(line("cairn_router_shadow_compared_total") > Some(0), "{page}");
+    assert!(line("cairn_router_requests_total").unwrap_or(0) == 0, "{page}");
+    // The same network under another digest agrees.
+    let same = run(&cairn, "same", 8, "echo same > note.txt", &format!("{OWN}{SHADOW}")).ok();
+    assert!(same.stdout.contains("version 2 is the champion in place of version 1"), "{same}");
+    let rollout = newest(&cairn)["rollout"].clone();
+    assert!(rollout["compared"].as_u64() >= Some(60) && rollout["disagreed"] == 0, "{rollout}");
+    let (answered, failed) = traffic.end();
+    assert!(answered > 100 && failed == 0, "{answered} answered, {failed} failed");
+}
+
+#[test]
+fn all_requests_move_at_once_and_back_if_the_new_version_fails_more_than_the_old_has() {
+    let cairn = prepared();
+    let blue = "\n      mode: blueGreen\n      bake: 500ms\n      minRequests: 60\n      guards: [{errorRate: {worseBy: 0.01}}]";
+    run(&cairn, "first", 8, "", &format!("{OWN}{blue}")).ok();
+    let address = address(&cairn);
+    let traffic = Traffic::to(&address, 16.0);
+    let second = run(&cairn, "second", 24, "", &format!("{OWN}{blue}")).ok();
+    assert!(second.stderr.contains("100 % of the requests go to it, for at least"), "{second}");
+    assert!(second.stdout.contains("version 2 is the champion in place of version 1"), "{second}");
+    assert!(model(&cairn)["servers"][1]["warmUntil"].is_string(), "the version before stays warm");
+    assert_eq!(traffic.failed.load(Relaxed), 0);
+    let poison = r#"sed -i 's/"first":\[[^,]*,[^,]*/"first":[1e308,1e308/' network.json"#;
+    let bad = run(&cairn, "bad", 16, poison, &format!("{OWN}{blue}"));
+    assert_eq!(bad.code, Some(3), "{bad}");
+    let promotion = newest(&cairn);
+    assert_eq!(promotion["state"], "rolledBack", "{promotion}");
+    assert!(promotion["message"].as_str().unwrap().starts_with("errorRate: "), "{promotion}");
+    assert_eq!((model(&cairn)["champion"].clone(), infer(&address, 16.0).status), (json!(2), 200));
+    traffic.end();
+}
+
+#[test]
+fn a_split_stands_for_each_user_until_a_person_ends_it() {
+    let cairn = prepared();
+    let ab = "\n      mode: ab\n      share: 50\n      sticky: x-user\n      guards: [{errorRate: {worseBy: 0.01}}]";
+    run(&cairn, "first", 8, "", &format!("{OWN}{ab}")).ok();
+    let address = address(&cairn);
+    cairn.write("second.yaml", experiment("second", 24, "", &format!("{OWN}{ab}")));
+    let second = cairn.start(["run", "second.yaml"]);
+    until("it gets requests", || (newest(&cairn)["rollout"]["phase"] == "canary").then_some(()));
+    let of_user = |user: usize| {
+        let user = format!("user-{user}");
+        let headers = [("content-type", "application/json"), ("x-user", user.as_str())];
+        let answer = ask(&address.0, "POST", &address.1, &headers, &image(0.0));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.header("x-cairn-version").unwrap().to_owned()
+    };
+    let split = || (0..40).map(of_user).collect::<Vec<_>>();
+    let versions = until("both answer", || {
+        let versions = split();
+        versions.iter().any(|version| *version != versions[0]).then_some(versions)
+    });
+    assert_eq!(versions, split(), "every user stays with their version");
+    let promotion = newest(&cairn);
+    assert_eq!((&promotion["state"], &promotion["waitsFor"]), (&json!("waiting"), &json!("bake")));
+    let finished = cairn.run(["promotion", "finish", "digits", "--reason", "it sells more"]).ok();
+    assert!(finished.stdout.contains("version 2 is the champion in place of version 1"), "{finished}");
+    second.end().ok();
+    assert!(split().iter().all(|version| *version == of_user(0)), "all go to the new version");
+    let audit = cairn.run(["audit", "list"]).ok();
+    assert!(audit.stdout.contains("finished") && audit.stdout.contains("it sells more"), "{audit}");
+    let again = cairn.run(["promotion", "finish", "digits"]);
+    assert!(again.code != Some(0) && again.stderr.contains("is succeeded already"), "{again}");
+}
+
+#[test]
+fn a_model_that_is_stopped_says_so_and_is_served_again_at_the_same_address() {
+    let cairn = prepared();
+    run(&cairn, "first", 8, "", OWN).ok();
+    let address = address(&cairn);
+    let stopped = cairn.run(["models", "stop", "digits", "--reason", "closed"]).ok();
+    assert!(stopped.stderr.contains("version 1 stays its champion"), "{stopped}");
+    let answer = infer(&address, 0.0);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.body.contains("no version of model `digits` is served now"), "{answer:?}");
+    let shown = model(&cairn);
+    assert_eq!((&shown["champion"], shown["url"].is_null()), (&json!(1), true), "{shown}");
+    assert_eq!((&shown["servers"], shown["versions"][0]["served"][0]["to"].is_string()), (&json!([]), true));
+    let again = cairn.run(["models", "stop", "digits"]);
+    assert!(again.code != Some(0) && again.stderr.contains("model `digits` is not served"), "{again}");
+    let started = cairn.run(["models", "start", "digits"]).ok();
+    assert!(started.stdout.contains("version 1 is the champion"), "{started}");
+    assert_eq!((address.clone(), infer(&address, 0.0).status), (self::address(&cairn), 200));
+    cairn.run(["models", "stop", "digits"]).ok();
+    run(&cairn, "second", 24, "", OWN).ok();
+    assert_eq!((model(&cairn)["champion"].clone(), infer(&address, 0.0).status), (json!(2), 200));
+    let audit = cairn.run(["audit", "list"]).ok();
+    assert!(audit.stdout.contains("stopped") && audit.stdout.contains("closed"), "{audit}");
+}
+
 /// Trains a classifier of scikit-learn, and leaves what MLServer wants.
 const SKLEARN: &str = r#"
 import json, os, joblib
@@ -349,9 +470,35 @@ fn mlserver_serves_what_scikit_learn_has_left() {
     let output = cairn.start(["run", "sklearn.yaml"]).end_within(std::time::Duration::from_mins(4)).ok();
     assert!(output.stdout.contains("it answers the sample as expected: 2 values"), "{output}");
     assert!(output.stdout.contains("model.joblib is a pickle"), "{output}");
-    let answer = infer(&address(&cairn), 0.0);
+    let address = address(&cairn);
+    let answer = infer(&address, 0.0);
     assert_eq!((answer.status, &answer.json()["model_name"]), (200, &json!("digits")), "{answer:?}");
+    // The same over gRPC, at the same address.
+    let called = crate::router::python(&cairn, CALLS, &address.0[7..]);
+    let (version, rest) = called.split_once(' ').unwrap();
+    assert_eq!(answer.header("x-cairn-version"), Some(version), "{called}");
+    assert_eq!(
+        rest,
+        "digits predict\nTrue True\nNOT_FOUND no model `letters` is served in namespace `default`\n"
+    );
 }
+
+/// Asks about a white image over gRPC, then for a model that is not there.
+const CALLS: &str = r#"
+import sys, grpc
+from mlserver.grpc import dataplane_pb2 as pb, dataplane_pb2_grpc as dataplane
+stub = dataplane.GRPCInferenceServiceStub(grpc.insecure_channel(sys.argv[1]))
+contents = pb.InferTensorContents(fp64_contents=[0.0] * 64)
+image = pb.ModelInferRequest.InferInputTensor(name="x", datatype="FP64", shape=[1, 64], contents=contents)
+answer, call = stub.ModelInfer.with_call(pb.ModelInferRequest(model_name="digits", inputs=[image]), timeout=30)
+print(dict(call.initial_metadata())["x-cairn-version"], answer.model_name, answer.outputs[0].name)
+ready = stub.ModelReady(pb.ModelReadyRequest(name="digits"), timeout=30).ready
+print(ready, stub.ServerLive(pb.ServerLiveRequest(), timeout=30).live)
+try:
+    stub.ModelInfer(pb.ModelInferRequest(model_name="letters", inputs=[image]), timeout=30)
+except grpc.RpcError as error:
+    print(error.code().name, error.details())
+"#;
 
 #[test]
 fn what_is_wrong_with_serving_is_said_at_once() {
@@ -373,9 +520,32 @@ fn what_is_wrong_with_serving_is_said_at_once() {
         "spec.promotion.serving.guards[0].errorRate.worseBy",
         "0.2 says no share of the champion's latency",
         "labels have no requests to be joined with",
-        "a guard is one of errorRate, latencyP95 and quality",
+        "a guard is one of errorRate, latencyP95, quality and disagreement",
     ] {
         assert!(output.stderr.contains(word), "{word}: {output}");
+    }
+    for (serving, words) in [
+        ("mode: green", vec!["`green` is no mode", "canary, shadow, blueGreen, ab"]),
+        ("mode: ab\n      share: 100", vec!["between 1 and 99 percent", "which requests are of one user"]),
+        (
+            "mode: shadow\n      share: 5",
+            vec!["it belongs to the mode `ab` alone", "how many copies are enough"],
+        ),
+        (
+            "mode: blueGreen\n      canary: [5, 100]\n      guards: [{disagreement: {worseBy: 0.1}}]",
+            vec![
+                "`canary` and `shadow` alone",
+                "how long they look on",
+                "no copies whose answers could be compared",
+            ],
+        ),
+    ] {
+        let serving = format!("{OWN}\n      {serving}");
+        cairn.write("mode.yaml", experiment("mode", 8, "", &serving));
+        let output = cairn.run(["validate", "mode.yaml"]);
+        for word in words {
+            assert!(output.stderr.contains(word), "{word}: {output}");
+        }
     }
     let custom = "\n      template: custom\n      process: {command: [./serve]}\n      canary: [5, 50]";
     cairn.write("custom.yaml", experiment("custom", 8, "", custom));

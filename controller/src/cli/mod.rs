@@ -42,6 +42,7 @@ mod schedule;
 mod secret;
 mod serve;
 mod stop;
+mod stopped;
 mod submit;
 mod suggest;
 mod trial;

@@ -10,19 +10,21 @@ use super::connect::Connection;
 use super::exit::{Exit, Wrong};
 use super::lineage;
 use super::output::{self, number, talk};
-use super::watched;
+use super::{stopped, watched};
 use crate::api::client::encode;
 use crate::api::types::{
     AuditLog, ModelView, ModelsView, PromotionView, ServedView, ServerView, Trial, VersionView,
 };
 
-/// Look at models, their versions and champions
+/// Look at models, their versions and champions, stop and start serving them
 #[derive(Debug, Subcommand)]
 pub(super) enum Models {
     List(List),
     Get(One),
     Watch(watched::Watch),
     Feedback(watched::Feedback),
+    Stop(stopped::Stop),
+    Start(stopped::Start),
 }
 
 /// List models with their champions
@@ -111,6 +113,8 @@ impl Models {
             }
             Self::Watch(args) => return args.run(connection).await,
             Self::Feedback(args) => return args.run(connection).await,
+            Self::Stop(args) => return args.run(connection).await,
+            Self::Start(args) => return args.run(connection).await,
         }
         Ok(Exit::Done)
     }

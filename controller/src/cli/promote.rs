@@ -236,7 +236,15 @@ fn requests(promotion: &PromotionView) -> String {
         let champion = of(rollout.champion_requests, rollout.champion_errors, rollout.champion_p95_ms);
         text.push_str(&format!("; champion: {champion}"));
     }
-    if rollout.phase.as_deref() == Some("canary") && rollout.min_requests > 0 {
+    if rollout.compared > 0 {
+        text.push_str(&format!(
+            "; {} of {} answers to copies other than the champion's",
+            rollout.disagreed, rollout.compared
+        ));
+    }
+    let is_watched =
+        rollout.phase.as_deref().is_some_and(|phase| ["shadow", "canary", "bake"].contains(&phase));
+    if is_watched && rollout.min_requests > 0 {
         text.push_str(&format!("; {} of {} in this share", rollout.step_requests, rollout.min_requests));
     }
     text

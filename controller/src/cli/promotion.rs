@@ -9,7 +9,7 @@ use super::promote::{follow, path, person, table};
 use crate::api::client::encode;
 use crate::api::types::{PromotionView, PromotionsView, RollbackRequest, WordRequest};
 
-/// Look at promotions, approve, cancel, go back
+/// Look at promotions, approve, cancel, finish, go back
 #[derive(Debug, Subcommand)]
 pub(super) enum Promotion {
     History(History),
@@ -17,6 +17,7 @@ pub(super) enum Promotion {
     Watch(Watch),
     Approve(Approve),
     Cancel(Cancel),
+    Finish(Finish),
     Rollback(Rollback),
 }
 
@@ -82,6 +83,23 @@ pub(super) struct Cancel {
     by: String,
 }
 
+/// Give the candidate of a promotion all requests now
+///
+/// It becomes the champion, whatever of its shares, its time or its copies is still to come. Ends a share that stands.
+///
+/// Example: cairn promotion finish digits/3 --reason 'it sells more'
+#[derive(Debug, Args)]
+pub(super) struct Finish {
+    /// The promotion, as MODEL/NUMBER; a model alone: its newest
+    promotion: String,
+    /// Why
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Who wants it
+    #[arg(long, value_name = "NAME", default_value_t = person())]
+    by: String,
+}
+
 /// Make an earlier version of a model its champion again
 ///
 /// Its files are compared with their digest; nothing is deleted.
@@ -123,6 +141,12 @@ impl Promotion {
                 let promotion: PromotionView = connection.client.post(&at, &word).await?;
                 follow(connection, promotion).await?;
                 Ok(Exit::Done)
+            }
+            Self::Finish(args) => {
+                let promotion = find(connection, &args.promotion).await?;
+                let word = WordRequest { by: args.by, reason: args.reason, digest: String::new() };
+                let at = path(connection, &promotion.model, promotion.number, "/finish");
+                follow(connection, connection.client.post(&at, &word).await?).await
             }
             Self::Rollback(args) => {
                 let (model, namespace) = (encode(&args.model), encode(&connection.namespace));

@@ -105,7 +105,7 @@ impl Serve {
     }
 }
 
-async fn address(flag: &str, text: &str) -> anyhow::Result<SocketAddr> {
+pub(super) async fn address(flag: &str, text: &str) -> anyhow::Result<SocketAddr> {
     let wrong = |why: String| Wrong(format!("{flag} `{text}` is no address such as 127.0.0.1:7700{why}"));
     let mut found = tokio::net::lookup_host(text).await.map_err(|error| wrong(format!(": {error}")))?;
     Ok(found.next().ok_or_else(|| wrong(String::new()))?)

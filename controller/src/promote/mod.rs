@@ -10,6 +10,7 @@ mod measure;
 mod metadata;
 mod propose;
 mod servers;
+mod stop;
 mod telemetry;
 mod watch;
 
@@ -29,6 +30,7 @@ use servers::Servers;
 pub(crate) use line::{PromoteError, carry_on};
 pub(crate) use metadata::{record_all, record_now};
 pub(crate) use propose::{by_hand, of_completed, rollback};
+pub(crate) use stop::stop;
 pub(crate) use watch::{Taken, WatchError, counted, feedback, known, look, watch_all};
 
 /// How often new promotions and wishes are looked for.

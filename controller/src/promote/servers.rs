@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
+use controller_core::experiment::ExperimentId;
 use controller_core::ports::{ExecutorError, Lease, ModelError};
 use controller_core::promotion::{
     Deployment, Ground, Keep, Phase, Promotion, PromotionId, Seen, Serving, Telemetry, keep, smoke,
@@ -20,7 +21,7 @@ use super::PromoteError;
 use super::ask::Asker;
 use super::measure::fill;
 use super::telemetry;
-use crate::router::{Backend, Routes};
+use crate::router::{Backend, Routes, VERSION};
 use crate::world::World;
 
 /// How long a server may take to say that it is ready, and the router to show its page.
@@ -121,7 +122,19 @@ impl<'a> Servers<'a> {
         let seen = self.look(serving, None).await?;
         let now = self.world.clock.now();
         let home = &self.world.home;
-        Ok(!home.is_alive() || !home.has(&routes(serving)) || !keep(now, serving, &seen).is_empty())
+        Ok(!home.is_alive()
+            || self.is_outdated().await?
+            || !home.has(&routes(serving))
+            || !keep(now, serving, &seen).is_empty())
+    }
+
+    /// Whether the router was started here by another Cairn, and none is about to take over from it.
+    async fn is_outdated(&self) -> Result<bool, PromoteError> {
+        if self.world.home.version().is_none_or(|version| version == VERSION) {
+            return Ok(false);
+        }
+        let listed = self.world.executor.list(router_runs()).await?;
+        Ok(listed.iter().filter(|status| !matches!(status.phase, RunPhase::Ended(_))).count() == 1)
     }
 
     /// Asks the candidate's server for its answer to the sample.
@@ -236,10 +249,11 @@ impl<'a> Servers<'a> {
             warn!(model = serving.model, server = deployment.name, why, "a server is started again");
             self.world.executor.forget(&serving.run_id(deployment)).await?;
         }
-        let Some(port) = free_port() else {
+        let Some([port, grpc_port]) = free_ports() else {
             return Err(ExecutorError::Unavailable("no port is free for a server".into()).into());
         };
-        let next = deployment.next(self.world.clock.now(), port);
+        let mut next = deployment.next(self.world.clock.now(), port);
+        next.grpc_port = if next.speaks_grpc() { grpc_port } else { 0 };
         if let Some(there) = serving.find_mut(&deployment.name) {
             there.clone_from(&next);
         }
@@ -331,14 +345,21 @@ impl<'a> Servers<'a> {
 
     /// Sees to it that there is a router, where something is served.
     async fn see_to_router(&mut self, serving: &Serving) -> Result<(), PromoteError> {
-        if self.world.home.is_alive() || serving.deployments.is_empty() {
+        let is_alive = self.world.home.is_alive();
+        if serving.deployments.is_empty() || (is_alive && !self.is_outdated().await?) {
             self.no_router.clear();
             return Ok(());
         }
-        let runs = PromotionId::of_key("router").of_runs();
+        let runs = router_runs();
         let now = self.world.clock.now();
         for status in self.world.executor.list(runs).await? {
-            let RunPhase::Ended(end) = &status.phase else { return Ok(()) };
+            let RunPhase::Ended(end) = &status.phase else {
+                // One that is alive is to hand over; another is just coming.
+                if is_alive {
+                    continue;
+                }
+                return Ok(());
+            };
             self.no_router = match self.ended(&status.run, end).await {
                 Seen::Died(why) | Seen::Lost(why) => why,
                 _ => String::new(),
@@ -385,6 +406,11 @@ impl<'a> Servers<'a> {
     }
 }
 
+/// What the runs of routers carry in place of an experiment.
+fn router_runs() -> ExperimentId {
+    PromotionId::of_key("router").of_runs()
+}
+
 /// What the comparison of an answer with the expected one shows.
 fn compared(expected: Option<&Value>, body: &[u8]) -> Result<String, String> {
     let answer: Value = serde_json::from_slice(body)
@@ -403,9 +429,10 @@ fn compared(expected: Option<&Value>, body: &[u8]) -> Result<String, String> {
 /// A server as it is run.
 fn server(serving: &Serving, deployment: &Deployment, path: &str) -> Run {
     let mut manifest = deployment.manifest();
-    let port = deployment.port.to_string();
+    let (port, grpc_port) = (deployment.port.to_string(), deployment.grpc_port.to_string());
     let words = [
         ("${port}", port.as_str()),
+        ("${grpcPort}", &grpc_port),
         ("${model.name}", &serving.model),
         ("${model.path}", path),
         ("${model.uri}", &deployment.artifact.uri),
@@ -426,7 +453,10 @@ fn routes(serving: &Serving) -> Routes {
         name: deployment.name.clone(),
         address: format!("127.0.0.1:{}", deployment.port),
         weight: deployment.weight,
+        shadow: deployment.shadow,
+        grpc: (deployment.grpc_port > 0).then(|| format!("127.0.0.1:{}", deployment.grpc_port)),
     };
+    let shadowed = serving.deployments.iter().find(|one| one.shadow);
     let champion = serving.deployments.iter().find(|one| one.weight > 0 && !one.on_trial);
     let main = champion.or(serving.main());
     Routes {
@@ -436,6 +466,7 @@ fn routes(serving: &Serving) -> Routes {
         generation: serving.generation,
         sticky: main.and_then(|deployment| deployment.spec.sticky.clone()),
         log: main.and_then(|deployment| deployment.spec.watch.as_ref()?.log.clone()),
+        compare: shadowed.and_then(|deployment| deployment.spec.compare.clone()),
         backends: with_server.iter().map(backend).collect(),
     }
 }
@@ -468,8 +499,9 @@ fn long_run(id: RunId, whose: &str, name: &str, manifest: Value, base_dir: Optio
     }
 }
 
-/// A port that nobody listens on now. Whoever is quicker makes the server die, and the next gets another.
-fn free_port() -> Option<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
-    listener.local_addr().ok().map(|at| at.port())
+/// Two ports that nobody listens on now. Whoever is quicker makes the server die, and the next gets others.
+fn free_ports() -> Option<[u16; 2]> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok();
+    let (one, other) = (listen()?, listen()?);
+    Some([one.local_addr().ok()?.port(), other.local_addr().ok()?.port()])
 }

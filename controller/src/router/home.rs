@@ -1,19 +1,22 @@
 //! The folder by which controller and router speak with each other.
 //!
 //! `routes/` has a file for each model, written anew by rename; `log/` a folder for each model whose requests are kept;
-//! `address` is where the router listens; `lock` is held by it.
+//! `address` is where the router listens, `version` which Cairn it is of; `lock` is held by it; at `door` it hands its socket over to the next.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use controller_core::spec::LogSpec;
+use controller_core::spec::{CompareSpec, LogSpec};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 /// Where models are served unless somebody says otherwise.
 const USUAL: &str = "127.0.0.1:7800";
+
+/// Which Cairn this is.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How the requests of a model are split.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,9 @@ pub(crate) struct Routes {
     /// Which requests are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<LogSpec>,
+    /// How answers to copies are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) compare: Option<CompareSpec>,
     /// The servers.
     pub(crate) backends: Vec<Backend>,
 }
@@ -46,6 +52,12 @@ pub(crate) struct Backend {
     pub(crate) address: String,
     /// Its share in percent.
     pub(crate) weight: u32,
+    /// Host and port at which it speaks gRPC, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) grpc: Option<String>,
+    /// Whether it gets a copy of each request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) shadow: bool,
 }
 
 /// The folder.
@@ -135,6 +147,16 @@ impl Home {
         replace(&self.dir.join("address"), address.as_bytes())
     }
 
+    /// Says that the router is of this Cairn.
+    pub(super) fn say_version(&self) -> io::Result<()> {
+        replace(&self.dir.join("version"), VERSION.as_bytes())
+    }
+
+    /// Which Cairn the router is of, if it says so.
+    pub(crate) fn version(&self) -> Option<String> {
+        fs::read_to_string(self.dir.join("version")).ok()
+    }
+
     /// Where the router listens, or has listened last.
     pub(crate) fn address(&self) -> Option<String> {
         fs::read_to_string(self.dir.join("address")).ok()
@@ -148,6 +170,11 @@ impl Home {
         let chosen = named.into_iter().next().cloned().or_else(|| self.address());
         let chosen = chosen.or_else(|| any.into_iter().next().cloned());
         chosen.unwrap_or_else(|| if free(USUAL) { USUAL.into() } else { "127.0.0.1:0".into() })
+    }
+
+    /// The socket at which a router hands over to the next.
+    pub(super) fn door(&self) -> PathBuf {
+        self.dir.join("door")
     }
 
     /// The folder of the Cairn that it belongs to.

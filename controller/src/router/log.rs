@@ -24,9 +24,9 @@ use crate::router::Home;
 use crate::world::SystemClock;
 
 /// The longest body or answer that is kept.
-const LONGEST: usize = 256 << 10;
+pub(super) const LONGEST: usize = 256 << 10;
 /// How many requests that are kept may be under way or wait to be written: with body and answer at most 32 MiB.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 /// Bytes after which a new part is begun.
 const PART: u64 = 4 << 20;
 /// Parts of a model that stay: 64 MiB.
@@ -74,6 +74,12 @@ impl Tap {
         } else if !copy.too_long {
             copy.bytes.extend_from_slice(piece);
         }
+    }
+
+    /// All of it; `None` if it is too long.
+    pub(super) fn bytes(&self) -> Option<Vec<u8>> {
+        let copy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!copy.too_long).then(|| copy.bytes.clone())
     }
 
     /// All of it as JSON; `None` if it is too long, or none.

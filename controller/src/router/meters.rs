@@ -14,9 +14,11 @@ type Key = (String, String, String);
 /// Reads a number of a counter.
 type Read = fn(&Counter) -> &AtomicU64;
 
-/// What a version has answered.
+/// What a version has answered, to requests or to copies of them.
 #[derive(Debug)]
 pub(super) struct Counter {
+    compared: AtomicU64,
+    disagreed: AtomicU64,
     requests: AtomicU64,
     errors: AtomicU64,
     aborted: AtomicU64,
@@ -28,8 +30,11 @@ pub(super) struct Counter {
 /// All counters since a start.
 #[derive(Debug, Default)]
 pub(super) struct Meters {
-    counters: Mutex<BTreeMap<Key, Arc<Counter>>>,
+    counters: Mutex<Counters>,
+    copies: Mutex<Counters>,
 }
+
+type Counters = BTreeMap<Key, Arc<Counter>>;
 
 /// A request on its way. Counted once it has ended.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ impl Counter {
     fn new() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
+            compared: zero(),
+            disagreed: zero(),
             requests: zero(),
             errors: zero(),
             aborted: zero(),
@@ -53,6 +60,12 @@ impl Counter {
             micros: zero(),
             classes: std::array::from_fn(|_| zero()),
         }
+    }
+
+    /// An answer to a copy was compared with the champion's.
+    pub(super) fn compared(&self, agree: bool) {
+        self.disagreed.fetch_add(u64::from(!agree), Relaxed);
+        self.compared.fetch_add(1, Relaxed);
     }
 
     /// Begins a request.
@@ -96,14 +109,22 @@ impl Drop for Ticket {
 impl Meters {
     /// The counter of a version.
     pub(super) fn of(&self, namespace: &str, model: &str, version: &str) -> Arc<Counter> {
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::one(&self.counters, namespace, model, version)
+    }
+
+    /// The counter of the copies that a version gets.
+    pub(super) fn of_copies(&self, namespace: &str, model: &str, version: &str) -> Arc<Counter> {
+        Self::one(&self.copies, namespace, model, version)
+    }
+
+    fn one(all: &Mutex<Counters>, namespace: &str, model: &str, version: &str) -> Arc<Counter> {
+        let mut counters = all.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (namespace.to_owned(), model.to_owned(), version.to_owned());
         Arc::clone(counters.entry(key).or_insert_with(|| Arc::new(Counter::new())))
     }
 
     /// The page: everything that was counted since `start` seconds, and by which split the router goes for each model.
     pub(super) fn page(&self, start: f64, generations: &[(String, String, u64)]) -> String {
-        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         let mut page = String::new();
         let mut line = |text: std::fmt::Arguments<'_>| {
             // A text never refuses what is written into it.
@@ -118,37 +139,55 @@ impl Meters {
                 "cairn_router_generation{{namespace=\"{namespace}\",model=\"{model}\"}} {generation}"
             ));
         }
-        let labels = |(namespace, model, version): &Key| {
-            format!("namespace=\"{namespace}\",model=\"{model}\",version=\"{version}\"")
-        };
         let families: [(&str, &str, Read); 4] = [
-            ("cairn_router_requests_total", "counter", |counter| &counter.requests),
-            ("cairn_router_errors_total", "counter", |counter| &counter.errors),
-            ("cairn_router_aborted_total", "counter", |counter| &counter.aborted),
-            ("cairn_router_requests_in_flight", "gauge", |counter| &counter.in_flight),
+            ("requests_total", "counter", |counter| &counter.requests),
+            ("errors_total", "counter", |counter| &counter.errors),
+            ("aborted_total", "counter", |counter| &counter.aborted),
+            ("requests_in_flight", "gauge", |counter| &counter.in_flight),
         ];
-        for (name, kind, read) in families {
-            line(format_args!("# TYPE {name} {kind}"));
-            for (key, counter) in counters.iter() {
-                line(format_args!("{name}{{{}}} {}", labels(key), read(counter).load(Relaxed)));
-            }
-        }
-        let name = "cairn_router_latency_seconds";
-        line(format_args!("# TYPE {name} histogram"));
-        for (key, counter) in counters.iter() {
-            let labels = labels(key);
-            let mut sum = 0;
-            for (class, count) in counter.classes.iter().enumerate() {
-                sum += count.load(Relaxed);
-                if class < BOUNDS {
-                    line(format_args!("{name}_bucket{{{labels},le=\"{:.7}\"}} {sum}", bound(class)));
-                } else {
-                    line(format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {sum}"));
-                }
-            }
-            line(format_args!("{name}_sum{{{labels}}} {}", counter.micros.load(Relaxed) as f64 / 1e6));
-            line(format_args!("{name}_count{{{labels}}} {sum}"));
-        }
+        let of_copies: [(&str, &str, Read); 4] = [
+            ("requests_total", "counter", |counter| &counter.requests),
+            ("errors_total", "counter", |counter| &counter.errors),
+            ("compared_total", "counter", |counter| &counter.compared),
+            ("disagreed_total", "counter", |counter| &counter.disagreed),
+        ];
+        write(&mut line, "cairn_router", &self.counters, families);
+        write(&mut line, "cairn_router_shadow", &self.copies, of_copies);
         page
+    }
+}
+
+/// Writes counters and latencies of all versions, under names that begin so.
+fn write(
+    line: &mut impl FnMut(std::fmt::Arguments<'_>),
+    name: &str,
+    all: &Mutex<Counters>,
+    families: [(&str, &str, Read); 4],
+) {
+    let counters = all.lock().unwrap_or_else(PoisonError::into_inner);
+    let labels = |(namespace, model, version): &Key| {
+        format!("namespace=\"{namespace}\",model=\"{model}\",version=\"{version}\"")
+    };
+    for (family, kind, read) in families {
+        line(format_args!("# TYPE {name}_{family} {kind}"));
+        for (key, counter) in counters.iter() {
+            line(format_args!("{name}_{family}{{{}}} {}", labels(key), read(counter).load(Relaxed)));
+        }
+    }
+    let name = format!("{name}_latency_seconds");
+    line(format_args!("# TYPE {name} histogram"));
+    for (key, counter) in counters.iter() {
+        let labels = labels(key);
+        let mut sum = 0;
+        for (class, count) in counter.classes.iter().enumerate() {
+            sum += count.load(Relaxed);
+            if class < BOUNDS {
+                line(format_args!("{name}_bucket{{{labels},le=\"{:.7}\"}} {sum}", bound(class)));
+            } else {
+                line(format_args!("{name}_bucket{{{labels},le=\"+Inf\"}} {sum}"));
+            }
+        }
+        line(format_args!("{name}_sum{{{labels}}} {}", counter.micros.load(Relaxed) as f64 / 1e6));
+        line(format_args!("{name}_count{{{labels}}} {sum}"));
     }
 }

@@ -16,9 +16,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use super::copies::Copies;
+use super::grpc;
 use super::home::Routes;
-use super::log::{Entry, Log, Tap};
+use super::log::{Log, Tap};
 use super::meters::{Meters, Ticket};
+use super::shadow::Shadow;
 use super::table::{Found, Sampled, Server, Table};
 use crate::world::SystemClock;
 
@@ -50,7 +53,12 @@ pub(super) struct Proxy {
     table: RwLock<Arc<Table>>,
     meters: Meters,
     client: Client<HttpConnector, Body>,
+    /// The same for servers that speak gRPC.
+    calls: Client<HttpConnector, Body>,
     log: Arc<Log>,
+    shadow: Arc<Shadow>,
+    /// Whether another router has taken over.
+    is_left: AtomicBool,
     /// How many requests were given an id.
     named: AtomicU64,
     /// When it began, in seconds.
@@ -58,15 +66,28 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy that keeps requests in this log.
-    pub(super) fn new(log: Arc<Log>) -> Self {
+    /// A proxy that keeps requests in this log, and sends copies there.
+    pub(super) fn new(log: Arc<Log>, shadow: Arc<Shadow>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
-        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
+        let client = Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector.clone());
+        let calls =
+            Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).http2_only(true).build(connector);
         let start = SystemClock::start().now().0 as f64 / 1e6;
         let (table, meters, named) = (RwLock::default(), Meters::default(), AtomicU64::default());
-        Self { table, meters, client, log, named, start }
+        let is_left = AtomicBool::new(false);
+        Self { table, meters, client, calls, log, shadow, is_left, named, start }
+    }
+
+    /// From now on every answer is the last on its connection.
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, Relaxed);
+    }
+
+    /// What requests to servers go through.
+    pub(super) fn client(&self) -> Client<HttpConnector, Body> {
+        self.client.clone()
     }
 
     /// The id of a request: its own, if that is one that a log and a command line can hold, else a new one.
@@ -102,17 +123,25 @@ impl Proxy {
         &self,
         servers: Vec<Server>,
         skip: usize,
-        mut entry: Option<Entry>,
+        mut copies: Copies,
         request: Request<Body>,
     ) -> Response<Body> {
+        let is_grpc = grpc::is_grpc(request.headers());
+        let (client, version) =
+            if is_grpc { (&self.calls, Version::HTTP_2) } else { (&self.client, Version::HTTP_11) };
+        let refuse = if is_grpc { grpc::refusal } else { refusal };
         let (parts, body) = request.into_parts();
-        let lent = Lent::new(body, entry.as_ref().map(Entry::body));
+        let lent = Lent::new(body, copies.bodies());
         let mut headers = parts.headers;
         strip(&mut headers);
+        if is_grpc {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        let path = parts.uri.path_and_query().and_then(|path| path.as_str().get(skip..)).unwrap_or("/");
+        copies.asks(&parts.method, path, &headers);
         let mut why = String::new();
         for server in servers {
             let mut ticket = server.counter.begin();
-            let path = parts.uri.path_and_query().and_then(|path| path.as_str().get(skip..)).unwrap_or("/");
             let Ok(uri) = format!("http://{}{path}", server.address).parse::<Uri>() else {
                 why = format!("its address {} is none", server.address);
                 continue;
@@ -120,28 +149,28 @@ impl Proxy {
             let mut request = Request::new(Body::new(lent.again()));
             *request.method_mut() = parts.method.clone();
             *request.uri_mut() = uri;
-            *request.version_mut() = Version::HTTP_11;
+            *request.version_mut() = version;
             request.headers_mut().clone_from(&headers);
-            match tokio::time::timeout(ANSWER_WITHIN, self.client.request(request)).await {
-                Ok(Ok(response)) => return back(response, &server, ticket, entry.take()),
+            match tokio::time::timeout(ANSWER_WITHIN, client.request(request)).await {
+                Ok(Ok(response)) => return back(response, &server, ticket, copies),
                 Ok(Err(error)) => {
                     ticket.end(false);
                     why = cause(&error);
                     if error.is_connect() && !lent.is_touched() {
                         continue;
                     }
-                    return refusal(
+                    return refuse(
                         StatusCode::BAD_GATEWAY,
                         &format!("the server of the model failed: {why}"),
                     );
                 }
                 Err(_) => {
                     ticket.end(false);
-                    return refusal(StatusCode::GATEWAY_TIMEOUT, "the server of the model does not answer");
+                    return refuse(StatusCode::GATEWAY_TIMEOUT, "the server of the model does not answer");
                 }
             }
         }
-        refusal(StatusCode::BAD_GATEWAY, &format!("no server of the model can be reached: {why}"))
+        refuse(StatusCode::BAD_GATEWAY, &format!("no server of the model can be reached: {why}"))
     }
 }
 
@@ -152,7 +181,11 @@ pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, mut request: Request
     if let Some(name) = &name {
         request.headers_mut().insert(REQUEST_ID, name.clone());
     }
+    let is_first = request.version() < Version::HTTP_2;
     let mut response = respond(&proxy, &id, request).await;
+    if is_first && proxy.is_left.load(Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(name) = name {
         response.headers_mut().insert(REQUEST_ID, name);
     }
@@ -160,21 +193,48 @@ pub(super) async fn answer(State(proxy): State<Arc<Proxy>>, mut request: Request
 }
 
 async fn respond(proxy: &Proxy, id: &str, request: Request<Body>) -> Response<Body> {
+    if grpc::is_grpc(request.headers()) {
+        return call(proxy, request).await;
+    }
     let table = proxy.table();
     match table.find(request.uri(), request.headers()) {
-        Found::Servers(servers, skip, sampled) => {
+        Found::Servers(servers, skip, sampled, shadowed) => {
             let has = |sampled: &Arc<Sampled>| sampled.has(id);
-            let entry = sampled.filter(has).and_then(|sampled| proxy.log.begin(&sampled, id));
-            proxy.pass(servers, skip, entry, request).await
+            let kept = sampled.filter(has).and_then(|sampled| proxy.log.begin(&sampled, id));
+            let copied = shadowed.and_then(|shadowed| proxy.shadow.begin(&shadowed));
+            proxy.pass(servers, skip, Copies { kept, copied }, request).await
         }
         Found::Nobody(model) => {
             refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("no version of model `{model}` is served now"))
         }
         Found::Unknown => match request.uri().path() {
-            "/metrics" => page(proxy.meters.page(proxy.start, &table.generations()) + &proxy.log.page()),
+            "/metrics" => {
+                let counted = proxy.meters.page(proxy.start, &table.generations());
+                page(counted + &proxy.log.page() + &proxy.shadow.page())
+            }
             "/v2/health/live" | "/v2/health/ready" => Response::new(Body::empty()),
             path => refusal(StatusCode::NOT_FOUND, &format!("no model is served at {path}")),
         },
+    }
+}
+
+/// Answers a call of gRPC.
+async fn call(proxy: &Proxy, request: Request<Body>) -> Response<Body> {
+    let (namespace, model, request) = grpc::named(request).await;
+    let found = proxy.table().find_grpc(&namespace, model.as_deref(), request.headers());
+    match found {
+        Found::Servers(servers, ..) => proxy.pass(servers, 0, Copies::default(), request).await,
+        Found::Nobody(model) => {
+            let why = format!("no version of model `{model}` is served over gRPC now");
+            grpc::refusal(StatusCode::SERVICE_UNAVAILABLE, &why)
+        }
+        Found::Unknown => {
+            let why = model.map_or_else(
+                || "the call names no model, and there is not one alone that is served over gRPC".to_owned(),
+                |model| format!("no model `{model}` is served in namespace `{namespace}`"),
+            );
+            grpc::refusal(StatusCode::NOT_FOUND, &why)
+        }
     }
 }
 
@@ -183,12 +243,10 @@ fn back(
     response: Response<hyper::body::Incoming>,
     server: &Server,
     mut ticket: Ticket,
-    mut entry: Option<Entry>,
+    mut copies: Copies,
 ) -> Response<Body> {
     ticket.answered();
-    if let Some(entry) = &mut entry {
-        entry.answered(&server.name, response.status().as_u16());
-    }
+    copies.answered(&server.name, response.status().as_u16());
     let (mut parts, body) = response.into_parts();
     strip(&mut parts.headers);
     if let Ok(name) = HeaderValue::from_str(&server.name) {
@@ -196,8 +254,9 @@ fn back(
     }
     parts.version = Version::default();
     // Who asks wrongly asks every version so; a version that refuses what others take is worse.
-    let well = !parts.status.is_server_error() && !parts.status.is_client_error();
-    Response::from_parts(parts, Body::new(Counted { body, ticket, well, entry }))
+    let well =
+        !parts.status.is_server_error() && !parts.status.is_client_error() && grpc::is_well(&parts.headers);
+    Response::from_parts(parts, Body::new(Counted { body, ticket, well, copies }))
 }
 
 fn strip(headers: &mut HeaderMap) {
@@ -239,15 +298,15 @@ fn cause(error: &dyn std::error::Error) -> String {
 struct Lent {
     body: Arc<Mutex<Body>>,
     touched: Arc<AtomicBool>,
-    tap: Option<Tap>,
+    taps: Vec<Tap>,
     hint: SizeHint,
     ended: bool,
 }
 
 impl Lent {
-    fn new(body: Body, tap: Option<Tap>) -> Self {
+    fn new(body: Body, taps: Vec<Tap>) -> Self {
         let (hint, ended) = (body.size_hint(), body.is_end_stream());
-        Self { body: Arc::new(Mutex::new(body)), touched: Arc::default(), tap, hint, ended }
+        Self { body: Arc::new(Mutex::new(body)), touched: Arc::default(), taps, hint, ended }
     }
 
     fn again(&self) -> Self {
@@ -270,10 +329,10 @@ impl HttpBody for Lent {
         self.touched.store(true, Relaxed);
         let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
         let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(context));
-        if let (Some(tap), Some(Ok(frame))) = (&self.tap, &frame)
+        if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            tap.add(data);
+            self.taps.iter().for_each(|tap| tap.add(data));
         }
         Poll::Ready(frame)
     }
@@ -292,17 +351,15 @@ struct Counted {
     body: hyper::body::Incoming,
     ticket: Ticket,
     well: bool,
-    /// The request, if it is kept.
-    entry: Option<Entry>,
+    /// The request, where it is copied.
+    copies: Copies,
 }
 
 impl Counted {
     fn end(&mut self) {
         let well = self.well;
         self.ticket.end(well);
-        if let Some(entry) = self.entry.take() {
-            entry.end();
-        }
+        self.copies.end();
     }
 }
 
@@ -315,10 +372,16 @@ impl HttpBody for Counted {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let (Some(entry), Some(Ok(frame))) = (&self.entry, &frame)
+        if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
-            entry.answer().add(data);
+            self.copies.add(data);
+        }
+        // What a call has come to is said after its last message.
+        if let Some(Ok(frame)) = &frame
+            && frame.trailers_ref().is_some_and(|trailers| !grpc::is_well(trailers))
+        {
+            self.well = false;
         }
         match &frame {
             None => self.end(),

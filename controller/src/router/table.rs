@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use axum::http::{HeaderMap, Uri};
 use controller_core::spec::LogSpec;
 
-use super::home::Routes;
+use super::home::{Backend, Routes};
 use super::meters::{Counter, Meters};
+use super::shadow::Shadowed;
 
 /// Multiplied by this, numbers that follow each other lie evenly over all (Knuth 1998, The Art of Computer Programming 3,
 /// section 6.4: the golden ratio).
@@ -28,6 +29,8 @@ struct Entry {
     turn: Arc<AtomicU64>,
     /// Which of them are kept.
     sampled: Option<Arc<Sampled>>,
+    /// Who gets copies of them.
+    shadowed: Option<Arc<Shadowed>>,
 }
 
 /// A server with a share.
@@ -39,6 +42,8 @@ pub(super) struct Server {
     pub(super) address: String,
     /// What it has answered.
     pub(super) counter: Arc<Counter>,
+    /// Where it speaks gRPC.
+    grpc: Option<String>,
     weight: u32,
 }
 
@@ -64,8 +69,8 @@ impl Sampled {
 #[derive(Debug)]
 pub(super) enum Found {
     /// To the first of these; to the next, if that one cannot be reached. And how much of the path, its namespace, is not
-    /// for them; and which requests are kept.
-    Servers(Vec<Server>, usize, Option<Arc<Sampled>>),
+    /// for them; which requests are kept; and who gets a copy of this one.
+    Servers(Vec<Server>, usize, Option<Arc<Sampled>>, Option<Arc<Shadowed>>),
     /// No version of the model is served.
     Nobody(String),
     /// There is no such model.
@@ -78,11 +83,17 @@ impl Table {
         let entry = |routes: &Routes| {
             let (namespace, model) = (&routes.namespace, &routes.model);
             let there = before.models.iter().find(|entry| entry.routes.path == routes.path);
-            let server = |backend: &super::Backend| Server {
+            let with = |backend: &Backend, counter: Arc<Counter>| Server {
                 name: backend.name.clone(),
                 address: backend.address.clone(),
-                counter: meters.of(namespace, model, &backend.name),
+                counter,
+                grpc: backend.grpc.clone(),
                 weight: backend.weight,
+            };
+            let server = |backend: &Backend| with(backend, meters.of(namespace, model, &backend.name));
+            let shadowed = |backend: &Backend| {
+                let server = with(backend, meters.of_copies(namespace, model, &backend.name));
+                Arc::new(Shadowed { server, compare: routes.compare.clone().unwrap_or_default() })
             };
             Entry {
                 routes: routes.clone(),
@@ -91,6 +102,7 @@ impl Table {
                 sampled: routes.log.as_ref().map(|log| {
                     Arc::new(Sampled { namespace: namespace.clone(), model: model.clone(), log: log.clone() })
                 }),
+                shadowed: routes.backends.iter().find(|backend| backend.shadow).map(shadowed),
             }
         };
         Self { models: routes.iter().map(entry).collect() }
@@ -117,29 +129,63 @@ impl Table {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let Some(entry) = self.models.iter().find(is_of) else { return Found::Unknown };
-        let all: u64 = entry.servers.iter().map(|server| u64::from(server.weight)).sum();
-        if all == 0 {
+        let Some(servers) = entry.in_turn(entry.servers.clone(), headers) else {
             return Found::Nobody(entry.routes.model.clone());
+        };
+        let own = "/v2/models/".len() + entry.routes.model.len();
+        // Only questions are copied; whoever asks whether a server is ready is no part of the data.
+        let is_question = uri.path().ends_with("/infer");
+        let sampled = entry.sampled.clone().filter(|_| is_question);
+        let shadowed = entry.shadowed.clone().filter(|_| is_question);
+        Found::Servers(servers, entry.routes.path.len().saturating_sub(own), sampled, shadowed)
+    }
+
+    /// Where a call of gRPC goes, with the addresses at which servers speak it: one that names no model to the only one
+    /// that has such a server.
+    pub(super) fn find_grpc(&self, namespace: &str, model: Option<&str>, headers: &HeaderMap) -> Found {
+        let calls = |server: &Server| Some(Server { address: server.grpc.clone()?, ..server.clone() });
+        let found = match model {
+            Some(model) => {
+                let is_named =
+                    |entry: &&Entry| entry.routes.model == model && entry.routes.namespace == namespace;
+                self.models.iter().find(is_named)
+            }
+            None => {
+                let mut all =
+                    self.models.iter().filter(|entry| entry.servers.iter().any(|s| s.grpc.is_some()));
+                all.next().filter(|_| all.next().is_none())
+            }
+        };
+        let Some(entry) = found else { return Found::Unknown };
+        match entry.in_turn(entry.servers.iter().filter_map(calls).collect(), headers) {
+            Some(servers) => Found::Servers(servers, 0, None, None),
+            None => Found::Nobody(entry.routes.model.clone()),
         }
-        let sticky = entry.routes.sticky.as_ref().and_then(|name| headers.get(name.as_str()));
+    }
+}
+
+impl Entry {
+    /// These servers with the one first whose turn it is; `None` without a share.
+    fn in_turn(&self, mut servers: Vec<Server>, headers: &HeaderMap) -> Option<Vec<Server>> {
+        let all: u64 = servers.iter().map(|server| u64::from(server.weight)).sum();
+        if all == 0 {
+            return None;
+        }
+        let sticky = self.routes.sticky.as_ref().and_then(|name| headers.get(name.as_str()));
         let point = match sticky {
             Some(value) => spread(value.as_bytes()),
-            None => entry.turn.fetch_add(1, Relaxed).wrapping_mul(GOLDEN),
+            None => self.turn.fetch_add(1, Relaxed).wrapping_mul(GOLDEN),
         };
         // As a number from 0 to below the sum of the shares.
         let point = ((u128::from(point) * u128::from(all)) >> 64) as u64;
         // The newest lies at the low end: whoever is in its share stays there when that grows.
-        let mut servers = entry.servers.clone();
         let mut sum = 0;
         let chosen = servers.iter().position(|server| {
             sum += u64::from(server.weight);
             point < sum
         });
         servers.swap(0, chosen.unwrap_or(0));
-        let own = "/v2/models/".len() + entry.routes.model.len();
-        // Only questions are kept; whoever asks whether a server is ready is no part of the data.
-        let sampled = entry.sampled.clone().filter(|_| uri.path().ends_with("/infer"));
-        Found::Servers(servers, entry.routes.path.len().saturating_sub(own), sampled)
+        Some(servers)
     }
 }
 
@@ -156,13 +202,13 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
-    use crate::router::Backend;
 
     fn table(shares: &[(&str, u32)], sticky: Option<&str>) -> Table {
         let backend = |(name, weight): &(&str, u32)| Backend {
             name: (*name).into(),
             address: format!("{name}:1"),
             weight: *weight,
+            ..Backend::default()
         };
         let routes = Routes {
             model: "digits".into(),
@@ -224,13 +270,50 @@ mod tests {
             namespace: "team".into(),
             model: "digits".into(),
             path: "/team/v2/models/digits".into(),
-            backends: vec![Backend { name: "one".into(), address: "one:1".into(), weight: 100 }],
+            backends: vec![Backend {
+                name: "one".into(),
+                address: "one:1".into(),
+                weight: 100,
+                ..Backend::default()
+            }],
             ..Routes::default()
         };
         let table = Table::new(&[routes], &Table::default(), &Meters::default());
         let found = table.find(&Uri::from_static("/team/v2/models/digits/infer"), &HeaderMap::new());
-        let Found::Servers(_, skip, _) = found else { panic!("{found:?}") };
+        let Found::Servers(_, skip, ..) = found else { panic!("{found:?}") };
         assert_eq!(&"/team/v2/models/digits/infer"[skip..], "/v2/models/digits/infer");
+    }
+
+    #[test]
+    fn calls_go_to_servers_that_speak_grpc() {
+        let backend = |name: &str, grpc: Option<&str>| Backend {
+            name: name.into(),
+            address: format!("{name}:1"),
+            weight: 50,
+            grpc: grpc.map(str::to_owned),
+            ..Backend::default()
+        };
+        let routes = |model: &str, backends: Vec<Backend>| Routes {
+            namespace: "default".into(),
+            model: model.into(),
+            path: format!("/v2/models/{model}"),
+            backends,
+            ..Routes::default()
+        };
+        let all = [
+            routes("digits", vec![backend("old", None), backend("new", Some("new:2"))]),
+            routes("letters", vec![backend("other", None)]),
+        ];
+        let table = Table::new(&all, &Table::default(), &Meters::default());
+        for model in [Some("digits"), None] {
+            let found = table.find_grpc("default", model, &HeaderMap::new());
+            let Found::Servers(servers, ..) = found else { panic!("{found:?}") };
+            let addresses: Vec<&str> = servers.iter().map(|server| server.address.as_str()).collect();
+            assert_eq!(addresses, ["new:2"]);
+        }
+        let find = |namespace: &str, model| table.find_grpc(namespace, Some(model), &HeaderMap::new());
+        assert!(matches!(find("default", "letters"), Found::Nobody(model) if model == "letters"));
+        assert!(matches!(find("team", "digits"), Found::Unknown));
     }
 
     #[test]

@@ -49,13 +49,17 @@ fn promotion() -> PromotionSpec {
         serving: Some(ServingSpec {
             template: text("custom"),
             process: Some(json!({"command": ["true"]})),
+            mode: Some(text("canary")),
             canary: vec![5, 100],
+            share: Some(50),
+            compare: Some(CompareSpec { output: Some(text("digit")), tolerance: Some(0.01) }),
             bake: Some(text("10m")),
             min_requests: Some(500),
             guards: vec![GuardSpec {
                 error_rate: Some(worse_by(json!(0.01))),
                 latency_p95: Some(worse_by(json!("20%"))),
                 quality: Some(worse_by(json!(0.01))),
+                disagreement: Some(worse_by(json!(0.02))),
             }],
             keep_previous: Some(text("1h")),
             ready_within: Some(text("1m")),

@@ -8,11 +8,16 @@
 //! several `w`. By Ville's inequality (Ramdas et al. 2023, arXiv:2210.01948, section 2.2) such a capital exceeds `1 / alpha`
 //! at any time at all with probability at most `alpha`.
 //!
+//! Where the champion has answered before the candidate and not beside it, or where there is a limit in place of a
+//! champion, totals are compared, as often as one likes too.
+//!
 //! | symbol | meaning |
 //! |---|---|
 //! | `w` | odds ratio that is betted on |
 //! | `m`, `n` | requests of candidate and champion in a batch |
 //! | `x`, `y` | bad ones among them |
+
+mod total;
 
 use std::fmt;
 use std::time::Duration;
@@ -61,6 +66,12 @@ pub struct Counts {
     /// Those of them that were wrong.
     #[serde(skip_serializing_if = "crate::trial::is_zero")]
     pub wrong: u64,
+    /// Answers to copies that were compared with the champion's.
+    #[serde(skip_serializing_if = "crate::trial::is_zero")]
+    pub compared: u64,
+    /// Those of them that were other than those.
+    #[serde(skip_serializing_if = "crate::trial::is_zero")]
+    pub disagreed: u64,
 }
 
 impl Counts {
@@ -82,6 +93,8 @@ impl Counts {
             latencies,
             labelled,
             wrong,
+            compared: self.compared.saturating_sub(before.compared),
+            disagreed: self.disagreed.saturating_sub(before.disagreed),
         }
     }
 
@@ -102,6 +115,8 @@ impl Counts {
         self.errors += more.errors;
         self.labelled += more.labelled;
         self.wrong += more.wrong;
+        self.compared += more.compared;
+        self.disagreed += more.disagreed;
         if self.latencies.len() < more.latencies.len() {
             self.latencies.resize(more.latencies.len(), 0);
         }
@@ -116,6 +131,11 @@ impl Counts {
     /// The share of labels that say the answer was wrong; 0 without a label.
     pub fn wrong_rate(&self) -> f64 {
         if self.labelled == 0 { 0.0 } else { self.wrong as f64 / self.labelled as f64 }
+    }
+
+    /// The share of answers to copies that were other than the champion's; 0 of none.
+    pub fn disagreement(&self) -> f64 {
+        if self.compared == 0 { 0.0 } else { self.disagreed as f64 / self.compared as f64 }
     }
 
     /// The class within which 95 % were answered; `None` without a request.
@@ -175,6 +195,11 @@ impl Bets {
         }
     }
 
+    /// Puts what totals show in the place of bets.
+    fn set(&mut self, log: f64) {
+        self.logs = vec![log; RATIOS.len()];
+    }
+
     /// The logarithm of the capital: how sure it is that the candidate is worse, at any time.
     pub fn log(&self) -> f64 {
         let most = self.logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -227,6 +252,11 @@ pub enum Guarded {
         /// As a share of all labels.
         by: f64,
     },
+    /// How often answers to copies are other than the champion's; how often is borne.
+    Disagreement {
+        /// As a share of all that were compared.
+        by: f64,
+    },
 }
 
 /// A guard and what it has seen.
@@ -235,6 +265,9 @@ pub enum Guarded {
 pub struct Guard {
     /// On what.
     pub guarded: Guarded,
+    /// Whether the champion has answered before the candidate, and not beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
     /// What it has seen.
     pub bets: Bets,
 }
@@ -242,18 +275,43 @@ pub struct Guard {
 impl Guard {
     /// The guard of a spec that is valid.
     pub fn of(spec: &GuardSpec) -> Option<Self> {
-        let guarded = match (&spec.error_rate, &spec.latency_p95, &spec.quality) {
-            (Some(limit), _, _) => Guarded::ErrorRate { by: limit.share()? },
-            (None, Some(limit), _) => Guarded::LatencyP95 { by: limit.share()? },
-            (None, None, Some(limit)) => Guarded::Quality { by: limit.share()? },
-            (None, None, None) => return None,
-        };
-        Some(Self { guarded, bets: Bets::default() })
+        let words = [&spec.error_rate, &spec.latency_p95, &spec.quality, &spec.disagreement];
+        let of: [fn(f64) -> Guarded; 4] = [
+            |by| Guarded::ErrorRate { by },
+            |by| Guarded::LatencyP95 { by },
+            |by| Guarded::Quality { by },
+            |by| Guarded::Disagreement { by },
+        ];
+        let (limit, guarded) = words.into_iter().zip(of).find_map(|(word, of)| Some((word.as_ref()?, of)))?;
+        Some(Self { guarded: guarded(limit.share()?), before: false, bets: Bets::default() })
     }
 
     /// Takes in what both have answered since the last look; `champion_before` is all that the champion had answered then.
     pub fn look(&mut self, candidate: &Counts, champion: &Counts, champion_before: &Counts) {
-        let batch = match self.guarded {
+        if !self.before
+            && let Some(batch) = self.batch(candidate, champion, champion_before)
+        {
+            self.bets.add(batch);
+        }
+    }
+
+    /// Takes in all that both have answered, where totals are compared.
+    pub fn weigh(&mut self, candidate: &Counts, champion: &Counts) {
+        if let Guarded::Disagreement { by } = self.guarded {
+            // Counters are not read at one moment.
+            let bad = candidate.disagreed.min(candidate.compared);
+            self.bets.set(total::above(bad, candidate.compared, by));
+        } else if self.before
+            && let Some(batch) = self.batch(candidate, champion, champion)
+        {
+            self.bets.set(total::differ(batch));
+        }
+    }
+
+    /// Requests and bad ones, as this guard sees them; `None` where it cannot say yet, or compares with no champion.
+    fn batch(&self, candidate: &Counts, champion: &Counts, champion_before: &Counts) -> Option<Batch> {
+        Some(match self.guarded {
+            Guarded::Disagreement { .. } => return None,
             Guarded::ErrorRate { .. } => {
                 // Counters are not read at one moment.
                 let bad = |counts: &Counts| counts.errors.min(counts.requests);
@@ -265,21 +323,20 @@ impl Guard {
             }
             Guarded::LatencyP95 { by } => {
                 // The limits are known before the batch, so that it is a fair bet.
-                let Some(class) = champion_before.class_p95().filter(|_| champion_before.requests >= ENOUGH)
-                else {
-                    return;
-                };
+                let class = champion_before.class_p95().filter(|_| champion_before.requests >= ENOUGH)?;
                 let allowed = class + (1.0 + by).log(GROWTH).ceil() as usize;
                 let answered = |counts: &Counts| counts.latencies.iter().sum();
+                let n: u64 = answered(champion);
+                // A limit that is drawn from the very answers that it is for has no more than a twentieth behind it.
+                let at_least = if self.before { n.div_ceil(20) } else { 0 };
                 Batch {
                     m: answered(candidate),
                     x: candidate.longer_than(allowed),
-                    n: answered(champion),
-                    y: champion.longer_than(class),
+                    n,
+                    y: champion.longer_than(class).max(at_least),
                 }
             }
-        };
-        self.bets.add(batch);
+        })
     }
 
     /// Why the candidate has to go, if it is worse: surely so, and by more than is borne. `n_guards` share the risk of an
@@ -316,6 +373,13 @@ impl Guard {
                     )
                 })
             }
+            Guarded::Disagreement { by } => (candidate.disagreement() > by).then(|| {
+                format!(
+                    "disagreement: {:.2} % of its {} answers to copies are other than the champion's; more than {by}, {sure}",
+                    candidate.disagreement() * 100.0,
+                    candidate.compared
+                )
+            }),
             Guarded::LatencyP95 { by } => {
                 let millis = |counts: &Counts| counts.class_p95().map_or(0.0, |class| bound(class) * 1000.0);
                 let (ours, theirs) = (millis(candidate), millis(champion));
@@ -337,6 +401,7 @@ impl fmt::Display for Guard {
             Guarded::ErrorRate { by } => write!(f, "errorRate worse by {by}")?,
             Guarded::LatencyP95 { by } => write!(f, "latencyP95 worse by {:.0} %", by * 100.0)?,
             Guarded::Quality { by } => write!(f, "quality worse by {by}")?,
+            Guarded::Disagreement { by } => write!(f, "disagreement above {by}")?,
         }
         // A capital of 1 is where the bets began, 100 and more sends back.
         write!(f, ": evidence {:.2}", self.bets.log().exp())

@@ -6,48 +6,16 @@ use super::audit::Deed;
 use super::gate::{self, Measurement, Verdict};
 use super::metadata::{self, Record};
 use super::record::{Approval, Candidate, Evidence, Promotion, Version, WaitsFor};
-use super::rollout::{Ground, Rollout};
+use super::rollout::{Ground, Rollout, finish_problem};
 use super::serving::Serving;
 use super::state::{PromotionEvent, PromotionState, Stage, transition};
+use super::wish::{PromotionWish, StoredPromotionWish, approval_problem};
 use crate::time::Timestamp;
 
 /// The name of the step that measures.
 pub const EVALUATE: &str = "evaluate";
 /// How often a step is begun anew that was lost through no fault of its own.
 const MAX_LOST: u32 = 3;
-
-/// A wish of a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
-pub enum PromotionWish {
-    /// Let it go on.
-    Approve {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: String,
-        /// Digest of the model that was looked at.
-        digest: String,
-    },
-    /// End it.
-    Cancel {
-        /// Who.
-        by: String,
-        /// Why.
-        reason: String,
-    },
-}
-
-/// A wish with its place in the queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredPromotionWish {
-    /// Its number within the promotion.
-    pub wish_no: i64,
-    /// When it was made.
-    pub at: Timestamp,
-    /// What is wished.
-    pub wish: PromotionWish,
-}
 
 /// Whose model is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -199,41 +167,6 @@ pub fn plan(now: Timestamp, view: &View<'_>) -> Action {
     }
 }
 
-/// Why a person may not approve a promotion now, if so.
-pub fn approval_problem(promotion: &Promotion, by: &str, digest: &str) -> Option<String> {
-    let name = promotion.name();
-    let candidate = &promotion.candidate.artifact.digest;
-    if promotion.state.is_final() {
-        return Some(format!("promotion {name} is {} and needs no approval", promotion.state.name()));
-    }
-    let Some(wanted) = &promotion.spec.approval else {
-        return Some(format!("promotion {name} needs no approval"));
-    };
-    if promotion.stage != Stage::Approve {
-        return Some(format!(
-            "promotion {name} is not as far yet; it has to {} first",
-            promotion.stage.name()
-        ));
-    }
-    if digest != candidate {
-        return Some(format!(
-            "the approval is for digest {digest}, the model has {candidate}; look at the evidence again"
-        ));
-    }
-    if wanted.by.is_empty() && by == promotion.author {
-        return Some(format!(
-            "{by} wanted promotion {name} and cannot approve it; someone else has to, or name {by} in `approval.by`"
-        ));
-    }
-    if !wanted.by.is_empty() && !wanted.by.iter().any(|name| name == by) {
-        return Some(format!(
-            "{by} may not approve promotion {name}; it wants one of {}",
-            wanted.by.join(", ")
-        ));
-    }
-    None
-}
-
 /// A change that is being made.
 pub(super) struct Step {
     pub(super) now: Timestamp,
@@ -328,6 +261,15 @@ impl Step {
                         self.set(PromotionEvent::Cancelled, why);
                     }
                 }
+                PromotionWish::Finish { by, reason } => {
+                    if let Some(problem) = finish_problem(&self.change.promotion) {
+                        self.deed(by, "finishRefused", problem);
+                        continue;
+                    }
+                    self.deed(by, "finished", reason);
+                    let message = with(format!("all requests go to it, as {by} wants"), reason);
+                    self.finished(view, &message);
+                }
                 PromotionWish::Approve { by, reason, digest } => {
                     if let Some(problem) = approval_problem(&self.change.promotion, by, digest) {
                         self.deed(by, "approvalRefused", problem);
@@ -350,7 +292,14 @@ impl Step {
         if let Some(problem) = nothing_to_promote(promotion) {
             return self.end(PromotionEvent::Failed, problem);
         }
-        let Some(champion) = view.champion.filter(|champion| champion.digest() == digest) else {
+        // A champion that is served no more may be served again.
+        let is_started = |champion: &Version| {
+            promotion.back_to == Some(champion.number)
+                && champion.serving.is_some()
+                && view.ground.serving.main().is_none()
+        };
+        let is_same = |champion: &&Version| champion.digest() == digest && !is_started(champion);
+        let Some(champion) = view.champion.filter(is_same) else {
             let what = match promotion.back_to {
                 Some(version) => format!("back to version {version}"),
                 None => format!("model {digest} of trial {name}"),
@@ -499,6 +448,7 @@ impl Step {
     fn register(mut self, view: &View<'_>) -> Action {
         let promotion = view.promotion;
         let replaced = view.champion.map(|champion| champion.number);
+        let replaced = replaced.filter(|replaced| Some(*replaced) != promotion.back_to);
         let judged = promotion.spec.gate.as_ref().is_some_and(|gate| gate.improves_on.is_some());
         if promotion.rollout.is_none()
             && promotion.back_to.is_none()

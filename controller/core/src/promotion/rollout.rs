@@ -11,7 +11,7 @@ use super::record::Promotion;
 use super::serving::{Deployment, MLSERVER, Seen, Serving};
 use super::state::{PromotionEvent, Stage};
 use crate::duration;
-use crate::spec::ServingSpec;
+use crate::spec::{ServingMode, ServingSpec};
 use crate::time::Timestamp;
 
 /// How long requests may go uncounted before that is a breach.
@@ -28,8 +28,12 @@ pub enum Phase {
     Starting,
     /// It has to answer the sample.
     Smoke,
+    /// It gets a copy of each request, and its answers go to nobody.
+    Shadow,
     /// It gets a share of the requests.
     Canary,
+    /// It gets all of them, and is looked at.
+    Bake,
     /// It gets all of them.
     Whole,
 }
@@ -81,6 +85,8 @@ pub struct Telemetry {
     pub generation: u64,
     /// What it has counted, by deployment.
     pub counts: BTreeMap<String, Counts>,
+    /// What it has counted of copies, by deployment.
+    pub copies: BTreeMap<String, Counts>,
     /// How many requests are on their way, by deployment.
     pub in_flight: BTreeMap<String, u64>,
 }
@@ -107,7 +113,16 @@ pub struct Ground {
 impl Rollout {
     /// Whether the candidate has got requests.
     pub fn has_requests(&self) -> bool {
-        matches!(self.phase, Phase::Canary | Phase::Whole)
+        matches!(self.phase, Phase::Canary | Phase::Bake | Phase::Whole)
+    }
+
+    /// Why it cannot be finished by hand now, if so.
+    fn finish_problem(&self) -> Option<&'static str> {
+        match self.phase {
+            Phase::Starting | Phase::Smoke => Some("its server has not answered the sample yet"),
+            Phase::Whole => Some("it gets all requests already"),
+            Phase::Shadow | Phase::Canary | Phase::Bake => None,
+        }
     }
 
     /// Takes in what the router has counted since the last look; whether that was anything.
@@ -117,9 +132,10 @@ impl Rollout {
             (self.seen_candidate, self.seen_champion) =
                 (self.seen_candidate.labels(), self.seen_champion.labels());
         }
-        let of = |name: Option<&String>| name.and_then(|name| telemetry.counts.get(name)).cloned();
-        let candidate = of(Some(&self.deployment)).unwrap_or_default();
-        let champion = of(self.previous.as_ref()).unwrap_or_default();
+        let of_candidate = if self.phase == Phase::Shadow { &telemetry.copies } else { &telemetry.counts };
+        let candidate = of_candidate.get(&self.deployment).cloned().unwrap_or_default();
+        let champion = self.previous.as_ref().and_then(|name| telemetry.counts.get(name));
+        let champion = champion.cloned().unwrap_or_default();
         let more = (candidate.since(&self.seen_candidate), champion.since(&self.seen_champion));
         (self.seen_candidate, self.seen_champion) = (candidate, champion);
         if more.0.is_empty() && more.1.is_empty() {
@@ -130,6 +146,9 @@ impl Rollout {
         }
         self.candidate.add(&more.0);
         self.champion.add(&more.1);
+        for guard in &mut self.guards {
+            guard.weigh(&self.candidate, &self.champion);
+        }
         true
     }
 
@@ -199,7 +218,7 @@ impl Step {
                 }
                 (Some(Ok(_)), None) => Action::Wait(Some(view.ground.counted_at.plus(UNCOUNTED))),
             },
-            Phase::Canary => self.canary(view, &spec, died),
+            Phase::Shadow | Phase::Canary | Phase::Bake => self.watch(view, &spec, died),
             Phase::Whole => self.whole(view, died),
         }
     }
@@ -245,15 +264,43 @@ impl Step {
         shown: &str,
         telemetry: &Telemetry,
     ) -> Action {
+        let mode = spec.mode();
+        let mut is_copied = false;
         self.rollout(|rollout| {
             shown.clone_into(&mut rollout.smoke);
+            is_copied = mode == ServingMode::Shadow && rollout.previous.is_some();
+            if is_copied {
+                rollout.phase = Phase::Shadow;
+            }
             // Whatever was counted before is none of this rollout.
             rollout.count(telemetry);
             (rollout.candidate, rollout.champion) = Default::default();
             rollout.guards = spec.guards.iter().filter_map(Guard::of).collect();
+            if mode == ServingMode::BlueGreen {
+                // But the champion answers nothing beside the candidate, and is judged by what it has answered before.
+                rollout.champion = rollout.seen_champion.clone();
+                rollout.guards.iter_mut().for_each(|guard| guard.before = true);
+            }
         });
         self.deed("cairn", "answered", shown);
-        self.share(view, spec, 0)
+        if is_copied { self.copy(view, spec) } else { self.share(view, spec, 0) }
+    }
+
+    /// Gives the candidate a copy of each request.
+    fn copy(mut self, view: &View<'_>, spec: &ServingSpec) -> Action {
+        let mut serving = view.ground.serving.clone();
+        let name = self.change.promotion.rollout.as_ref().map(|rollout| rollout.deployment.clone());
+        if let Some(there) = serving.find_mut(&name.unwrap_or_default()) {
+            there.shadow = true;
+        }
+        serving.generation += 1;
+        self.change.serving = Some(serving);
+        let now = self.now;
+        self.rollout(|rollout| rollout.since = now);
+        let what = "it gets a copy of each request, and its answers go to nobody";
+        self.deed("cairn", "copied", what);
+        self.set(PromotionEvent::Held, format!("{what}{}", until(spec)));
+        self.keep()
     }
 
     /// Gives the candidate a share of the requests.
@@ -261,6 +308,7 @@ impl Step {
         let Some(rollout) = self.change.promotion.rollout.clone() else { return self.keep() };
         let alone = rollout.previous.is_none();
         let weight = spec.ladder().get(step).copied().filter(|_| !alone).unwrap_or(100);
+        let is_watched = !alone && spec.mode() == ServingMode::BlueGreen && spec.takes_time();
         let mut serving = view.ground.serving.clone();
         serving.split(
             self.now,
@@ -271,13 +319,17 @@ impl Step {
         self.change.serving = Some(serving);
         let now = self.now;
         self.rollout(|rollout| {
-            rollout.phase = if weight == 100 { Phase::Whole } else { Phase::Canary };
+            rollout.phase = match weight {
+                100 if is_watched => Phase::Bake,
+                100 => Phase::Whole,
+                _ => Phase::Canary,
+            };
             (rollout.step, rollout.weight, rollout.since) = (step, weight, now);
             rollout.before_step = rollout.candidate.requests;
         });
         let share = format!("{weight} % of the requests go to it");
         self.deed("cairn", "served", share.clone());
-        if weight == 100 {
+        if weight == 100 && !is_watched {
             self.set(PromotionEvent::Proceeded, share);
         } else {
             self.set(PromotionEvent::Held, format!("{share}{}", until(spec)));
@@ -285,13 +337,14 @@ impl Step {
         self.keep()
     }
 
-    fn canary(mut self, view: &View<'_>, spec: &ServingSpec, died: Option<String>) -> Action {
+    /// Looks at what the candidate makes of its share, or of its copies, and goes on when that was enough.
+    fn watch(mut self, view: &View<'_>, spec: &ServingSpec, died: Option<String>) -> Action {
         if let Some(why) = died {
-            return self.turn_back(view, why);
+            return self.reject(view, why);
         }
         let Some(telemetry) = &view.ground.telemetry else {
             if self.is_uncounted(view) {
-                return self.turn_back(view, no_router(view));
+                return self.reject(view, no_router(view));
             }
             return Action::Wait(Some(view.ground.counted_at.plus(UNCOUNTED)));
         };
@@ -299,14 +352,54 @@ impl Step {
         self.rollout(|rollout| counted = rollout.count(telemetry));
         let Some(rollout) = self.change.promotion.rollout.clone() else { return self.keep() };
         if let Some(why) = rollout.breach() {
-            return self.turn_back(view, why);
+            return self.reject(view, why);
         }
         let answered = rollout.candidate.requests - rollout.before_step;
         let baked = rollout.since.plus(spec.bakes());
-        if self.now >= baked && answered >= spec.min_requests.unwrap_or(0) {
-            return self.share(view, spec, rollout.step + 1);
+        if self.now >= baked && answered >= spec.min_requests.unwrap_or(0) && !spec.stands() {
+            return match rollout.phase {
+                Phase::Shadow => {
+                    // From now on its requests count, not its copies.
+                    let seen = telemetry.counts.get(&rollout.deployment).cloned().unwrap_or_default();
+                    self.rollout(|rollout| rollout.seen_candidate = seen);
+                    self.share(view, spec, 0)
+                }
+                Phase::Bake => self.finish(view, "all requests go to it"),
+                _ => self.share(view, spec, rollout.step + 1),
+            };
         }
         if counted { self.keep() } else { Action::Wait(Some(baked).filter(|baked| *baked > self.now)) }
+    }
+
+    /// Gives the candidate all requests, and goes on.
+    fn finish(mut self, view: &View<'_>, message: &str) -> Action {
+        self.finished(view, message);
+        self.keep()
+    }
+
+    /// The same as a part of a change.
+    pub(super) fn finished(&mut self, view: &View<'_>, message: &str) {
+        let (now, rollout) = (self.now, view.promotion.rollout.clone().unwrap_or_default());
+        if rollout.weight < 100 {
+            let mut serving = view.ground.serving.clone();
+            serving.split(now, view.promotion.number, (&rollout.deployment, 100), None);
+            self.change.serving = Some(serving);
+            self.deed("cairn", "served", "100 % of the requests go to it");
+        }
+        self.rollout(|rollout| {
+            rollout.phase = Phase::Whole;
+            (rollout.weight, rollout.since) = (100, now);
+        });
+        self.set(PromotionEvent::Proceeded, message);
+    }
+
+    /// Ends the rollout of a candidate that is not good enough.
+    fn reject(self, view: &View<'_>, why: impl Into<String>) -> Action {
+        if view.promotion.rollout.as_ref().is_some_and(Rollout::has_requests) {
+            self.turn_back(view, why)
+        } else {
+            self.give_up(view, PromotionEvent::Failed, why)
+        }
     }
 
     fn whole(self, view: &View<'_>, died: Option<String>) -> Action {
@@ -399,6 +492,9 @@ impl Step {
         let mut serving = view.ground.serving.clone();
         if let Some(deployment) = serving.find_mut(&rollout.deployment) {
             deployment.warm_until = Some(at);
+            if std::mem::take(&mut deployment.shadow) {
+                serving.generation += 1;
+            }
         }
         self.change.serving = Some(serving);
     }
@@ -412,6 +508,20 @@ impl Step {
     fn is_uncounted(&self, view: &View<'_>) -> bool {
         self.now >= view.ground.counted_at.plus(UNCOUNTED)
     }
+}
+
+/// Why a promotion cannot be finished by hand now, if so.
+pub fn finish_problem(promotion: &Promotion) -> Option<String> {
+    let name = promotion.name();
+    if promotion.state.is_final() {
+        return Some(format!("promotion {name} is {} already", promotion.state.name()));
+    }
+    let problem = match &promotion.rollout {
+        None => Some("its candidate is not served yet"),
+        Some(rollout) if rollout.why.is_some() => Some("its requests go back"),
+        Some(rollout) => rollout.finish_problem(),
+    };
+    problem.map(|problem| format!("promotion {name} cannot be finished: {problem}"))
 }
 
 /// Whether the router goes by the split that is written down.
@@ -445,6 +555,9 @@ fn until(spec: &ServingSpec) -> String {
     let bakes = spec.bakes();
     let time = (!bakes.is_zero()).then(|| duration::show(bakes));
     let requests = spec.min_requests.filter(|min| *min > 0).map(|min| format!("{min} requests"));
+    if spec.stands() {
+        return ", until `cairn promotion finish` or `cancel` ends it".into();
+    }
     match (time, requests) {
         (Some(time), Some(requests)) => format!(", for at least {time} and {requests}"),
         (Some(one), None) | (None, Some(one)) => format!(", for at least {one}"),

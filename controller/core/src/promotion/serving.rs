@@ -49,10 +49,16 @@ pub struct Deployment {
     pub base_dir: Option<String>,
     /// Its share of the requests in percent.
     pub weight: u32,
+    /// Whether it gets a copy of each request.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// Whether it is a candidate: one that dies is judged by that.
     pub on_trial: bool,
     /// The port of its newest server; 0 before the first.
     pub port: u16,
+    /// The port on which that one speaks gRPC; 0 if it does not.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub grpc_port: u16,
     /// Number of its newest server; 0 before the first.
     pub attempt: u32,
     /// Since when that one is wanted.
@@ -159,10 +165,10 @@ impl Deployment {
         }
     }
 
-    /// Whether it is not started again once it has died: a candidate that had requests, or has died twice. Its first server
+    /// Whether it is not started again once it has died: a candidate that had requests or copies, or has died twice. Its first server
     /// may only have found its port taken.
     pub fn is_given_up(&self) -> bool {
-        self.on_trial && (self.weight > 0 || self.attempt > 1)
+        self.on_trial && (self.weight > 0 || self.shadow || self.attempt > 1)
     }
 
     /// How long after the start of one server the next may begin.
@@ -177,6 +183,11 @@ impl Deployment {
         let soon = self.attempt > 0 && now < self.since.plus(LONG);
         let deaths = if soon { self.deaths + 1 } else { 0 };
         Self { port, attempt: self.attempt + 1, since: now, deaths, ..self.clone() }
+    }
+
+    /// Whether its server is told of a port for gRPC.
+    pub fn speaks_grpc(&self) -> bool {
+        self.manifest().to_string().contains("${grpcPort}")
     }
 
     /// Folder that relative paths of its server start from; a template's server needs none.
@@ -236,9 +247,16 @@ impl Serving {
         self.generation += 1;
     }
 
+    /// Takes all requests from all servers, which go once their last ones have ended.
+    pub fn stop(&mut self, now: Timestamp, promotion: u64) {
+        self.split(now, promotion, ("", 0), None);
+        self.deployments.iter_mut().for_each(|deployment| deployment.warm_until = Some(now));
+    }
+
     /// Splits the requests anew: this share for one, the rest for another.
     pub fn split(&mut self, now: Timestamp, promotion: u64, one: (&str, u32), other: Option<&str>) {
         for deployment in &mut self.deployments {
+            deployment.shadow = false;
             deployment.weight = match &deployment.name {
                 name if name == one.0 => one.1,
                 name if Some(name.as_str()) == other => 100 - one.1,
@@ -271,6 +289,11 @@ fn name(digest: &str, spec: &ServingSpec) -> String {
     hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
 /// MLServer takes everything from its environment; what serves several models at once and its other doors are left out.
 fn mlserver(format: &str) -> Value {
     let runtime = match format {
@@ -282,7 +305,7 @@ fn mlserver(format: &str) -> Value {
     let variables = [
         ("MLSERVER_HOST", "127.0.0.1"),
         ("MLSERVER_HTTP_PORT", "${port}"),
-        ("MLSERVER_GRPC_PORT", "0"),
+        ("MLSERVER_GRPC_PORT", "${grpcPort}"),
         ("MLSERVER_METRICS_PORT", "0"),
         ("MLSERVER_PARALLEL_WORKERS", "0"),
         ("MLSERVER_MODEL_NAME", "${model.name}"),

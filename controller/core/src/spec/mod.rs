@@ -20,8 +20,8 @@ pub use artifacts::{ArtifactsSpec, KeepSpec, SecretRef};
 pub use objective::{MetricStrategy, ObjectiveSpec};
 pub use parameter::{FeasibleSpace, GraphConfig, NasConfig, Operation, ParameterSpec, PriorSpec};
 pub use promotion::{
-    ApprovalSpec, GateSpec, GuardSpec, MetadataSpec, MlflowSpec, PipelineSpec, PromotionSpec, ServingSpec,
-    StepSpec, WorseBySpec, manifest,
+    ApprovalSpec, CompareSpec, GateSpec, GuardSpec, MetadataSpec, MlflowSpec, PipelineSpec, PromotionSpec,
+    ServingMode, ServingSpec, StepSpec, WorseBySpec, manifest,
 };
 pub use schedule::{HistorySpec, NewDataSpec, ScheduleSpec};
 pub use template::{

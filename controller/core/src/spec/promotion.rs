@@ -135,9 +135,18 @@ pub struct ServingSpec {
     /// The server of `custom`, with the fields of a `Process` and placeholders such as `${port}`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<Value>,
+    /// How requests move over to a candidate, one of [`ServingMode::NAMES`]; unset: `canary`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
     /// Shares of the requests in percent, one after the other, up to 100; unset: all at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub canary: Vec<u32>,
+    /// The candidate's share in percent that stands, of mode `ab`; unset: 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<u32>,
+    /// How answers are compared, of mode `shadow`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare: Option<CompareSpec>,
     /// How long each share lasts at least, such as `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bake: Option<String>,
@@ -161,10 +170,59 @@ pub struct ServingSpec {
     pub watch: Option<WatchSpec>,
 }
 
+/// How requests move over to a candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServingMode {
+    /// One share after the other.
+    #[default]
+    Canary,
+    /// It gets copies first, and its answers go to nobody.
+    Shadow,
+    /// All at once; the version before stays warm while the candidate is watched.
+    BlueGreen,
+    /// One share, which stands.
+    Ab,
+}
+
+impl ServingMode {
+    /// Their names, as written.
+    pub const NAMES: [&str; 4] = ["canary", "shadow", "blueGreen", "ab"];
+
+    /// The one of a name.
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "canary" => Some(Self::Canary),
+            "shadow" => Some(Self::Shadow),
+            "blueGreen" => Some(Self::BlueGreen),
+            "ab" => Some(Self::Ab),
+            _ => None,
+        }
+    }
+}
+
 impl ServingSpec {
+    /// How requests move over to a candidate.
+    pub fn mode(&self) -> ServingMode {
+        self.mode.as_deref().and_then(ServingMode::of).unwrap_or_default()
+    }
+
     /// The shares of the ladder; the last is 100.
     pub fn ladder(&self) -> Vec<u32> {
-        if self.canary.is_empty() { vec![100] } else { self.canary.clone() }
+        match self.mode() {
+            ServingMode::Canary | ServingMode::Shadow if !self.canary.is_empty() => self.canary.clone(),
+            ServingMode::Canary | ServingMode::Shadow | ServingMode::BlueGreen => vec![100],
+            ServingMode::Ab => vec![self.share.unwrap_or(50), 100],
+        }
+    }
+
+    /// Whether a share stands until a person ends it.
+    pub fn stands(&self) -> bool {
+        self.mode() == ServingMode::Ab && self.bake.is_none()
+    }
+
+    /// Whether anything says how long a candidate is watched.
+    pub fn takes_time(&self) -> bool {
+        !self.bakes().is_zero() || self.min_requests.unwrap_or(0) > 0
     }
 
     /// How long each share lasts at least.
@@ -185,8 +243,21 @@ impl ServingSpec {
     /// The same for a way back: what was the champion once gets all requests at once.
     #[must_use]
     pub fn at_once(&self) -> Self {
-        Self { canary: Vec::new(), guards: Vec::new(), ..self.clone() }
+        let (canary, guards) = (Vec::new(), Vec::new());
+        Self { mode: None, canary, share: None, compare: None, guards, ..self.clone() }
     }
+}
+
+/// How the answers of a candidate are compared with the champion's.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CompareSpec {
+    /// The output that has to be alike; unset: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// How far numbers may lie from the champion's: absolutely, and as a share of it on top; unset: as in smoke tests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
 }
 
 /// A guard: one of its words is set.
@@ -202,6 +273,9 @@ pub struct GuardSpec {
     /// On how often answers are right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<WorseBySpec>,
+    /// On how often answers to copies are other than the champion's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disagreement: Option<WorseBySpec>,
 }
 
 /// How much worse a candidate may be.

@@ -4,11 +4,12 @@ use crate::duration;
 use crate::process;
 use crate::promotion::serving::{CUSTOM, TEMPLATES};
 use crate::report::{Problem, Report};
-use crate::spec::{GuardSpec, MetricsCollectorSpec, ServingSpec, WorseBySpec, manifest};
+use crate::spec::{GuardSpec, MetricsCollectorSpec, ServingMode, ServingSpec, WorseBySpec, manifest};
 
 /// Every problem of how a model is to be served, at this path.
 pub(super) fn check(serving: &ServingSpec, path: &str, report: &mut Report) {
     template(serving, path, report);
+    mode(serving, path, report);
     ladder(serving, path, report);
     for (word, text) in [
         ("bake", &serving.bake),
@@ -85,9 +86,59 @@ fn custom(process: &serde_json::Value, path: &str, report: &mut Report) {
     }
 }
 
+/// What belongs to one way in which requests move, and not to another.
+fn mode(serving: &ServingSpec, path: &str, report: &mut Report) {
+    if let Some(name) = serving.mode.as_deref().filter(|name| ServingMode::of(name).is_none()) {
+        let problem = Problem::new(format!("{path}.mode"), format!("`{name}` is no mode"));
+        report.error(problem.hint(format!("use one of {}", ServingMode::NAMES.join(", "))));
+        return;
+    }
+    let mode = serving.mode();
+    let mut foreign = |word: &str, is_set: bool, of: &str| {
+        if is_set {
+            let problem = Problem::new(format!("{path}.{word}"), format!("it belongs to {of} alone"));
+            report.error(problem.hint("leave it out, or write that mode"));
+        }
+    };
+    let has_ladder = matches!(mode, ServingMode::Canary | ServingMode::Shadow);
+    foreign("canary", !serving.canary.is_empty() && !has_ladder, "the modes `canary` and `shadow`");
+    foreign("share", serving.share.is_some() && mode != ServingMode::Ab, "the mode `ab`");
+    foreign("compare", serving.compare.is_some() && mode != ServingMode::Shadow, "the mode `shadow`");
+    if serving.share.is_some_and(|share| !(1..=99).contains(&share)) {
+        let problem =
+            Problem::new(format!("{path}.share"), "a share that stands is between 1 and 99 percent");
+        report.error(problem.hint("such as `share: 50`"));
+    }
+    let tolerance = serving.compare.as_ref().and_then(|compare| compare.tolerance);
+    if tolerance.is_some_and(|tolerance| !tolerance.is_finite() || tolerance < 0.0) {
+        let problem = Problem::new(format!("{path}.compare.tolerance"), "it is no distance");
+        report.error(problem.hint("such as `tolerance: 0.01`"));
+    }
+    if mode == ServingMode::Ab && serving.sticky.is_none() {
+        let problem = Problem::new(format!("{path}.sticky"), "nothing says which requests are of one user");
+        report.error(problem.hint("name the header that tells them apart, such as `sticky: x-user`"));
+    }
+    if mode == ServingMode::Shadow && !serving.takes_time() {
+        let problem = Problem::new(format!("{path}.minRequests"), "nothing says how many copies are enough");
+        report.error(problem.hint("such as `minRequests: 500`, or `bake: 10m`"));
+    }
+    if mode == ServingMode::BlueGreen && !serving.guards.is_empty() && !serving.takes_time() {
+        let problem = Problem::new(format!("{path}.guards"), "nothing says how long they look on");
+        report.error(problem.hint("such as `bake: 10m`"));
+    }
+}
+
 fn ladder(serving: &ServingSpec, path: &str, report: &mut Report) {
     let at = format!("{path}.canary");
     let ladder = serving.ladder();
+    let mode = serving.mode();
+    if mode == ServingMode::Ab || (ladder == [100] && mode != ServingMode::Canary) {
+        if serving.guards.is_empty() {
+            let problem = Problem::new(format!("{path}.guards"), "nothing looks at the candidate");
+            report.warn(problem.hint("such as `guards: [{errorRate: {worseBy: 0.01}}]`"));
+        }
+        return;
+    }
     if ladder.iter().any(|share| !(1..=100).contains(share)) {
         report.error(Problem::new(&at, "a share is between 1 and 100 percent"));
     } else if ladder.windows(2).any(|pair| pair[0] >= pair[1]) {
@@ -119,9 +170,10 @@ fn guard(guard: &GuardSpec, serving: &ServingSpec, path: &str, report: &mut Repo
         ("errorRate", &guard.error_rate, "such as `errorRate: {worseBy: 0.01}`"),
         ("latencyP95", &guard.latency_p95, "such as `latencyP95: {worseBy: 20%}`"),
         ("quality", &guard.quality, "such as `quality: {worseBy: 0.01}`"),
+        ("disagreement", &guard.disagreement, "such as `disagreement: {worseBy: 0.02}`"),
     ];
     if words.iter().filter(|(_, word, _)| word.is_some()).count() != 1 {
-        let problem = Problem::new(path, "a guard is one of errorRate, latencyP95 and quality");
+        let problem = Problem::new(path, "a guard is one of errorRate, latencyP95, quality and disagreement");
         report.error(problem.hint("write several as several items of the list"));
         return;
     }
@@ -131,6 +183,10 @@ fn guard(guard: &GuardSpec, serving: &ServingSpec, path: &str, report: &mut Repo
         if word == "quality" && !serving.is_logged() {
             let problem = Problem::new(&at, "labels have no requests to be joined with");
             report.error(problem.hint("keep some: `watch: {log: {sample: 0.1}}`"));
+        }
+        if word == "disagreement" && serving.mode() != ServingMode::Shadow {
+            let problem = Problem::new(&at, "there are no copies whose answers could be compared");
+            report.error(problem.hint("write `mode: shadow`"));
         }
         worse_by(word, value, &at, hint, report);
     }

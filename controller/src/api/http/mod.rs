@@ -70,9 +70,11 @@ pub(crate) const MAX_BODY: usize = 16 << 20;
         promotions::get,
         promotions::approve,
         promotions::cancel,
+        promotions::finish,
         promotions::models,
         promotions::model,
         promotions::rollback,
+        promotions::stop,
         promotions::audit,
         watch::feedback,
         watch::watch,
@@ -126,9 +128,11 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1/promotions/{model}/{number}", get(promotions::get))
         .route("/api/v1/promotions/{model}/{number}/approve", post(promotions::approve))
         .route("/api/v1/promotions/{model}/{number}/cancel", post(promotions::cancel))
+        .route("/api/v1/promotions/{model}/{number}/finish", post(promotions::finish))
         .route("/api/v1/models", get(promotions::models))
         .route("/api/v1/models/{model}", get(promotions::model))
         .route("/api/v1/models/{model}/rollback", post(promotions::rollback))
+        .route("/api/v1/models/{model}/stop", post(promotions::stop))
         .route("/api/v1/models/{model}/feedback", post(watch::feedback))
         .route("/api/v1/models/{model}/watch", get(watch::watch))
         .route("/api/v1/schedules", get(schedules::list))

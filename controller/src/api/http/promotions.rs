@@ -138,6 +138,32 @@ pub(super) async fn cancel(
     Ok((StatusCode::ACCEPTED, Json(promotion)))
 }
 
+/// Gives the candidate of a promotion all requests now.
+#[utoipa::path(
+    post, path = "/api/v1/promotions/{model}/{number}/finish", tag = "promotions",
+    params(
+        ("model" = String, Path, description = "model"),
+        ("number" = u32, Path, description = "number of the promotion"),
+        Namespace
+    ),
+    request_body = WordRequest,
+    responses(
+        (status = 202, body = PromotionView),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody),
+    )
+)]
+pub(super) async fn finish(
+    State(api): State<Api>,
+    Place((model, number)): Place<(String, u32)>,
+    Params(query): Params<Namespace>,
+    Body(word): Body<WordRequest>,
+) -> Accepted {
+    let promotion = service::finish(&api, &query.namespace, &model, number.into(), &word).await?;
+    Ok((StatusCode::ACCEPTED, Json(promotion)))
+}
+
 /// Models with their versions.
 #[utoipa::path(
     get, path = "/api/v1/models", tag = "promotions", params(WhichModels),
@@ -184,6 +210,26 @@ pub(super) async fn rollback(
 ) -> Accepted {
     let promotion = service::rollback(&api, &query.namespace, &model, &request).await?;
     Ok((StatusCode::ACCEPTED, Json(promotion)))
+}
+
+/// Ends the servers of a model, once their last requests have ended; its champion stays.
+#[utoipa::path(
+    post, path = "/api/v1/models/{model}/stop", tag = "promotions",
+    params(("model" = String, Path, description = "model"), Namespace), request_body = WordRequest,
+    responses(
+        (status = 200, body = ModelView),
+        (status = 400, body = ErrorBody),
+        (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody),
+    )
+)]
+pub(super) async fn stop(
+    State(api): State<Api>,
+    Place(model): Place<String>,
+    Params(query): Params<Namespace>,
+    Body(word): Body<WordRequest>,
+) -> Answer<ModelView> {
+    Ok(Json(service::stop_model(&api, &query.namespace, &model, &word).await?))
 }
 
 /// Everything that was done to models, and whether the log is whole.

@@ -46,7 +46,8 @@ pub(crate) use observe::Collection;
 pub(crate) use predicted::predicted_best;
 pub(crate) use prometheus::exposition;
 pub(crate) use promotions::{
-    approve, audit_log, cancel, model, models, promote, promotion, promotion_view, promotions, rollback,
+    approve, audit_log, cancel, finish, model, models, promote, promotion, promotion_view, promotions,
+    rollback, stop_model,
 };
 pub(crate) use push::{delete_log, log, namespaces_of, push, report, stop_early};
 pub(crate) use replay::replay;

@@ -1,7 +1,8 @@
 //! Promotions, models and the audit log.
 
 use controller_core::ports::{ModelRecord, PromotionQuery};
-use controller_core::promotion::plan::approval_problem;
+use controller_core::promotion::rollout::finish_problem;
+use controller_core::promotion::wish::approval_problem;
 use controller_core::promotion::{
     Delivery, Promotion, PromotionState, PromotionWish, Queued, Version, audit,
 };
@@ -158,6 +159,22 @@ pub(crate) async fn cancel(
     wish(api, promotion, wished).await
 }
 
+/// Gives the candidate of a promotion all requests now.
+pub(crate) async fn finish(
+    api: &Api,
+    namespace: &str,
+    model: &str,
+    number: u64,
+    word: &WordRequest,
+) -> Result<PromotionView, ApiError> {
+    let promotion = one(api, namespace, model, number).await?;
+    if let Some(problem) = finish_problem(&promotion) {
+        return Err(ApiError::new(Code::Conflict, problem));
+    }
+    let wished = PromotionWish::Finish { by: word.by.clone(), reason: word.reason.clone() };
+    wish(api, promotion, wished).await
+}
+
 async fn wish(api: &Api, promotion: Promotion, wish: PromotionWish) -> Result<PromotionView, ApiError> {
     api.world.promotions.wish_of_promotion(promotion.id, &wish, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
@@ -225,13 +242,42 @@ pub(crate) async fn rollback(
         let message = format!("model `{name}` has no version {to}; it has {}", known.join(", "));
         return Err(ApiError::not_found(message));
     };
-    if version.number == model.champion {
+    let is_served = model.servers.iter().any(|server| server.weight > 0);
+    if version.number == model.champion && (is_served || version.serving.is_none()) {
         let message = format!("version {to} is the champion of `{name}` already");
         return Err(ApiError::new(Code::Conflict, message));
     }
     let promotion = promote::rollback(&api.world, version, &request.by, api.world.clock.now()).await?;
     api.world.wake.notify_waiters();
     Ok(promotion_view(&promotion))
+}
+
+/// Ends the servers of a model; its champion stays.
+pub(crate) async fn stop_model(
+    api: &Api,
+    namespace: &str,
+    name: &str,
+    word: &WordRequest,
+) -> Result<ModelView, ApiError> {
+    let found = model(api, namespace, name).await?;
+    if found.servers.is_empty() {
+        return Err(ApiError::new(Code::Conflict, format!("model `{name}` is not served")));
+    }
+    let query =
+        PromotionQuery { namespace: Some(namespace.to_owned()), model: Some(name.to_owned()), open: true };
+    let open = api.world.promotions.promotions(&query).await?;
+    if let Some(promotion) = open.iter().find(|promotion| promotion.is_serving()) {
+        let message = format!(
+            "promotion {0} moves the requests of `{name}`; `cairn promotion cancel {0}` ends it",
+            promotion.name()
+        );
+        return Err(ApiError::new(Code::Conflict, message));
+    }
+    if !promote::stop(&api.world, namespace, name, &word.by, &word.reason).await? {
+        let message = format!("a promotion of `{name}` is under way; try again when it has ended or waits");
+        return Err(ApiError::new(Code::Conflict, message));
+    }
+    model(api, namespace, name).await
 }
 
 /// The version that was champion before the one that is.
@@ -242,7 +288,10 @@ async fn before(api: &Api, namespace: &str, model: &ModelView) -> Result<u64, Ap
         open: false,
     };
     let made_it = |promotion: &&Promotion| {
-        promotion.state == PromotionState::Succeeded && promotion.version == Some(model.champion)
+        promotion.state == PromotionState::Succeeded
+            && promotion.version == Some(model.champion)
+            // One that only was served again has replaced none.
+            && promotion.replaced.is_some()
     };
     let promotions = api.world.promotions.promotions(&query).await?;
     promotions.iter().find(made_it).and_then(|promotion| promotion.replaced).ok_or_else(|| {

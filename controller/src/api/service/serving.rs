@@ -76,6 +76,8 @@ pub(super) fn rollout(promotion: &Promotion) -> Option<RolloutView> {
         requests: candidate.requests,
         errors: candidate.errors,
         p95_ms: p95(candidate),
+        compared: candidate.compared,
+        disagreed: candidate.disagreed,
         champion_requests: champion.requests,
         champion_errors: champion.errors,
         champion_p95_ms: p95(champion),

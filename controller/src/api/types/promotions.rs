@@ -141,7 +141,7 @@ pub(crate) struct RecordView {
 pub(crate) struct RolloutView {
     /// The candidate's server.
     pub(crate) server: String,
-    /// `starting`, `smoke`, `canary` or `whole`.
+    /// `starting`, `smoke`, `shadow` (copies of requests), `canary`, `bake` (all of them, and looked at) or `whole`.
     pub(crate) phase: Option<String>,
     /// Its share of the requests in percent.
     pub(crate) weight: u32,
@@ -162,7 +162,13 @@ pub(crate) struct RolloutView {
     /// Milliseconds within which it has answered 95 % of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) p95_ms: Option<f64>,
-    /// Requests that the champion has answered beside it.
+    /// Answers to copies that were compared with the champion's.
+    #[serde(default)]
+    pub(crate) compared: u64,
+    /// Those of them that were other than those.
+    #[serde(default)]
+    pub(crate) disagreed: u64,
+    /// Requests that the champion has answered beside it; before it, where it got all at once.
     pub(crate) champion_requests: u64,
     /// Those of them that failed.
     pub(crate) champion_errors: u64,

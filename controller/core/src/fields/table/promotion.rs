@@ -93,7 +93,12 @@ pub(super) const FIELDS: &[Field] = &[
     f(
         "spec.promotion.serving.process",
         Any,
-        "The server of `custom`, with the fields of a Process. `${port}` stands for the port that it serves on, `${model.path}` for the folder of the model, `${model.name}` for its name, `${model.digest}` and `${model.uri}` as in steps.",
+        "The server of `custom`, with the fields of a Process. `${port}` stands for the port that it serves on, `${grpcPort}` for one on which it speaks gRPC, if it does, `${model.path}` for the folder of the model, `${model.name}` for its name, `${model.digest}` and `${model.uri}` as in steps.",
+    ),
+    f(
+        "spec.promotion.serving.mode",
+        Text,
+        "How requests move over to the candidate: `canary` (one share after the other), `shadow` (a copy of each request first, whose answers are compared and go to nobody; then as `canary`), `blueGreen` (all at once; the version before stays warm while guards look on), `ab` (the share of `share` stands, the same for each value of the header of `sticky`, until `bake` is over or `cairn promotion finish` or `cancel` ends it). A first version gets all requests at once in every mode. Unset: `canary`.",
     ),
     f(
         "spec.promotion.serving.canary",
@@ -101,9 +106,29 @@ pub(super) const FIELDS: &[Field] = &[
         "The shares of the requests that the candidate gets one after the other, in percent, such as `[5, 25, 50, 100]`. At 100 it is the champion. Unset: all at once.",
     ),
     f(
+        "spec.promotion.serving.share",
+        Int,
+        "Of mode `ab`: the share of the requests that the candidate gets, in percent, from 1 to 99. Unset: 50.",
+    ),
+    f(
+        "spec.promotion.serving.compare",
+        Map,
+        "Of mode `shadow`: how the candidate's answers are compared with the champion's. Both have to have the same status; of two failures with the same status nothing more is compared. A request is copied if it asks for `/infer` and neither it nor its answer is longer than 256 KiB; copies for which there is no room are left out and counted.",
+    ),
+    f(
+        "spec.promotion.serving.compare.output",
+        Text,
+        "The output that has to be alike, such as `digit`. Unset: all of them.",
+    ),
+    f(
+        "spec.promotion.serving.compare.tolerance",
+        Number,
+        "How far a number may lie from the champion's: so much absolutely, and as large a share of it on top. Unset: 0.0001 and a thousandth, as in smoke tests.",
+    ),
+    f(
         "spec.promotion.serving.bake",
         Text,
-        "How long each share lasts at least, such as `10m`. Unset: no longer than `minRequests` takes.",
+        "How long each share lasts at least, such as `10m`; so long copies are answered, and a candidate is watched that got all requests at once. Unset: no longer than `minRequests` takes; of mode `ab`, until a person ends it.",
     ),
     f(
         "spec.promotion.serving.minRequests",
@@ -141,6 +166,16 @@ pub(super) const FIELDS: &[Field] = &[
         "On how often answers are right, by the labels that `cairn models feedback` brings. Needs `watch.log`.",
     ),
     f("spec.promotion.serving.guards[].quality.worseBy", Any, "By how much less often, such as 0.01."),
+    f(
+        "spec.promotion.serving.guards[].disagreement",
+        Map,
+        "On how often the candidate's answers to copies are other than the champion's. Of mode `shadow`.",
+    ),
+    f(
+        "spec.promotion.serving.guards[].disagreement.worseBy",
+        Any,
+        "How often they may be, such as 0.02 for two answers in a hundred.",
+    ),
     f(
         "spec.promotion.serving.keepPrevious",
         Text,

@@ -142,6 +142,30 @@ impl Paper {
         panic!("no end: {:?}", self.promotion)
     }
 
+    /// The next one is wanted in this mode.
+    fn in_mode(mode: &str, change: impl FnOnce(&mut ServingSpec)) -> Self {
+        let mut paper = Self::with_champion();
+        let mut serving = ServingSpec { mode: Some(mode.into()), canary: Vec::new(), ..spec() };
+        change(&mut serving);
+        paper.promotion.spec.serving = Some(serving);
+        paper
+    }
+
+    /// The candidate answers copies, of which so many otherwise than the champion, which answers as many requests.
+    fn copies(&mut self, seconds: i64, compared: u64, disagreed: u64) -> &Promotion {
+        let name = self.promotion.rollout.clone().unwrap().deployment;
+        if let Some(telemetry) = &mut self.ground.telemetry {
+            let counts = telemetry.copies.entry(name).or_default();
+            let latencies = vec![compared];
+            counts.add(&Counts { requests: compared, compared, disagreed, latencies, ..Counts::default() });
+        }
+        self.pass(seconds, (0, 0), (compared, 0))
+    }
+
+    fn wish(&mut self, wish: PromotionWish) {
+        self.wishes.push(StoredPromotionWish { wish_no: 1, at: Timestamp(0), wish });
+    }
+
     /// Time goes on, and both versions answer this many requests, of which so many fail.
     fn pass(&mut self, seconds: i64, candidate: (u64, u64), champion: (u64, u64)) -> &Promotion {
         self.now += seconds * SECOND;
@@ -269,6 +293,137 @@ fn cancelling_sends_the_requests_back() {
         (paper.promotion.message.as_str(), paper.shares()),
         ("cancelled by ada: no", shares(&[("aa", 100)]))
     );
+}
+
+fn disagreement(above: f64) -> Vec<GuardSpec> {
+    let worse_by = Some(WorseBySpec { worse_by: Some(serde_json::json!(above)) });
+    vec![GuardSpec { disagreement: worse_by, ..GuardSpec::default() }]
+}
+
+#[test]
+fn a_shadow_answers_copies_until_they_are_enough_and_then_climbs() {
+    let mut paper = Paper::in_mode("shadow", |serving| {
+        serving.canary = vec![25, 100];
+        serving.guards.extend(disagreement(0.05));
+    });
+    assert_eq!(paper.run().waits_for(), Some(crate::promotion::WaitsFor::Bake));
+    let message =
+        "it gets a copy of each request, and its answers go to nobody, for at least 10s and 100 requests";
+    assert_eq!(paper.promotion.message, message);
+    assert_eq!(paper.shares(), shares(&[("aa", 100), ("bb", 0)]));
+    assert!(paper.ground.serving.deployments[1].shadow);
+    assert_eq!(paper.copies(11, 99, 1).state, PromotionState::Waiting);
+    assert_eq!(paper.shares(), shares(&[("aa", 100), ("bb", 0)]));
+    paper.copies(0, 1, 0);
+    assert_eq!(paper.shares(), shares(&[("aa", 75), ("bb", 25)]));
+    assert!(!paper.ground.serving.deployments[1].shadow);
+    assert_eq!(paper.pass(11, (99, 0), (300, 0)).state, PromotionState::Waiting);
+    assert_eq!(paper.pass(0, (1, 0), (3, 0)).state, PromotionState::Succeeded);
+    assert_eq!(paper.deeds, ["wanted", "answered", "copied", "served", "served", "succeeded"]);
+}
+
+#[test]
+fn a_shadow_that_disagrees_too_often_goes_without_a_request() {
+    let mut paper = Paper::in_mode("shadow", |serving| serving.guards = disagreement(0.05));
+    paper.run();
+    let promotion = paper.copies(1, 60, 20);
+    assert_eq!(promotion.state, PromotionState::Failed);
+    assert!(
+        promotion.message.starts_with("disagreement: 33.33 % of its 60 answers"),
+        "{}",
+        promotion.message
+    );
+    paper.tend();
+    assert_eq!((paper.champion, paper.shares()), (Some(1), shares(&[("aa", 100)])));
+}
+
+#[test]
+fn blue_takes_all_from_green_and_is_judged_by_what_green_has_answered_before() {
+    let baked = |errors: u64| {
+        let mut paper = Paper::in_mode("blueGreen", |_| {});
+        let champion = paper.ground.serving.deployments[0].name.clone();
+        if let Some(telemetry) = &mut paper.ground.telemetry {
+            let before = Counts { requests: 500, errors: 5, latencies: vec![500], ..Counts::default() };
+            telemetry.counts.insert(champion, before);
+        }
+        assert_eq!(paper.run().waits_for(), Some(crate::promotion::WaitsFor::Bake));
+        assert_eq!(paper.shares(), shares(&[("aa", 0), ("bb", 100)]));
+        paper.pass(1, (99, errors), (0, 0));
+        paper
+    };
+    let mut good = baked(1);
+    assert_eq!(good.promotion.state, PromotionState::Waiting);
+    assert_eq!(good.pass(10, (1, 0), (0, 0)).state, PromotionState::Succeeded);
+    assert!(good.ground.serving.deployments[0].warm_until.is_some(), "green stays warm");
+    let bad = baked(20);
+    assert_eq!(bad.promotion.state, PromotionState::RolledBack);
+    assert!(bad.promotion.message.starts_with("errorRate: 20.20 % of its 99"), "{}", bad.promotion.message);
+    assert_eq!((bad.champion, bad.shares()), (Some(1), shares(&[("aa", 100)])));
+}
+
+#[test]
+fn a_share_stands_until_a_person_ends_it() {
+    let standing = || {
+        let mut paper = Paper::in_mode("ab", |serving| {
+            (serving.share, serving.bake) = (Some(30), None);
+        });
+        paper.run();
+        assert_eq!(paper.pass(1_000_000, (5000, 0), (9000, 0)).state, PromotionState::Waiting);
+        assert_eq!(paper.shares(), shares(&[("aa", 70), ("bb", 30)]));
+        paper
+    };
+    let (by, reason) = ("ada".to_owned(), "it sells more".to_owned());
+    let mut taken = standing();
+    taken.wish(PromotionWish::Finish { by: by.clone(), reason: reason.clone() });
+    assert_eq!(taken.run().state, PromotionState::Succeeded);
+    assert_eq!((taken.champion, taken.shares()), (Some(2), shares(&[("aa", 0), ("bb", 100)])));
+    assert_eq!(taken.deeds, ["wanted", "answered", "served", "finished", "served", "succeeded"]);
+    let mut left = standing();
+    left.wish(PromotionWish::Cancel { by, reason });
+    assert_eq!(left.run().state, PromotionState::RolledBack);
+    assert_eq!((left.champion, left.shares()), (Some(1), shares(&[("aa", 100)])));
+}
+
+#[test]
+fn a_share_may_have_a_last_day() {
+    let mut paper = Paper::in_mode("ab", |serving| serving.share = Some(30));
+    paper.run();
+    assert_eq!(paper.pass(9, (100, 0), (200, 0)).state, PromotionState::Waiting);
+    assert_eq!(paper.pass(1, (0, 0), (0, 0)).state, PromotionState::Succeeded);
+}
+
+#[test]
+fn a_champion_that_was_stopped_is_served_again_as_the_same_version() {
+    let mut paper = Paper::with_champion();
+    paper.wants("aa");
+    paper.promotion.back_to = Some(1);
+    paper.promotion.spec.serving = Some(spec().at_once());
+    assert_eq!(paper.run().state, PromotionState::Skipped, "it is served already");
+    paper.ground.serving.stop(Timestamp(paper.now), 1);
+    paper.tend();
+    assert!(paper.shares().is_empty());
+    paper.wants("aa");
+    paper.promotion.back_to = Some(1);
+    paper.promotion.spec.serving = Some(spec().at_once());
+    assert_eq!(paper.run().state, PromotionState::Succeeded);
+    assert_eq!((paper.champion, paper.shares()), (Some(1), shares(&[("aa", 100)])));
+    assert_eq!(
+        (paper.promotion.message.as_str(), paper.promotion.replaced),
+        ("version 1 is the champion", None)
+    );
+}
+
+#[test]
+fn what_is_not_as_far_cannot_be_finished() {
+    let mut paper = Paper::with_champion();
+    paper.fate = Seen::Running;
+    paper.run();
+    let problem = finish_problem(&paper.promotion).unwrap();
+    assert!(problem.ends_with("its server has not answered the sample yet"), "{problem}");
+    paper.wish(PromotionWish::Finish { by: "ada".into(), reason: String::new() });
+    paper.run();
+    assert_eq!(paper.shares(), shares(&[("aa", 100), ("bb", 0)]));
+    assert!(paper.deeds.contains(&"finishRefused".to_owned()));
 }
 
 #[test]
