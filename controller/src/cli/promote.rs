@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use controller_core::ports::PromotionQuery;
+use controller_core::promotion::PromotionId;
 
 use super::connect::Connection;
 use super::exit::Exit;
@@ -130,9 +131,29 @@ async fn carry_on(world: &World, promotion: &PromotionView) -> anyhow::Result<()
         model: Some(promotion.model.clone()),
         open: true,
     };
+    let open = world.promotions.promotions(&query).await?;
+    let Some(own) = open.iter().find(|open| open.number == promotion.number).map(|open| open.id) else {
+        return Ok(());
+    };
     // The oldest first: the others wait for what it does to the requests.
-    for open in world.promotions.promotions(&query).await?.into_iter().rev() {
-        promote::carry_on(world, open.id).await?;
+    for open in open.iter().rev() {
+        let carried = promote::carry_on(world, open.id);
+        if open.number >= promotion.number {
+            carried.await?;
+            continue;
+        }
+        tokio::select! {
+            carried = carried => drop(carried?),
+            ended = until_ended(world, own) => return ended,
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a promotion has ended, whoever ends it.
+async fn until_ended(world: &World, id: PromotionId) -> anyhow::Result<()> {
+    while world.promotions.promotion(id).await?.is_some_and(|now| !now.state.is_final()) {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
 }

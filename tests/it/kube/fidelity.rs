@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::artifacts::ask;
 use super::sidecars::{Watched, experiment, pod, stdout};
