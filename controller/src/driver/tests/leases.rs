@@ -55,7 +55,8 @@ async fn whoever_has_lost_the_lease_writes_nothing() {
 async fn a_driver_that_breaks_off_gives_its_lease_back_and_goes_on() {
     let story = Story::of(&Spec::of("random", 1, 4)).await;
     story.executor.panic(2);
-    let status = story.drive_to_rest(story.all_end_well()).await;
+    story.drive_to_rest(story.all_end_well()).await;
+    let status = story.status().await;
     assert_eq!((status.generation, status.counters.succeeded), (3, 4));
 }
 
@@ -66,7 +67,8 @@ async fn a_driver_that_always_breaks_off_says_so_and_leaves_the_lease_to_others(
     let error = drive(&story.world, story.id).await.unwrap_err();
     assert!(error.to_string().ends_with("worth a report: a slip of the executor"), "{error}");
     story.executor.panic(0);
-    let status = story.drive_to_rest(story.all_end_well()).await;
+    story.drive_to_rest(story.all_end_well()).await;
+    let status = story.status().await;
     assert_eq!((status.generation, status.counters.succeeded), (6, 4));
 }
 
