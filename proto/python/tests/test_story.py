@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -16,13 +18,26 @@ from cairn import _server
 EXAMPLES = Path(__file__).parents[3] / "tests" / "examples"
 
 
-def test_the_story_is_told_from_a_notebook(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def served(folder: Path) -> Iterator[Path]:
+    """A folder whose model servers and router, which outlive their server, end with the test."""
+    yield folder
+    of_folder = f"CAIRN_TRIAL_DIR={folder}".encode()
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if of_folder in environ.read_bytes():
+                os.kill(int(environ.parent.name), signal.SIGKILL)
+        except OSError:
+            continue  # somebody else's, or it has ended
+
+
+def test_the_story_is_told_from_a_notebook(served: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("digits", "promotion"):
-        shutil.copytree(EXAMPLES / name, folder / name)
+        shutil.copytree(EXAMPLES / name, served / name)
     monkeypatch.setenv("PATH", f"{Path(_server.find_binary()).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("CAIRN_ROUTER", "127.0.0.1:0")
-    notebook = nbformat.read(folder / "promotion" / "story.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    notebook = nbformat.read(served / "promotion" / "story.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(served)}}).execute()
     said = [
         "".join(output["data"]["text/plain"] for output in cell.outputs if output.output_type == "execute_result")
         for cell in notebook.cells
@@ -37,3 +52,6 @@ def test_the_story_is_told_from_a_notebook(folder: Path, monkeypatch: pytest.Mon
     assert "champion 2 of 2" in said[9]
     model = cairn.model("digits")
     assert (model.champion["number"], model.champion["experiment"]) == (2, "better")
+    assert model.stop("the story is over").servers == []
+    again = model.start().wait(60)
+    assert (again.state, len(cairn.model("digits").servers)) == ("succeeded", 1)

@@ -98,6 +98,10 @@ class Promotion:
         """Ends it; the champion stays."""
         return self._say("cancel", {"reason": reason, "by": by or _person()})
 
+    def finish(self, reason: str = "", by: str | None = None) -> Promotion:
+        """Gives its candidate all requests now, as it may while a share of them goes to it."""
+        return self._say("finish", {"reason": reason, "by": by or _person()})
+
     def __repr__(self) -> str:
         return f"Promotion({self.name!r}, {self._data['state']}: {self._data['message']})"
 
@@ -131,6 +135,16 @@ class RegisteredModel:
         body = {"to": to, "by": by or _person()}
         data = self._client.send("POST", self._path("/rollback"), body, {"namespace": self.namespace})
         return Promotion(self._client, data)
+
+    def stop(self, reason: str = "", by: str | None = None) -> RegisteredModel:
+        """Ends its servers; who asks is told so. The champion stays, and `start` or the next promotion serves it again."""
+        body = {"reason": reason, "by": by or _person()}
+        data = self._client.send("POST", self._path("/stop"), body, {"namespace": self.namespace})
+        return RegisteredModel(self._client, data)
+
+    def start(self, by: str | None = None) -> Promotion:
+        """Serves the champion again, after `stop`."""
+        return self.rollback(to=int(self.champion["number"]), by=by)
 
     def watch(self) -> Mapping[str, Any]:
         """Requests, errors, latencies, quality and drift of each version that is served, as the server has them now."""
