@@ -54,17 +54,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wanted = Wanted::read(&tables)?;
     println!(
         "normalised regret after shares of the budget of {WHOLE_TRIALS} whole trials, mean of {} seeds; the share of it \
-         by which random search's mean end is reached; trials begun, not beyond the best value",
+         by which random search's mean end is reached; trials begun, not beyond the best value; mean regret over the first \
+         third of the budget, with its standard error over seeds",
         wanted.seeds
     );
     for table in wanted.of(&tables, |table| &table.name) {
         for workers in WORKERS {
             let heads: String = SHARES.iter().map(|(_, share)| format!("{share:>8}")).collect();
             println!(
-                "\n{:<34}{heads}{:>10}{:>8}",
+                "\n{:<34}{heads}{:>10}{:>8}{:>17}",
                 format!("{}, {workers} at once", table.name),
                 "reached",
-                "trials"
+                "trials",
+                "first third"
             );
             let random = runs(table, &METHODS[0], workers, wanted.seeds)?;
             let goal = random.curve.last().copied().unwrap_or(f64::NAN);
@@ -83,16 +85,21 @@ struct Mean {
     curve: Vec<f64>,
     /// Mean number of trials begun.
     trials: f64,
+    /// Of each seed the mean regret over the first third of the budget.
+    early: Vec<f64>,
 }
 
 fn runs(table: &Table, method: &Method, workers: u32, seeds: u64) -> Result<Mean, SettingsError> {
     let epochs = WHOLE_TRIALS * table.steps;
-    let mut mean = Mean { curve: vec![0.0; epochs], trials: 0.0 };
+    let mut mean = Mean { curve: vec![0.0; epochs], trials: 0.0, early: Vec::new() };
     for seed in 0..seeds {
         let study = study(table, method, workers, seed);
         let Run { best, trials } = search(table, &study, method, epochs)?;
-        for (sum, value) in mean.curve.iter_mut().zip(best) {
-            *sum += table.regret(value) / seeds as f64;
+        let regrets: Vec<f64> = best.into_iter().map(|value| table.regret(value)).collect();
+        let third = &regrets[..epochs / 3];
+        mean.early.push(third.iter().sum::<f64>() / third.len() as f64);
+        for (sum, regret) in mean.curve.iter_mut().zip(regrets) {
+            *sum += regret / seeds as f64;
         }
         mean.trials += trials as f64 / seeds as f64;
     }
@@ -106,5 +113,9 @@ fn line(name: &str, mean: &Mean, goal: f64) -> String {
     // Room for rounding in sums over seeds.
     let reached = mean.curve.iter().position(|regret| *regret <= goal + 1e-12);
     let reached = reached.map_or("never".into(), |at| format!("{:.3}", (at + 1) as f64 / epochs as f64));
-    format!("{name:<34}{regrets}{reached:>10}{:>8.0}", mean.trials)
+    let n = mean.early.len() as f64;
+    let early = mean.early.iter().sum::<f64>() / n;
+    let squares: f64 = mean.early.iter().map(|its| (its - early).powi(2)).sum();
+    let error = (squares / (n - 1.0) / n).sqrt();
+    format!("{name:<34}{regrets}{reached:>10}{:>8.0}{early:>9.4} ±{error:.4}", mean.trials)
 }

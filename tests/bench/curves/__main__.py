@@ -7,7 +7,7 @@ import sys
 ABOUT = """Learning-curve tables in algorithms/benches/curves/:
 
   tests/bench/run curves make [TASK ..]   # trains, minutes
-  tests/bench/run curves peers [SEEDS]    # what Optuna's pruners find in them
+  tests/bench/run curves peers [SEEDS]    # what the rules of Optuna and Syne Tune find in them
 """
 
 
