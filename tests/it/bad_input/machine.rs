@@ -106,8 +106,11 @@ fn a_trial_that_fills_its_disk_fails_and_says_so() {
 #[test]
 fn a_trial_whose_model_fills_its_disk_counts_and_the_disk_is_named() {
     let script = "(echo loss=${trialParameters.lr}; yes | head -c 1000000 > $CAIRN_MODEL_DIR/m; true)";
-    let edits =
-        [("parallelTrialCount: 2", "parallelTrialCount: 1"), ("maxTrialCount: 4", "maxTrialCount: 1")];
+    let edits = [
+        ("parallelTrialCount: 2", "parallelTrialCount: 1"),
+        ("maxTrialCount: 4", "maxTrialCount: 1"),
+        ("maxFailedTrialCount: 2", "maxFailedTrialCount: 1"),
+    ];
     let cairn = with_command(script, &edits);
     let Some(_disk) = Disk::mount(&cairn.at("disk"), "300k") else { return };
     cairn.run(["run", "experiment.yaml", "--dir", "disk", "--store", "cairn.db"]).ok();
