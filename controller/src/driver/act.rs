@@ -88,6 +88,16 @@ impl Deeds {
 }
 
 impl Driver<'_> {
+    /// Whether a run is to be ended, or taken away, that so far is not.
+    pub(super) fn ends_runs(&self) -> bool {
+        let is_end = |effect: &Effect| match effect {
+            Effect::Stop(run) => !self.stopping.contains(run),
+            Effect::Forget(run) => !self.deeds.forgetting.contains(run),
+            _ => false,
+        };
+        !self.strays.is_empty() || effects(&self.snapshot).iter().any(is_end)
+    }
+
     /// Begins to carry out all effects but questions.
     pub(super) fn act(&mut self) {
         self.hear_stopped();

@@ -288,6 +288,10 @@ impl Driver<'_> {
             if deleted {
                 return Ok(());
             }
+            if !written && self.ends_runs() {
+                // Runs that are not known here may be those of whoever leads since this process slept.
+                self.world.store.commit(self.lease, &Batch::default()).await?;
+            }
             let begun = Instant::now();
             self.act();
             self.costs.add(For::Acting, begun);

@@ -14,7 +14,7 @@ fn hyperband_gives_more_epochs_to_the_best_of_its_jobs() {
     let server = watched.serve();
     // The less x the better, however long it trains.
     let script = "(for e in $(seq $EPOCHS); do echo \"loss=$X\"; done)";
-    let mut story = experiment("hyperband", 15, &stdout(), script);
+    let mut story = experiment("hyperband", 18, &stdout(), script);
     let spec = &mut story["spec"];
     spec["parallelTrialCount"] = json!(3);
     spec["algorithm"] = json!({"algorithmName": "hyperband", "algorithmSettings": [
@@ -29,7 +29,7 @@ fn hyperband_gives_more_epochs_to_the_best_of_its_jobs() {
     pod(&mut story)["containers"][0]["env"].as_array_mut().unwrap().push(variable);
     watched.apply(&story);
     let done = watched.story.until_is("hyperband", "Succeeded");
-    assert_eq!(done["status"]["trialsSucceeded"], 15, "{}", server.stderr());
+    assert_eq!(done["status"]["trialsSucceeded"], 18, "{}", server.stderr());
     let trials = ask(&watched, &["trials", "hyperband", "-o", "json"]).ok().json();
     // Which epochs each x was given: more only where it was among the best of its rung.
     let mut given: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -45,7 +45,7 @@ fn hyperband_gives_more_epochs_to_the_best_of_its_jobs() {
     // The first bracket begins nine; whose rank changed later may have gone on too.
     assert_eq!(low.len(), 9, "{given:?}");
     assert!(!high.is_empty() && high.len() < middle.len(), "{given:?}");
-    assert_eq!(low.len() + middle.len() + high.len(), 15, "{given:?}");
+    assert_eq!(low.len() + middle.len() + high.len(), 18, "{given:?}");
     let risen: Vec<f64> = middle.iter().copied().filter(|x| low.contains(x)).collect();
     let lowest = |from: &[f64]| from.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(risen.contains(&lowest(&low)), "the best of the lowest rung goes on: {given:?}");

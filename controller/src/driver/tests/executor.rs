@@ -134,6 +134,12 @@ impl FakeExecutor {
         self.state().refuse = n;
     }
 
+    /// Somebody else begins a run, of the same kind as one that there is.
+    pub(super) async fn begin_like(&self, other: RunId, id: RunId) {
+        let run = self.state().known.get(&other).map(|entry| Run { id, ..entry.run.clone() });
+        self.ensure(&run.unwrap()).await.unwrap();
+    }
+
     /// It panics at the next starts.
     pub(super) fn panic(&self, n: u32) {
         self.panics.store(n, Ordering::SeqCst);

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use controller_core::event::{Event, StoredEvent};
 use controller_core::ports::{Batch, Store as _, StoreError};
+use controller_core::run::RunId;
+use study::TrialIdx;
 
 use super::world::{Spec, Story, WELL};
 use crate::driver::{DriverError, drive, lead};
@@ -49,6 +51,28 @@ async fn whoever_has_lost_the_lease_writes_nothing() {
     story.drive_to_rest(story.all_end_well()).await;
     let status = story.status().await;
     assert_eq!((status.generation, status.counters.succeeded), (3, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_lost_the_lease_ends_no_run_of_the_next() {
+    let story = Story::of(&Spec::of("random", 2, 4)).await;
+    let lost = story.store.acquire(story.id, "first").await.unwrap().unwrap();
+    let first = Box::pin(lead(&story.world, &lost));
+    let theirs = RunId { experiment: story.id, trial: TrialIdx(3), attempt: 1 };
+    let second = async {
+        let runs = story.alive(2).await;
+        story.store.free_leases().await;
+        story.store.acquire(story.id, "second").await.unwrap().unwrap();
+        story.executor.begin_like(runs[0], theirs).await;
+        tokio::time::sleep(Duration::from_hours(1)).await;
+    };
+    tokio::select! {
+        outcome = first => {
+            assert!(matches!(outcome.unwrap_err(), DriverError::Store(StoreError::LeaseLost(_))));
+        }
+        () = second => panic!("the first went on"),
+    }
+    assert!(story.executor.alive().contains(&(theirs, false)), "{:?}", story.executor.alive());
 }
 
 #[tokio::test(start_paused = true)]
