@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: How often `wait` looks, in seconds.
 LOOK = 0.25
+#: How many labels are sent at a time.
+AT_ONCE = 1000
 
 
 def models(*, namespace: str | None = None, server: str | None = None) -> list[RegisteredModel]:
@@ -155,10 +157,13 @@ class RegisteredModel:
         """Says what is true of requests that were answered: labels by the `x-request-id` of each answer, a list where it had
         several rows. Returns how many `joined`, and the ids that were `known` already, `unknown`, or `refused`."""
         body = [{"requestId": request, "label": label} for request, label in labels.items()]
-        joined: Mapping[str, Any] = self._client.send(
-            "POST", self._path("/feedback"), body, {"namespace": self.namespace}
-        )
-        return joined
+        found: dict[str, Any] = {}
+        for start in range(0, max(1, len(body)), AT_ONCE):
+            part = body[start : start + AT_ONCE]
+            told = self._client.send("POST", self._path("/feedback"), part, {"namespace": self.namespace})
+            for what, value in told.items():
+                found[what] = found[what] + value if what in found else value
+        return found
 
     def promotions(self) -> list[Promotion]:
         """Its promotions, the newest first."""
