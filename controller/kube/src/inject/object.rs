@@ -11,6 +11,8 @@ use super::settings::Settings;
 
 /// Label by which the training operator tells whose end is the job's end.
 const ROLE: &str = "training.kubeflow.org/job-role";
+/// What pods of MPIJobs had in its place before there was one training operator, and are known by in Katib's own example.
+const OLD_ROLE: &str = "mpi-job-role";
 
 /// What the newer operator of MPI calls its jobs.
 const MPI_OPERATOR: &str = "kubeflow.org/v2beta1";
@@ -171,7 +173,13 @@ fn replicas<'a>(
         labels.extend(of_role.map(|value| (ROLE.to_owned(), value)));
         let policy = replica["restartPolicy"].as_str().unwrap_or("Never");
         let restarts = Some(matches!(policy, "Always" | "OnFailure"));
-        Some(Template { pod: replica.get_mut("template")?, labels, restarts })
+        let pod = replica.get_mut("template")?;
+        if kind == "MPIJob" && version != MPI_OPERATOR {
+            let own = pod.as_object_mut()?.entry("metadata").or_insert_with(|| json!({}));
+            let own = own.as_object_mut()?.entry("labels").or_insert_with(|| json!({}));
+            own.as_object_mut()?.entry(OLD_ROLE).or_insert_with(|| json!(role.to_ascii_lowercase()));
+        }
+        Some(Template { pod, labels, restarts })
     };
     replicas.iter_mut().filter_map(template).collect()
 }

@@ -295,6 +295,19 @@ fn the_masters_of_every_kind_are_found_and_workers_left_alone() {
 }
 
 #[test]
+fn launchers_are_known_by_their_old_name_too() {
+    let run = training("MPIJob", "mpiReplicaSpecs", &[("Launcher", 1), ("Worker", 2)]);
+    let launcher = BTreeMap::from([("mpi-job-role".into(), "launcher".into())]);
+    let mut made = run.manifest.clone();
+    assert_eq!(object(&mut made, &run, &launcher, &settings()), Ok(Injected::Sidecar));
+    let template = |role: &str| &made["spec"]["mpiReplicaSpecs"][role]["template"];
+    let roles = ["Launcher", "Worker"].map(|role| &template(role)["metadata"]["labels"]["mpi-job-role"]);
+    assert_eq!(roles, ["launcher", "worker"], "whatever operator makes the pods");
+    let containers = |role: &str| template(role)["spec"]["containers"].as_array().unwrap().len();
+    assert_eq!([containers("Launcher"), containers("Worker")], [2, 1]);
+}
+
+#[test]
 fn the_newer_operator_of_mpi_has_a_word_for_its_launcher() {
     let mut run = training("MPIJob", "mpiReplicaSpecs", &[("Launcher", 1), ("Worker", 2)]);
     run.manifest["apiVersion"] = json!("kubeflow.org/v2beta1");
