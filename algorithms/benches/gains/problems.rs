@@ -11,6 +11,7 @@ use super::table::Table;
 const TABLE: &str = "boosting-diabetes";
 
 /// A function on the unit cube.
+#[derive(Clone, Copy)]
 struct Function {
     name: &'static str,
     dims: usize,

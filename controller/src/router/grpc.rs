@@ -82,9 +82,13 @@ pub(super) async fn named(request: Request<Body>) -> (String, Option<String>, Re
             let Ok(data) = frame.into_data() else { break };
             seen.extend_from_slice(&data);
             front.push_back(data);
-            if let Some(name) = first_text(&seen) {
-                model = name;
-                break;
+            match first_text(&seen) {
+                First::NotYet => {}
+                First::Other => break,
+                First::Text(name) => {
+                    model = Some(name);
+                    break;
+                }
             }
         }
     };
@@ -97,23 +101,38 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// The first field of the first message, if that is a text: `None` while more has to come.
-fn first_text(bytes: &[u8]) -> Option<Option<String>> {
+/// The first field of the first message.
+#[derive(Debug, PartialEq, Eq)]
+enum First {
+    /// More has to come.
+    NotYet,
+    /// It is a text.
+    Text(String),
+    /// It is none, or cannot be read.
+    Other,
+}
+
+fn first_text(bytes: &[u8]) -> First {
+    as_far_as_there(bytes).unwrap_or(First::NotYet)
+}
+
+fn as_far_as_there(bytes: &[u8]) -> Option<First> {
     let (prefix, message) = (bytes.get(..PREFIX)?, bytes.get(PREFIX..)?);
     let length = prefix.get(1..)?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
     let is_packed = prefix.first() != Some(&0);
     if length == 0 || is_packed {
-        return Some(None);
+        return Some(First::Other);
     }
     if *message.first()? != FIRST_TEXT {
-        return Some(None);
+        return Some(First::Other);
     }
     let size = usize::from(*message.get(1)?);
     // Longer names than one byte of length can tell are none of models.
     if size >= 0x80 || size + 2 > length {
-        return Some(None);
+        return Some(First::Other);
     }
-    Some(String::from_utf8(message.get(2..2 + size)?.to_vec()).ok())
+    let text = String::from_utf8(message.get(2..2 + size)?.to_vec());
+    Some(text.map_or(First::Other, First::Text))
 }
 
 /// A body of which the beginning was read already.
@@ -154,16 +173,16 @@ mod tests {
     #[test]
     fn the_model_is_known_as_soon_as_its_name_is_there() {
         let all = message(b"\x0a\x06digits\x12\x011");
-        let named = (0..=all.len()).find(|end| first_text(&all[..*end]).is_some()).unwrap();
-        assert_eq!((named, first_text(&all[..named])), (PREFIX + 8, Some(Some("digits".into()))));
+        let named = (0..=all.len()).find(|end| first_text(&all[..*end]) != First::NotYet).unwrap();
+        assert_eq!((named, first_text(&all[..named])), (PREFIX + 8, First::Text("digits".into())));
     }
 
     #[test]
     fn what_names_no_model_is_known_at_once() {
-        assert_eq!(first_text(&message(b"")), Some(None));
-        assert_eq!(first_text(&message(b"\x12\x011")), Some(None));
-        assert_eq!(first_text(&[1, 0, 0, 0, 9]), Some(None), "it is packed");
-        assert_eq!(first_text(&message(b"\x0a\x09digits")), Some(None), "its length lies");
+        assert_eq!(first_text(&message(b"")), First::Other);
+        assert_eq!(first_text(&message(b"\x12\x011")), First::Other);
+        assert_eq!(first_text(&[1, 0, 0, 0, 9]), First::Other, "it is packed");
+        assert_eq!(first_text(&message(b"\x0a\x09digits")), First::Other, "its length lies");
     }
 
     #[tokio::test]

@@ -144,17 +144,13 @@ impl Table {
     /// that has such a server.
     pub(super) fn find_grpc(&self, namespace: &str, model: Option<&str>, headers: &HeaderMap) -> Found {
         let calls = |server: &Server| Some(Server { address: server.grpc.clone()?, ..server.clone() });
-        let found = match model {
-            Some(model) => {
-                let is_named =
-                    |entry: &&Entry| entry.routes.model == model && entry.routes.namespace == namespace;
-                self.models.iter().find(is_named)
-            }
-            None => {
-                let mut all =
-                    self.models.iter().filter(|entry| entry.servers.iter().any(|s| s.grpc.is_some()));
-                all.next().filter(|_| all.next().is_none())
-            }
+        let found = if let Some(model) = model {
+            let is_named =
+                |entry: &&Entry| entry.routes.model == model && entry.routes.namespace == namespace;
+            self.models.iter().find(is_named)
+        } else {
+            let mut all = self.models.iter().filter(|entry| entry.servers.iter().any(|s| s.grpc.is_some()));
+            all.next().filter(|_| all.next().is_none())
         };
         let Some(entry) = found else { return Found::Unknown };
         match entry.in_turn(entry.servers.iter().filter_map(calls).collect(), headers) {
