@@ -56,6 +56,18 @@ fn trials_are_filtered_sorted_compared_and_exported() {
     let sorted = cairn.run(["trials", "knob", "--sort", "loss", "--limit", "2", "-o", "json"]).ok().json();
     let best = cairn.run(["best", "knob", "-o", "json"]).ok().json();
     assert_eq!(sorted["items"][0]["name"], best["name"]);
+    // Who has the lower loss has the lower `twice` too: one beats all, unless more of it is wanted.
+    let front = |against: &str| {
+        let found = cairn.run(["trials", "knob", "--front", against, "-o", "json"]).ok().json();
+        let items = found["items"].as_array().unwrap().clone();
+        items.iter().map(|trial| trial["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(front("twice"), [best["name"].clone()]);
+    let all = front("-twice");
+    assert_eq!((all.len() as u64, &all[0]), (8 - failed["total"].as_u64().unwrap(), &best["name"]));
+    let unknown = cairn.run(["trials", "knob", "--front", "twice,thrice"]);
+    assert_eq!(unknown.code, Some(2), "{unknown}");
+    assert!(unknown.stderr.contains("`thrice` is no field of these trials"), "{unknown}");
     let yaml = cairn.run(["best", "knob", "-o", "yaml"]).ok().stdout;
     assert!(yaml.contains(best["name"].as_str().unwrap()), "{yaml}");
     // Sobol search has no model: nothing is believed, only seen.

@@ -231,6 +231,16 @@ fn cells_are_searched_edge_by_edge_and_drawn() {
     );
     // Who may have children.
     assert!(shown.stdout.contains("\npopulation of 8, the oldest first\n"), "{shown}");
+    // The best for their size: each is smaller than the one before it, and worse, if they are not alike.
+    let front = cairn.run(["trials", "cells", "--front", "Parameters", "-o", "json"]).ok().json();
+    let of = |trial: &Value| {
+        let metrics = trial["metrics"].as_array().unwrap();
+        let size = metrics.iter().find(|metric| metric["name"] == "Parameters").unwrap();
+        (trial["value"].as_f64().unwrap(), size["latest"].as_str().unwrap().parse::<f64>().unwrap())
+    };
+    let front: Vec<(f64, f64)> = front["items"].as_array().unwrap().iter().map(of).collect();
+    assert_eq!((front[0].0, front[0].1 > 0.0), (best["value"].as_f64().unwrap(), true), "{front:?}");
+    assert!(front.is_sorted_by(|a, b| a == b || (a.0 > b.0 && a.1 > b.1)), "{front:?}");
     let drawn = cairn.run(["nas", "show", "cells", "-o", "json"]).ok().json();
     let newest: Vec<u64> = drawn["population"]
         .as_array()

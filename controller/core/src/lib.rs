@@ -10,6 +10,7 @@ pub mod event;
 pub mod experiment;
 pub mod fields;
 mod floats;
+pub mod front;
 pub mod histogram;
 pub mod katib;
 pub mod metrics;

@@ -11,6 +11,8 @@ use crate::api::types::{Trial, Trials as Page};
 /// List the trials of an experiment
 ///
 /// Example: cairn trials digits --where 'state = Succeeded and lr > 0.01' --sort -value --limit 10
+///
+/// Example: cairn trials digits --front seconds    # what is to be had for how much time
 #[derive(Debug, Args)]
 pub(super) struct Trials {
     /// The experiment
@@ -18,6 +20,10 @@ pub(super) struct Trials {
     /// A condition over fields, parameters and metrics
     #[arg(long = "where", value_name = "CONDITION")]
     filter: Option<String>,
+    /// Only trials that no other beats in the objective and all of these metrics or fields, with commas between them: the
+    /// smaller the better, with a leading `-` the larger
+    #[arg(long, value_name = "FIELDS", allow_hyphen_values = true)]
+    front: Option<String>,
     /// A field, parameter or metric; with a leading `-` the largest first
     #[arg(long, value_name = "FIELD", allow_hyphen_values = true)]
     sort: Option<String>,
@@ -32,7 +38,7 @@ pub(super) struct Trials {
 impl Trials {
     pub(super) async fn run(self, connection: &Connection) -> anyhow::Result<Exit> {
         let mut query = format!("/trials?limit={}&offset={}", self.limit, self.offset);
-        for (word, value) in [("where", &self.filter), ("sort", &self.sort)] {
+        for (word, value) in [("where", &self.filter), ("front", &self.front), ("sort", &self.sort)] {
             if let Some(value) = value {
                 query.push_str(&format!("&{word}={}", encode(value)));
             }

@@ -159,6 +159,8 @@ fn train_from_scratch(architecture: &Architecture, recipe: Recipe) -> Result<(),
             scores.train, scores.validation, scores.test
         ))
     })?;
+    // Weights are made when they are first used, so these are all.
+    say(&format!("Parameters={}", tape.weights.named.values.len()))?;
     match std::env::var_os("CAIRN_MODEL_DIR") {
         Some(folder) => model::save(Path::new(&folder), architecture, &mut tape),
         None => Ok(()),

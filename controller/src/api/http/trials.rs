@@ -31,6 +31,10 @@ pub(super) struct ListQuery {
     /// A condition such as `lr > 0.1 and state = Succeeded`.
     #[serde(rename = "where")]
     filter: Option<String>,
+    /// Metrics or other fields, with commas between them: only trials than which no other is at least as good in the
+    /// objective and all of these and better in one (the Pareto front), the best by the objective first. The smaller is the
+    /// better, with a leading `-` the larger.
+    front: Option<String>,
     /// `idx`, `value`, `ended`, another field, a parameter or a metric; with a leading `-` largest first.
     sort: Option<String>,
     /// How many to pass over.
@@ -64,6 +68,7 @@ pub(super) async fn list(
 ) -> Answer<Trials> {
     let wanted = TrialsQuery {
         filter: query.filter,
+        front: query.front,
         sort: query.sort,
         offset: query.offset.into(),
         limit: query.limit.into(),

@@ -12,6 +12,7 @@ mod export;
 mod failures;
 mod fidelity;
 mod filter;
+mod front;
 mod gc;
 mod left;
 mod models;

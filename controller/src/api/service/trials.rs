@@ -11,6 +11,7 @@ use study::TrialIdx;
 
 use super::error::{ApiError, Code};
 use super::filter::{self, Filter};
+use super::front::{self, Against};
 use super::{find, view};
 use crate::api::Api;
 use crate::api::types::{Observation, Observations, Repeated, Trial, Trials};
@@ -20,7 +21,10 @@ use crate::api::types::{Observation, Observations, Repeated, Trial, Trials};
 pub(crate) struct TrialsQuery {
     /// A condition.
     pub(crate) filter: Option<String>,
-    /// A field; by number without one. With a leading `-` largest first.
+    /// Fields that count beside the objective: only trials that no other beats in all of them. With a leading `-` the
+    /// larger is the better.
+    pub(crate) front: Option<String>,
+    /// A field; by number without one, or of a front by the objective. With a leading `-` largest first.
     pub(crate) sort: Option<String>,
     /// How many to pass over.
     pub(crate) offset: u64,
@@ -41,7 +45,9 @@ pub(crate) async fn trials(
         Some(sort) => sort.strip_prefix('-').map_or((sort, false), |sort| (sort, true)),
         None => ("idx", false),
     };
-    let looked_at = filter.iter().flat_map(Filter::fields).chain([sort]);
+    let against = query.front.as_deref().map(front::read).unwrap_or_default();
+    let against_fields = against.iter().map(|one| one.field);
+    let looked_at = filter.iter().flat_map(Filter::fields).chain([sort]).chain(against_fields);
     for field in looked_at {
         check_field(&record, field)?;
     }
@@ -52,8 +58,9 @@ pub(crate) async fn trials(
         _ => None,
     };
     let now = api.world.clock.now();
-    let Some(order) = order.filter(|_| filter.is_none()) else {
-        return sorted_here(api, &record, filter.as_ref(), order, sort, descending, query).await;
+    let Some(order) = order.filter(|_| filter.is_none() && against.is_empty()) else {
+        let sort = Sort { order, field: sort, descending };
+        return sorted_here(api, &record, filter.as_ref(), &against, sort, query).await;
     };
     let stored =
         TrialQuery { order, descending, offset: query.offset, limit: query.limit, ..TrialQuery::default() };
@@ -64,14 +71,22 @@ pub(crate) async fn trials(
     })
 }
 
+/// How trials are to be sorted.
+#[derive(Clone, Copy)]
+struct Sort<'a> {
+    /// As the store can.
+    order: Option<TrialOrder>,
+    field: &'a str,
+    descending: bool,
+}
+
 /// What the store cannot sort or filter is sorted and filtered here, over all trials.
 async fn sorted_here(
     api: &Api,
     record: &ExperimentRecord,
     filter: Option<&Filter>,
-    order: Option<TrialOrder>,
-    sort: &str,
-    descending: bool,
+    against: &[Against<'_>],
+    Sort { order, field: sort, descending }: Sort<'_>,
     query: &TrialsQuery,
 ) -> Result<Trials, ApiError> {
     let now = api.world.clock.now();
@@ -86,6 +101,14 @@ async fn sorted_here(
         .map(|trial| view::trial(record, trial, now))
         .filter(|trial| filter.is_none_or(|filter| filter.holds(trial)))
         .collect();
+    if !against.is_empty() {
+        let best = front::of(record, items.clone(), against);
+        if query.sort.is_none() {
+            items = best;
+        } else {
+            items.retain(|trial| best.iter().any(|one| one.idx == trial.idx));
+        }
+    }
     if order.is_none() {
         items.sort_by(|a, b| match (filter::field(a, sort), filter::field(b, sort)) {
             (Some(a), Some(b)) if descending => filter::order(&b, &a),

@@ -200,12 +200,14 @@ class Experiment(Waited):
         """One trial by name or number."""
         return _trial.read(self._client.get(self._path(f"/trials/{encode(trial)}"), self._query()), self._kinds())
 
-    def trials(self, where: str | None = None, sort: str | None = None) -> pandas.DataFrame:
+    def trials(self, where: str | None = None, sort: str | None = None, front: str | None = None) -> pandas.DataFrame:
         """All trials as a DataFrame, or those of a condition such as `lr > 0.1 and state = Succeeded`.
 
-        `sort` is a field, a parameter or a metric, with a leading `-` largest first. Inactive parameters are missing.
+        `sort` is a field, a parameter or a metric, with a leading `-` largest first. `front` names metrics or fields, with
+        commas between them: only trials that no other beats in the objective and all of these (the Pareto front), the
+        smaller the better, with a leading `-` the larger. Inactive parameters are missing.
         """
-        return _frame.trials(self._trials(where=where, sort=sort), self.spec)
+        return _frame.trials(self._trials(where=where, sort=sort, front=front), self.spec)
 
     def observations(self, trial: TrialLike, metric: str | None = None) -> pandas.DataFrame:
         """What was measured of a trial, in the order of writing."""
@@ -362,8 +364,10 @@ class Experiment(Waited):
     def _kinds(self) -> dict[str, str]:
         return _trial.kinds(self.spec)
 
-    def _trials(self, where: str | None = None, sort: str | None = None, limit: int = 0) -> list[dict[str, Any]]:
-        query = self._query(where=where, sort=sort, limit=limit)
+    def _trials(
+        self, where: str | None = None, sort: str | None = None, limit: int = 0, front: str | None = None
+    ) -> list[dict[str, Any]]:
+        query = self._query(where=where, sort=sort, limit=limit, front=front)
         items: list[dict[str, Any]] = self._client.get(self._path("/trials"), query)["items"]
         return items
 
